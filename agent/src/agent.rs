@@ -1,0 +1,418 @@
+//! The agent's life as a machine: inputs and the time go in, what to do comes out. Performs no I/O and reads no clock.
+//!
+//! It holds the desired state behind its fence of epoch and generation, the part that each task plays here, the runs
+//! that this node drives, when to report and to measure, and what was said. The shell calls [`Agent::handle`] with
+//! each input, does the outputs in order, and calls again with [`Input::Timer`] at [`Agent::deadline`].
+
+mod commands;
+mod drive;
+mod fence;
+mod log;
+mod schedule;
+mod tasks;
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
+use protocol::desired::{Desired, DesiredReply, Verdict};
+use protocol::event::{EventKind, NodeFacts, TEXT_BYTES_MAX};
+use protocol::report::{ComputeReport, LINKS_MAX, LinkReport, LinkSample, QueueReport, ReportBody};
+use types::{BootId, Capacity, EnergySource, Instant, MiB, MilliCpu, NodeId, NodeKind};
+
+use self::commands::Answered;
+use self::drive::Driver;
+use self::fence::{Fence, Judgement};
+use self::log::Log;
+use self::schedule::{GROUPS, Rounds, Schedule};
+use self::tasks::{Effects, Tasks};
+use crate::event::{Input, Now, Output, Record, Ticket};
+
+/// Orders that wait while one is made durable: a controller sends the next only after the answer.
+const ORDERS_WAITING_MAX: usize = 4;
+
+/// What the agent is told about its node.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Setup {
+    /// Its name.
+    pub node: NodeId,
+    /// This start.
+    pub boot: BootId,
+    /// Its role.
+    pub kind: NodeKind,
+    /// Its processor.
+    pub arch: types::Arch,
+    /// What it offers to functions.
+    pub capacity: Capacity,
+    /// Where its energy comes from.
+    pub energy: EnergySource,
+    /// Between two reports of a group.
+    pub report_interval: Duration,
+    /// Whose links are measured.
+    pub peers: Vec<NodeId>,
+    /// Between two measurements of a link.
+    pub ping_interval: Duration,
+}
+
+/// What an earlier start has left.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Remembered {
+    /// The desired state that was obeyed last.
+    pub desired: Option<Desired>,
+    /// The highest epoch that a command came with.
+    pub fence: Option<Vec<u8>>,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub struct Agent {
+    setup: Setup,
+    desired: Option<Desired>,
+    fence: Fence,
+    /// What is being made durable; nothing of it is obeyed before.
+    saving: Option<Order>,
+    waiting: VecDeque<Order>,
+    tasks: Tasks,
+    driver: Driver,
+    answered: Answered,
+    schedule: Schedule,
+    links: Vec<LinkSample>,
+    log: Log,
+    outputs: Vec<Output>,
+}
+
+/// Something that must be durable before it is obeyed.
+#[derive(Debug)]
+enum Order {
+    Desired(Box<Desired>, Ticket),
+    Command(Command, Ticket),
+}
+
+impl Agent {
+    /// Starts where an earlier start has left off, link or no link.
+    pub fn start(setup: Setup, remembered: Remembered, now: &Now) -> (Self, Vec<Output>) {
+        let schedule = Schedule {
+            reports: Rounds::new(now.at, setup.report_interval, &GROUPS),
+            pings: Rounds::new(now.at, setup.ping_interval, &setup.peers),
+        };
+        let mut agent = Self {
+            fence: Fence::remembered(remembered.desired.as_ref(), remembered.fence.as_deref()),
+            desired: remembered.desired,
+            saving: None,
+            waiting: VecDeque::new(),
+            tasks: Tasks::default(),
+            driver: Driver::default(),
+            answered: Answered::default(),
+            schedule,
+            links: Vec::new(),
+            log: Log::new(setup.node.clone(), setup.boot),
+            outputs: Vec::new(),
+            setup,
+        };
+        let facts = agent.facts();
+        agent.tell(now, EventKind::Started(facts));
+        agent.obey(now);
+        agent.tick(now);
+        let outputs = std::mem::take(&mut agent.outputs);
+        (agent, outputs)
+    }
+
+    /// Applies `input` at `now` and says what to do.
+    pub fn handle(&mut self, now: &Now, input: Input) -> Vec<Output> {
+        let mut effects = Effects::default();
+        match input {
+            Input::Timer => {}
+            Input::Desired { desired, ticket } => self.order(now, Order::Desired(desired, ticket)),
+            Input::StatusAsked(ticket) => self.reply(ticket, Verdict::Reported),
+            Input::Command { command, ticket } => self.command(now, command, ticket),
+            Input::EventsAsked { query, ticket } => {
+                let page = self.log.page(query.from_seq);
+                self.outputs.push(Output::AnswerEvents { ticket, page });
+            }
+            Input::Saved { record, result } => self.saved(now, record, result, &mut effects),
+            Input::Read { record: Record::Journal(workflow), bytes } => {
+                self.driver.opened(now, &workflow, bytes.as_deref(), &mut effects);
+            }
+            Input::Read { .. } => {}
+            Input::StageAnswered { workflow, run, attempt, answer } => {
+                self.driver.answered(now, (&workflow, run, attempt), answer, &mut effects);
+            }
+            Input::Sampled(body) => self.report(now, body),
+            Input::Pinged(sample) => {
+                // Latest wins: a full report drops the oldest sample.
+                if self.links.len() == LINKS_MAX {
+                    self.links.remove(0);
+                }
+                self.links.push(sample);
+            }
+            Input::Stopping => self.driver.stop(),
+            other => self.task_input(now, other, &mut effects),
+        }
+        self.apply(now, effects);
+        self.tick(now);
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// When to call [`Agent::handle`] with [`Input::Timer`] at the latest.
+    pub fn deadline(&self, now: &Now) -> Option<Instant> {
+        let serves = |workflow: &_, task: &_| self.tasks.serves(&group(workflow, task));
+        let due =
+            [self.schedule.deadline(), self.tasks.deadline(now), self.driver.deadline(serves)];
+        due.into_iter().flatten().min()
+    }
+
+    /// What this node is.
+    pub fn facts(&self) -> NodeFacts {
+        NodeFacts {
+            kind: self.setup.kind,
+            arch: self.setup.arch,
+            capacity: self.setup.capacity,
+            energy: self.setup.energy.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            epoch: self.fence.epoch,
+            generation: self.fence.generation,
+        }
+    }
+
+    /// What this node is to do.
+    pub fn desired(&self) -> Option<&Desired> {
+        self.desired.as_ref()
+    }
+
+    fn task_input(&mut self, now: &Now, input: Input, effects: &mut Effects) {
+        match input {
+            Input::RoleTaken { group, result, status } => {
+                self.tasks.role_taken(now, &group, result, status, effects);
+            }
+            Input::GroupChanged { event, status } => {
+                self.tasks.group_changed(event, status, effects);
+            }
+            Input::Loaded { sha256, result } => self.tasks.loaded(sha256, result, effects),
+            Input::Replicated { group, result, status } => {
+                self.tasks.replicated(now, &group, result, status);
+            }
+            Input::HandedOver { group, result, status } => {
+                self.tasks.handed_over(now, &group, result, status, effects);
+            }
+            Input::Called { group, run, status } => {
+                self.tasks.called(&group, run, status, effects);
+            }
+            _ => {}
+        }
+    }
+
+    fn tick(&mut self, now: &Now) {
+        let mut effects = Effects::default();
+        self.tasks.tick(now, &mut effects);
+        let tasks = &self.tasks;
+        let serves = |workflow: &_, task: &_| tasks.serves(&group(workflow, task));
+        self.driver.tick(now, serves, &mut effects);
+        for group in self.schedule.reports.due(now.at) {
+            effects.outputs.push(Output::Sample(group));
+        }
+        for peer in self.schedule.pings.due(now.at) {
+            effects.outputs.push(Output::Ping(peer));
+        }
+        self.apply(now, effects);
+    }
+
+    fn apply(&mut self, now: &Now, effects: Effects) {
+        for kind in effects.events {
+            self.tell(now, kind);
+        }
+        self.outputs.extend(effects.outputs);
+    }
+
+    fn tell(&mut self, now: &Now, kind: EventKind) {
+        let event = self.log.event(now, kind);
+        self.outputs.push(Output::Event(Box::new(event)));
+    }
+
+    /// Completes what only the agent knows, numbers the report and publishes it.
+    fn report(&mut self, now: &Now, body: ReportBody) {
+        let body = match body {
+            ReportBody::Compute(compute) => ReportBody::Compute(ComputeReport {
+                capacity: self.setup.capacity,
+                free: minus(self.setup.capacity, self.tasks.promised()),
+                ..compute
+            }),
+            ReportBody::Link(_) => {
+                ReportBody::Link(LinkReport { samples: std::mem::take(&mut self.links) })
+            }
+            ReportBody::Queue(queue) => {
+                let waiting = u32::try_from(self.tasks.waiting()).unwrap_or(u32::MAX);
+                ReportBody::Queue(QueueReport { transfers_waiting: waiting, ..queue })
+            }
+            other => other,
+        };
+        let report = self.log.report(now, body);
+        self.outputs.push(Output::Report(Box::new(report)));
+    }
+
+    fn order(&mut self, now: &Now, order: Order) {
+        if self.saving.is_none() {
+            return self.judge(now, order);
+        }
+        if self.waiting.len() < ORDERS_WAITING_MAX {
+            return self.waiting.push_back(order);
+        }
+        let reason = "too many orders at once".to_owned();
+        match order {
+            Order::Desired(_, ticket) => self.reply(ticket, Verdict::Denied { reason }),
+            Order::Command(command, ticket) => self.not_now(ticket, command.id, reason),
+        }
+    }
+
+    /// Answers an order at once, or begins to make it durable.
+    fn judge(&mut self, now: &Now, order: Order) {
+        match order {
+            Order::Desired(desired, ticket) => {
+                match self.fence.judge(&desired, self.desired.as_ref(), &self.setup) {
+                    Judgement::Answer(verdict) => self.reply(ticket, verdict),
+                    Judgement::Obey(bytes) => {
+                        self.saving = Some(Order::Desired(desired, ticket));
+                        self.outputs.push(Output::Save { record: Record::Desired, bytes });
+                    }
+                }
+            }
+            Order::Command(command, ticket) if self.fence.epoch < command.epoch => {
+                let bytes = Fence::bytes(command.epoch);
+                self.saving = Some(Order::Command(command, ticket));
+                self.outputs.push(Output::Save { record: Record::Fence, bytes });
+            }
+            Order::Command(command, ticket) => self.execute(now, &command, ticket),
+        }
+    }
+
+    fn saved(
+        &mut self,
+        now: &Now,
+        record: Record,
+        result: Result<(), String>,
+        effects: &mut Effects,
+    ) {
+        if let Record::Journal(workflow) = &record {
+            return self.driver.saved(now, workflow, result, effects);
+        }
+        let Some(order) = self.saving.take() else { return };
+        match (order, result) {
+            (Order::Desired(desired, ticket), Ok(())) => self.accept(now, *desired, ticket),
+            (Order::Command(command, ticket), Ok(())) => {
+                self.fence.raise(command.epoch);
+                self.execute(now, &command, ticket);
+            }
+            (Order::Desired(_, ticket), Err(reason)) => {
+                let reason = cut(format!("cannot be made durable: {reason}"));
+                self.reply(ticket, Verdict::Denied { reason });
+            }
+            (Order::Command(command, ticket), Err(reason)) => {
+                let reason = cut(format!("cannot be made durable: {reason}"));
+                self.not_now(ticket, command.id, reason);
+            }
+        }
+        while self.saving.is_none() {
+            let Some(next) = self.waiting.pop_front() else { return };
+            self.judge(now, next);
+        }
+    }
+
+    fn accept(&mut self, now: &Now, desired: Desired, ticket: Ticket) {
+        let same = self.desired.as_ref().is_some_and(|old| digest(old) == digest(&desired));
+        self.fence.raise_to(&desired);
+        self.desired = Some(desired);
+        if same {
+            return self.reply(ticket, Verdict::Adopted);
+        }
+        self.obey(now);
+        self.reply(ticket, Verdict::Accepted);
+    }
+
+    /// Makes tasks and drives what is desired; what is that already is left alone.
+    fn obey(&mut self, now: &Now) {
+        let Some(desired) = self.desired.take() else { return };
+        let mut effects = Effects::default();
+        self.tasks.apply(now, &desired.tasks, desired.generation, &mut effects);
+        self.driver.apply(now, &desired.drives, &mut effects);
+        self.desired = Some(desired);
+        self.apply(now, effects);
+    }
+
+    fn reply(&mut self, ticket: Ticket, verdict: Verdict) {
+        let reply = DesiredReply {
+            verdict,
+            facts: self.facts(),
+            digest: self.desired.as_ref().map_or([0; 32], digest),
+            tasks: self.tasks.statuses(),
+        };
+        self.outputs.push(Output::AnswerDesired { ticket, reply: Box::new(reply) });
+    }
+
+    fn command(&mut self, now: &Now, command: Command, ticket: Ticket) {
+        if let Some(verdict) = self.answered.verdict_on(command.id) {
+            let reply = CommandReply { id: command.id, verdict };
+            self.outputs.push(Output::AnswerCommand { ticket, reply });
+        } else if let Some(verdict) = self.fence.refuses(now, &command, &self.setup.node) {
+            self.answer(ticket, command.id, verdict);
+        } else {
+            self.order(now, Order::Command(command, ticket));
+        }
+    }
+
+    fn execute(&mut self, now: &Now, command: &Command, ticket: Ticket) {
+        if let Some(verdict) = self.fence.refuses(now, command, &self.setup.node) {
+            return self.answer(ticket, command.id, verdict);
+        }
+        let verdict = match &command.verb {
+            Verb::Nop => CommandVerdict::Done,
+            Verb::ReportNow => {
+                self.outputs.extend(GROUPS.map(Output::Sample));
+                CommandVerdict::Done
+            }
+            Verb::SetExecMode { .. }
+            | Verb::RunProfileJob { .. }
+            | Verb::FlTrain { .. }
+            | Verb::SetPolicy { .. } => CommandVerdict::Unsupported,
+        };
+        self.answer(ticket, command.id, verdict);
+    }
+
+    /// Refuses a command that may be tried again under the same id.
+    fn not_now(&mut self, ticket: Ticket, id: u64, reason: String) {
+        let verdict = CommandVerdict::Denied { reason };
+        self.outputs.push(Output::AnswerCommand { ticket, reply: CommandReply { id, verdict } });
+    }
+
+    fn answer(&mut self, ticket: Ticket, id: u64, verdict: CommandVerdict) {
+        self.answered.remember(id, &verdict);
+        self.outputs.push(Output::AnswerCommand { ticket, reply: CommandReply { id, verdict } });
+    }
+}
+
+/// BLAKE3 of what a desired state asks for, without who asked when.
+pub fn digest(desired: &Desired) -> [u8; 32] {
+    *blake3::hash(&desired.spec_bytes()).as_bytes()
+}
+
+fn group(workflow: &types::WorkflowId, task: &types::TaskId) -> crate::state::GroupId {
+    crate::state::GroupId { workflow: workflow.clone(), task: task.clone() }
+}
+
+fn minus(all: Capacity, promised: Capacity) -> Capacity {
+    Capacity {
+        milli_cpu: MilliCpu(all.milli_cpu.0.saturating_sub(promised.milli_cpu.0)),
+        memory_mib: MiB(all.memory_mib.0.saturating_sub(promised.memory_mib.0)),
+    }
+}
+
+/// A text that fits into a message.
+pub(crate) fn cut(mut text: String) -> String {
+    let mut end = text.len().min(TEXT_BYTES_MAX);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.truncate(end);
+    text
+}
+
+#[cfg(test)]
+mod tests;

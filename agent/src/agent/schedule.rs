@@ -1,0 +1,62 @@
+//! When reports and measurements are due: each group once an interval, the groups spread over it.
+
+use std::time::Duration;
+
+use protocol::report::Group;
+use types::{Instant, NodeId};
+
+/// The groups that every node reports, in the order in which they are spread.
+pub(super) const GROUPS: [Group; 6] =
+    [Group::Power, Group::Thermal, Group::Compute, Group::Link, Group::Function, Group::Queue];
+
+/// Things that recur, spread evenly over their interval.
+#[derive(Debug)]
+pub(super) struct Rounds<T> {
+    interval: Duration,
+    next: Vec<(T, Instant)>,
+}
+
+impl<T: Clone> Rounds<T> {
+    pub(super) fn new(start: Instant, interval: Duration, things: &[T]) -> Self {
+        let count = u32::try_from(things.len()).unwrap_or(u32::MAX).max(1);
+        let spread = interval / count;
+        let mut at = start;
+        let mut next = Vec::new();
+        for thing in things {
+            next.push((thing.clone(), at));
+            at = at.plus(spread);
+        }
+        Self { interval, next }
+    }
+
+    /// What is due. What was missed is not caught up on.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<T> {
+        let mut due = Vec::new();
+        for (thing, at) in &mut self.next {
+            if now < *at {
+                continue;
+            }
+            due.push(thing.clone());
+            let planned = at.plus(self.interval);
+            *at = if now < planned { planned } else { now.plus(self.interval) };
+        }
+        due
+    }
+
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.next.iter().map(|(_, at)| *at).min()
+    }
+}
+
+/// Reports and measurements of one node.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pub(super) reports: Rounds<Group>,
+    pub(super) pings: Rounds<NodeId>,
+}
+
+impl Schedule {
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.reports.deadline().into_iter().chain(self.pings.deadline()).min()
+    }
+}

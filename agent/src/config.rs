@@ -1,0 +1,313 @@
+//! The agent's configuration: one TOML file, its drop-ins and the environment, checked as a whole before anything starts.
+//!
+//! Precedence: `STARBELT_<SECTION>__<KEY>`, then `<file>.d/*.toml` in order of name, then the file, then defaults.
+//! Relative paths start at the directory of the file.
+
+mod read;
+mod section;
+mod tree;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use types::{Capacity, EnergySource, FleetId, NodeId, NodeKind, StateKey, TaskId};
+
+use self::tree::Origin;
+
+/// Largest configuration file; a typical one has 2 KiB.
+const FILE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// Everything an operator decides.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Its name; also the node id.
+    pub node: NodeId,
+    /// Its role.
+    pub kind: NodeKind,
+    /// Its fleet.
+    pub fleet: FleetId,
+    /// What it offers to functions.
+    pub capacity: Capacity,
+    /// How it meets the others.
+    pub bus: BusConfig,
+    /// Where the emulation is, if this node is part of one.
+    pub sim: Option<Endpoint>,
+    /// Where it keeps what must last.
+    pub store: StoreSection,
+    /// How often it reports.
+    pub report: ReportConfig,
+    /// What it draws and where its energy comes from.
+    pub battery: BatteryConfig,
+    /// How warm it gets.
+    pub thermal: ThermalConfig,
+    /// Standing data-source objects that it holds.
+    pub sources: Vec<SourceConfig>,
+    /// The directory whose files trigger the runs that this node drives.
+    pub input: Option<PathBuf>,
+}
+
+/// The fleet's bus.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BusConfig {
+    /// Where others reach this node; loopback only.
+    pub listen: Vec<Endpoint>,
+    /// Where this node reaches others.
+    pub connect: Vec<Endpoint>,
+    /// Whom it measures links to.
+    pub peers: Vec<NodeId>,
+}
+
+/// The store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreSection {
+    /// Its directory.
+    pub dir: PathBuf,
+    /// Most bytes of state in it.
+    pub quota_bytes: u64,
+    /// Where acknowledged writes are logged for an independent check.
+    pub audit_log: Option<PathBuf>,
+}
+
+/// Reports.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportConfig {
+    /// Between two reports of a group.
+    pub interval: Duration,
+    /// Between two measurements of a link.
+    pub ping_interval: Duration,
+}
+
+/// Energy.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BatteryConfig {
+    /// Where the energy comes from.
+    pub source: EnergySource,
+    /// What the node draws, if that is known.
+    pub load: Option<LoadModel>,
+    /// A battery that the emulation feeds; `None` for nodes without one.
+    pub cell: Option<VirtualBattery>,
+}
+
+/// What a node draws.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct LoadModel {
+    /// At rest, in W.
+    pub idle_w: f64,
+    /// For each busy core, in W.
+    pub watts_per_core: f64,
+}
+
+/// A battery that is not there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VirtualBattery {
+    /// Capacity in Wh.
+    pub capacity_wh: f64,
+    /// State of charge at the very first start, 0 to 1.
+    pub initial_soc: f64,
+    /// What the panels give at 1361 W/m², in W.
+    pub solar_w: f64,
+    /// State of charge that must not be used up, 0 to 1.
+    pub reserve: f64,
+}
+
+/// Temperature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ThermalConfig {
+    /// No sensor.
+    None,
+    /// A body that the load warms and the surroundings cool.
+    Virtual(VirtualThermal),
+}
+
+/// A body of one temperature.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VirtualThermal {
+    /// Temperature at the very first start, in °C.
+    pub initial_c: f64,
+    /// Where throttling starts, in °C.
+    pub limit_c: f64,
+    /// Heat capacity, in J/K.
+    pub heat_capacity_j_k: f64,
+    /// Conductance to the surroundings, in W/K.
+    pub conductance_w_k: f64,
+}
+
+/// A standing data source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceConfig {
+    /// Its name.
+    pub name: TaskId,
+    /// The key of its object.
+    pub key: StateKey,
+    /// Where the bytes are.
+    pub file: PathBuf,
+}
+
+/// An address of the bus: `tcp/<host>:<port>`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Endpoint(String);
+
+/// An address that is none.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not an address like tcp/127.0.0.1:7447")]
+pub struct InvalidEndpoint(String);
+
+impl Endpoint {
+    /// The address as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether only processes of this machine can reach it.
+    pub fn is_loopback(&self) -> bool {
+        match self.0.strip_prefix("tcp/").and_then(|rest| rest.rsplit_once(':')) {
+            Some(("localhost" | "[::1]", _)) => true,
+            Some((host, _)) => {
+                host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
+            }
+            None => false,
+        }
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = InvalidEndpoint;
+
+    fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
+        let invalid = || InvalidEndpoint(text.to_owned());
+        let rest = text.strip_prefix("tcp/").ok_or_else(invalid)?;
+        let (host, port) = rest.rsplit_once(':').ok_or_else(invalid)?;
+        let plain = |c: char| c.is_ascii_alphanumeric() || ".-[]:".contains(c);
+        if host.is_empty() || !host.chars().all(plain) || port.parse::<u16>().is_err() {
+            return Err(invalid());
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(&self.0)
+    }
+}
+
+/// One thing that is wrong: file, line, field and rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    source: String,
+    line: Option<usize>,
+    field: String,
+    rule: String,
+}
+
+impl Problem {
+    fn new(origin: &Origin, field: &str, rule: String) -> Self {
+        Self { source: origin.source.to_string(), line: origin.line, field: field.to_owned(), rule }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.source)?;
+        if let Some(line) = self.line {
+            write!(f, ", line {line}")?;
+        }
+        write!(f, ", {}: {}", self.field, self.rule)
+    }
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// A file cannot be read.
+    #[error("{path}: {source}")]
+    Unreadable {
+        /// Which.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Everything that is wrong with it, a line each.
+    #[error("{}", lines(.0))]
+    Invalid(Vec<Problem>),
+}
+
+fn lines(problems: &[Problem]) -> String {
+    problems.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
+}
+
+impl Config {
+    /// Reads the file, its drop-ins and the variables, and checks all of it.
+    ///
+    /// # Errors
+    /// [`ConfigError::Unreadable`] for a file that cannot be read, else [`ConfigError::Invalid`] with all problems.
+    pub fn load(
+        path: &Path,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, ConfigError> {
+        let mut texts = vec![(path.display().to_string(), read_file(path)?)];
+        for drop_in in drop_ins(path)? {
+            texts.push((drop_in.display().to_string(), read_file(&drop_in)?));
+        }
+        let base = path.parent().unwrap_or_else(|| Path::new(""));
+        Self::from_texts(&texts, environment, base)
+    }
+
+    /// Reads the texts of a file and its drop-ins, each with its name; relative paths start at `base`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Invalid`] with all problems.
+    pub fn from_texts(
+        texts: &[(String, String)],
+        environment: impl IntoIterator<Item = (String, String)>,
+        base: &Path,
+    ) -> Result<Self, ConfigError> {
+        let mut problems = Vec::new();
+        let mut merged = tree::Table::new();
+        for (name, text) in texts {
+            tree::merge(&mut merged, tree::parse(name, text, &mut problems));
+        }
+        for (name, text) in environment {
+            tree::override_from_env(&mut merged, &section::NAMES, &name, &text);
+        }
+        let name = texts.first().map_or("configuration", |(name, _)| name.as_str());
+        let config = section::read(merged, &Origin::new(name), base, &mut problems);
+        match config {
+            Some(config) if problems.is_empty() => Ok(config),
+            _ => Err(ConfigError::Invalid(problems)),
+        }
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, ConfigError> {
+    let unreadable = |source| ConfigError::Unreadable { path: path.display().to_string(), source };
+    let bytes = std::fs::metadata(path).map_err(unreadable)?.len();
+    if FILE_BYTES_MAX < bytes {
+        let text = format!("{bytes} bytes are more than a configuration has ({FILE_BYTES_MAX})");
+        return Err(unreadable(std::io::Error::other(text)));
+    }
+    std::fs::read_to_string(path).map_err(unreadable)
+}
+
+/// The files `<name>.d/*.toml` beside `<name>.toml`, in order of name.
+fn drop_ins(path: &Path) -> Result<Vec<PathBuf>, ConfigError> {
+    let dir = path.with_extension("d");
+    let unreadable = |source| ConfigError::Unreadable { path: dir.display().to_string(), source };
+    if !dir.is_dir() {
+        return Ok(Vec::new());
+    }
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(&dir).map_err(unreadable)? {
+        let file = entry.map_err(unreadable)?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            files.push(file);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+#[cfg(test)]
+mod tests;

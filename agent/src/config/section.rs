@@ -1,0 +1,250 @@
+//! The sections of an agent's configuration, their keys, ranges and defaults.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use types::{Capacity, EnergySource, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
+
+use super::read::Section;
+use super::tree::{Origin, Table};
+use super::{
+    BatteryConfig, BusConfig, Config, Endpoint, LoadModel, Problem, ReportConfig, SourceConfig,
+    StoreSection, ThermalConfig, VirtualBattery, VirtualThermal,
+};
+
+/// The sections, for overrides from the environment.
+pub(super) const NAMES: [&str; 9] =
+    ["node", "capacity", "bus", "sim", "store", "report", "battery", "thermal", "input"];
+
+/// The version of the configuration's format.
+const VERSION: u64 = 1;
+/// State that a node keeps unless told otherwise: a thousand scenes of a megabyte.
+const QUOTA_BYTES: u64 = 1 << 30;
+/// Least quota with which a group of state and its copy fit.
+const QUOTA_BYTES_MIN: u64 = 1 << 20;
+const REPORT_INTERVAL_MS: u64 = 1000;
+const PING_INTERVAL_MS: u64 = 2000;
+/// A 6U cubesat: 40 Wh, 7 W at rest with its radio, 6 W for a busy core, 24 W of panels.
+const BATTERY: VirtualBattery =
+    VirtualBattery { capacity_wh: 40.0, initial_soc: 0.8, solar_w: 24.0, reserve: 0.3 };
+const LOAD: LoadModel = LoadModel { idle_w: 7.0, watts_per_core: 6.0 };
+/// An aluminium structure of 2 kg, coupled to its surroundings by 0.5 W/K.
+const THERMAL: VirtualThermal = VirtualThermal {
+    initial_c: 20.0,
+    limit_c: 80.0,
+    heat_capacity_j_k: 1800.0,
+    conductance_w_k: 0.5,
+};
+
+/// Longest name of a grid zone, as on the wire.
+const ZONE_BYTES_MAX: usize = 32;
+
+#[derive(Clone, Copy, PartialEq)]
+enum Backend {
+    None,
+    Virtual,
+}
+
+const BACKENDS: [(&str, Backend); 2] = [("none", Backend::None), ("virtual", Backend::Virtual)];
+
+#[derive(Clone, Copy)]
+enum Energy {
+    Photovoltaic,
+    Battery,
+    Grid,
+}
+
+const ENERGIES: [(&str, Energy); 3] =
+    [("photovoltaic", Energy::Photovoltaic), ("battery", Energy::Battery), ("grid", Energy::Grid)];
+
+const KINDS: [(&str, NodeKind); 4] = [
+    ("satellite", NodeKind::Satellite),
+    ("ground-station", NodeKind::GroundStation),
+    ("edge", NodeKind::Edge),
+    ("cloud", NodeKind::Cloud),
+];
+
+/// Reads all sections; every problem goes to `problems`, and only then may the answer be `None`.
+pub(super) fn read(
+    table: Table,
+    origin: &Origin,
+    base: &Path,
+    problems: &mut Vec<Problem>,
+) -> Option<Config> {
+    let mut root = Section::new("", origin.clone(), table, problems);
+    root.require("version");
+    root.integer("version", VERSION..=VERSION, VERSION);
+    let node = node(root.table("node"));
+    let capacity = capacity(root.table("capacity"));
+    let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name));
+    let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
+    let store = store(root.table("store"), base);
+    let report = report(root.table("report"));
+    let battery = battery(root.table("battery"));
+    let thermal = thermal(root.table("thermal"));
+    let sources = root.tables("source");
+    let sources = sources
+        .into_iter()
+        .map(|(table, origin)| source(Section::new("source", origin, table, root.problems()), base))
+        .collect::<Vec<_>>();
+    let input = if root.has("input") { Some(input(root.table("input"), base)) } else { None };
+    root.finish();
+    let (name, kind, fleet) = node?;
+    Some(Config {
+        node: name,
+        kind,
+        fleet,
+        capacity,
+        bus,
+        sim: sim.flatten(),
+        store: store?,
+        report,
+        battery,
+        thermal,
+        sources: sources.into_iter().collect::<Option<_>>()?,
+        input: input.flatten(),
+    })
+}
+
+fn node(mut section: Section<'_>) -> Option<(NodeId, NodeKind, types::FleetId)> {
+    let name = section.needed("name");
+    section.require("kind");
+    let kind = section.word("kind", &KINDS);
+    let fleet = section.needed("fleet");
+    section.finish();
+    Some((name?, kind?, fleet?))
+}
+
+fn capacity(mut section: Section<'_>) -> Capacity {
+    let mut needed = |key| {
+        section.require(key);
+        // 0 stands in where a problem is noted, and is refused itself.
+        u32::try_from(section.integer(key, 1..=10_000_000, 0)).unwrap_or(0)
+    };
+    let (milli_cpu, memory_mib) = (MilliCpu(needed("milli_cpu")), MiB(needed("memory_mib")));
+    section.finish();
+    Capacity { milli_cpu, memory_mib }
+}
+
+fn bus(mut section: Section<'_>, me: Option<&NodeId>) -> BusConfig {
+    let bus = BusConfig {
+        listen: section.list("listen", loopback),
+        connect: section.list("connect", |text| text.parse::<Endpoint>()),
+        peers: section.list("peers", |text| match text.parse::<NodeId>() {
+            Ok(peer) if Some(&peer) == me => Err(format!("{peer} is this node itself")),
+            Ok(peer) => Ok(peer),
+            Err(error) => Err(error.to_string()),
+        }),
+    };
+    section.finish();
+    bus
+}
+
+/// Nothing listens beyond this machine until certificates are configured.
+fn loopback(text: &str) -> Result<Endpoint, String> {
+    let endpoint: Endpoint = text.parse().map_err(|error| format!("{error}"))?;
+    if endpoint.is_loopback() {
+        return Ok(endpoint);
+    }
+    Err(format!(
+        "{endpoint} can be reached from other machines, which needs certificates, and none are \
+         configured; listen on tcp/127.0.0.1:<port>"
+    ))
+}
+
+fn sim(mut section: Section<'_>) -> Option<Endpoint> {
+    let connect = section.needed("connect");
+    section.finish();
+    connect
+}
+
+fn store(mut section: Section<'_>, base: &Path) -> Option<StoreSection> {
+    let dir: Option<PathBuf> = section.needed("dir");
+    let quota_bytes = section.integer("quota_bytes", QUOTA_BYTES_MIN..=1 << 50, QUOTA_BYTES);
+    let audit_log: Option<PathBuf> = section.parsed("audit_log");
+    section.finish();
+    Some(StoreSection {
+        dir: base.join(dir?),
+        quota_bytes,
+        audit_log: audit_log.map(|path| base.join(path)),
+    })
+}
+
+fn report(mut section: Section<'_>) -> ReportConfig {
+    let interval = section.integer("interval_ms", 50..=3_600_000, REPORT_INTERVAL_MS);
+    let ping = section.integer("ping_interval_ms", 50..=3_600_000, PING_INTERVAL_MS);
+    section.finish();
+    ReportConfig {
+        interval: Duration::from_millis(interval),
+        ping_interval: Duration::from_millis(ping),
+    }
+}
+
+fn battery(mut section: Section<'_>) -> BatteryConfig {
+    let backend = section.word("backend", &BACKENDS).unwrap_or(Backend::None);
+    let is_virtual = backend == Backend::Virtual;
+    let load_given = section.has("idle_w") || section.has("watts_per_core");
+    let load = LoadModel {
+        idle_w: section.number("idle_w", 0.0..=100_000.0, LOAD.idle_w),
+        watts_per_core: section.number("watts_per_core", 0.0..=1000.0, LOAD.watts_per_core),
+    };
+    let cell = VirtualBattery {
+        capacity_wh: section.number("capacity_wh", 0.001..=1.0e9, BATTERY.capacity_wh),
+        initial_soc: section.number("initial_soc", 0.0..=1.0, BATTERY.initial_soc),
+        solar_w: section.number("solar_w", 0.0..=1.0e6, BATTERY.solar_w),
+        reserve: section.number("reserve", 0.0..=1.0, BATTERY.reserve),
+    };
+    let energy = section.word("energy", &ENERGIES);
+    let zone = section.converted("zone", |zone| match zone.len() {
+        0..=ZONE_BYTES_MAX => Ok(zone.to_owned()),
+        bytes => Err(format!("a grid zone has at most {ZONE_BYTES_MAX} bytes, this has {bytes}")),
+    });
+    section.finish();
+    let source = match energy {
+        Some(Energy::Photovoltaic) => EnergySource::Photovoltaic,
+        Some(Energy::Battery) => EnergySource::Battery,
+        Some(Energy::Grid) => EnergySource::Grid { zone: zone.unwrap_or_default() },
+        None if is_virtual && 0.0 < cell.solar_w => EnergySource::Photovoltaic,
+        None if is_virtual => EnergySource::Battery,
+        None => EnergySource::Unknown,
+    };
+    BatteryConfig {
+        source,
+        load: (is_virtual || load_given).then_some(load),
+        cell: is_virtual.then_some(cell),
+    }
+}
+
+fn thermal(mut section: Section<'_>) -> ThermalConfig {
+    let backend = section.word("backend", &BACKENDS).unwrap_or(Backend::None);
+    let body = VirtualThermal {
+        initial_c: section.number("initial_c", -150.0..=200.0, THERMAL.initial_c),
+        limit_c: section.number("limit_c", -50.0..=200.0, THERMAL.limit_c),
+        heat_capacity_j_k: section.number(
+            "heat_capacity_j_k",
+            0.1..=1.0e9,
+            THERMAL.heat_capacity_j_k,
+        ),
+        conductance_w_k: section.number("conductance_w_k", 1.0e-6..=1.0e6, THERMAL.conductance_w_k),
+    };
+    section.finish();
+    match backend {
+        Backend::None => ThermalConfig::None,
+        Backend::Virtual => ThermalConfig::Virtual(body),
+    }
+}
+
+fn source(mut section: Section<'_>, base: &Path) -> Option<SourceConfig> {
+    let name: Option<TaskId> = section.needed("name");
+    section.require("key");
+    let key = section.converted("key", StateKey::new);
+    let file: Option<PathBuf> = section.needed("file");
+    section.finish();
+    Some(SourceConfig { name: name?, key: key?, file: base.join(file?) })
+}
+
+fn input(mut section: Section<'_>, base: &Path) -> Option<PathBuf> {
+    let dir: Option<PathBuf> = section.needed("dir");
+    section.finish();
+    dir.map(|dir| base.join(dir))
+}

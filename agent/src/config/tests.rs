@@ -1,0 +1,166 @@
+//! Configurations, good and bad.
+
+use super::*;
+
+const GOOD: &str = r#"
+version = 1
+[node]
+name = "sat-1"
+kind = "satellite"
+fleet = "demo"
+[capacity]
+milli_cpu = 4000
+memory_mib = 4096
+[bus]
+listen = ["tcp/127.0.0.1:7501"]
+connect = ["tcp/127.0.0.1:7601"]
+peers = ["drone"]
+[store]
+dir = "state"
+"#;
+
+fn load(parts: &[&str], environment: &[(&str, &str)]) -> Result<Config, String> {
+    let texts: Vec<_> = parts
+        .iter()
+        .enumerate()
+        .map(|(i, text)| (["agent.toml", "agent.d/10.toml"][i].to_owned(), (*text).to_owned()))
+        .collect();
+    let environment = environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned()));
+    Config::from_texts(&texts, environment, Path::new("base")).map_err(|error| error.to_string())
+}
+
+#[track_caller]
+fn refused(text: &str, expected: &[&str]) {
+    let message = load(&[text], &[]).unwrap_err();
+    for part in expected {
+        assert!(message.contains(part), "{part:?} is not in:\n{message}");
+    }
+    assert_eq!(message.lines().count(), expected.len(), "{message}");
+}
+
+#[test]
+fn a_short_file_gets_defaults_and_paths_beside_it() {
+    let config = load(&[GOOD], &[]).unwrap();
+    assert_eq!(config.node.as_str(), "sat-1");
+    assert_eq!(config.store.dir, Path::new("base/state"));
+    assert_eq!(config.report.interval, Duration::from_secs(1));
+    assert_eq!(config.battery.source, EnergySource::Unknown);
+    assert_eq!(
+        (config.sim, config.battery.cell, config.thermal),
+        (None, None, ThermalConfig::None)
+    );
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_file_line_field_and_rule() {
+    let text = GOOD.replace("kind = \"satellite\"", "kind = \"sattelite\"\nflet = \"x\"")
+        + "[report]\ninterval_ms = 1\nping_interval = 5\n[baterry]\nbackend = \"none\"\n";
+    refused(
+        &text,
+        &[
+            "agent.toml, line 5, node.kind: \"sattelite\" is none of \"satellite\", \"ground-station\"",
+            "agent.toml, line 6, node.flet: unknown key; did you mean fleet?",
+            "agent.toml, line 18, report.interval_ms: 1 is not a whole number from 50 to",
+            "agent.toml, line 19, report.ping_interval: unknown key; did you mean ping_interval_ms?",
+            "agent.toml, line 20, baterry: unknown key; did you mean battery?",
+        ],
+    );
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    refused(
+        "version = 1\n[node]\nname = \"Sat 1\"\n",
+        &[
+            "line 3, node.name: node name \"Sat 1\" is not 1 to 63",
+            "node.kind: it must be given",
+            "node.fleet: it must be given",
+            "capacity.milli_cpu: it must be given",
+            "capacity.memory_mib: it must be given",
+            "store.dir: it must be given",
+        ],
+    );
+}
+
+#[test]
+fn nothing_listens_beyond_this_machine() {
+    for open in ["tcp/0.0.0.0:7501", "tcp/[::]:7501", "tcp/192.168.1.7:7501", "tcp/host:1"] {
+        let text = GOOD.replace("tcp/127.0.0.1:7501", open);
+        refused(&text, &["line 11, bus.listen: "]);
+        let message = load(&[&text], &[]).unwrap_err();
+        assert!(message.contains("certificates") && message.contains(open), "{message}");
+    }
+    for closed in ["tcp/127.0.0.1:0", "tcp/127.1.2.3:1", "tcp/localhost:9", "tcp/[::1]:9"] {
+        load(&[&GOOD.replace("tcp/127.0.0.1:7501", closed)], &[]).unwrap();
+    }
+    refused(&GOOD.replace("tcp/127.0.0.1:7501", "udp/127.0.0.1:1"), &["is not an address like"]);
+}
+
+#[test]
+fn drop_ins_and_then_the_environment_win() {
+    let drop_in = "[report]\ninterval_ms = 200\nping_interval_ms = 300\n";
+    let variables = [
+        ("STARBELT_REPORT__INTERVAL_MS", "250"),
+        ("STARBELT_NODE__NAME", "sat-2"),
+        ("STARBELT_BUS__PEERS", "[\"cloud\"]"),
+        ("STARBELT_HTTP__LISTEN", "another process reads this"),
+        ("STARBELT_LOG", "debug"),
+    ];
+    let config = load(&[GOOD, drop_in], &variables).unwrap();
+    assert_eq!(config.report.interval, Duration::from_millis(250));
+    assert_eq!(config.report.ping_interval, Duration::from_millis(300));
+    assert_eq!(config.node.as_str(), "sat-2");
+    assert_eq!(config.bus.peers, [NodeId::new("cloud").unwrap()]);
+}
+
+#[test]
+fn problems_name_the_drop_in_or_the_variable() {
+    let message = load(&[GOOD, "[store]\nquota_bytes = \"big\"\n"], &[]).unwrap_err();
+    assert!(
+        message.starts_with("agent.d/10.toml, line 2, store.quota_bytes: \"big\""),
+        "{message}"
+    );
+    let message = load(&[GOOD], &[("STARBELT_STORE__QUOTA", "5")]).unwrap_err();
+    assert!(
+        message.starts_with("environment variable STARBELT_STORE__QUOTA, store.quota: unknown key"),
+        "{message}"
+    );
+}
+
+#[test]
+fn broken_toml_is_told_with_its_line() {
+    let message = load(&["version = 1\n[node\nname = 3\n"], &[]).unwrap_err();
+    assert!(message.contains("agent.toml, line 2, TOML: "), "{message}");
+}
+
+#[test]
+fn virtual_hardware_has_defaults() {
+    let text = GOOD.to_owned()
+        + "[sim]\nconnect = \"tcp/127.0.0.1:7447\"\n[battery]\nbackend = \"virtual\"\n\
+           capacity_wh = 100\n[thermal]\nbackend = \"virtual\"\n\
+           [[source]]\nname = \"eo-reference\"\nkey = \"reference/v1\"\nfile = \"ref.bin\"\n\
+           [input]\ndir = \"/bursts\"\n";
+    let config = load(&[&text], &[]).unwrap();
+    let capacity = config.battery.cell.unwrap().capacity_wh;
+    assert!((capacity - 100.0).abs() < f64::EPSILON);
+    assert_eq!(config.battery.source, EnergySource::Photovoltaic);
+    assert_eq!(config.sources[0].file, Path::new("base/ref.bin"));
+    assert_eq!(config.input.as_deref(), Some(Path::new("/bursts")));
+    let grid = text.replace("capacity_wh", "energy = \"grid\"\nzone = \"AT\"\ncapacity_wh");
+    let source = load(&[&grid], &[]).unwrap().battery.source;
+    assert_eq!(source, EnergySource::Grid { zone: "AT".to_owned() });
+}
+
+#[test]
+fn every_example_is_valid() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/agent");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(&dir).unwrap() {
+        let path = entry.unwrap().path();
+        if let Err(error) = Config::load(&path, []) {
+            panic!("{error}");
+        }
+        names.push(path.file_name().unwrap().to_owned());
+    }
+    assert!(3 <= names.len(), "{names:?}");
+}

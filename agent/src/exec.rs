@@ -1,0 +1,200 @@
+//! Executes tasks: code at hand, a bounded queue per task, one call after the other, results durable before the answer.
+//!
+//! Calls of one task run one after the other: they share lasting state with a single writer, and a repeated try of a
+//! stage must find what the first one committed. Different tasks run side by side, as many as there are cores.
+
+pub mod code;
+mod guest;
+mod invoke;
+pub mod module;
+mod stats;
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use protocol::desired::TaskSpec;
+use protocol::invoke::{Fault, InvocationRecord, Invoke, Invoked, Outcome};
+use protocol::report::FunctionReport;
+use tokio::sync::Semaphore;
+use types::{NodeId, NodeKind};
+
+use self::code::CodeBook;
+use self::module::Modules;
+use self::stats::Stats;
+use crate::clock::Clock;
+use crate::plan::PlanBook;
+use crate::sensor::Sensors;
+use crate::state::{GroupId, Peers, StateService};
+
+/// Calls of one task that may wait: what a driver and its retries can have under way, with room.
+const QUEUE_MAX: u32 = 64;
+/// Most calls that run at once, however many cores there are.
+const RUNNING_MAX: usize = 8;
+/// How often a finished drain is looked for.
+const DRAIN_POLL: Duration = Duration::from_millis(10);
+
+/// What calls need of their node; clones are handles to the same.
+#[derive(Clone, Debug)]
+pub struct Surroundings {
+    /// The node.
+    pub node: NodeId,
+    /// Its role.
+    pub kind: NodeKind,
+    /// Its clocks.
+    pub clock: Clock,
+    /// Its contact plan.
+    pub plan: PlanBook,
+    /// Its sensors.
+    pub sensors: Arc<Mutex<Sensors>>,
+    /// What a busy core draws, in W, if that is known.
+    pub watts_per_core: Option<f64>,
+}
+
+/// Executes calls; clones are handles to the same.
+#[derive(Debug)]
+pub struct Executor<P> {
+    inner: Arc<Inner<P>>,
+}
+
+impl<P> Clone for Executor<P> {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner) }
+    }
+}
+
+#[derive(Debug)]
+struct Inner<P> {
+    around: Surroundings,
+    state: StateService,
+    peers: P,
+    code: CodeBook,
+    tasks: Mutex<BTreeMap<GroupId, Arc<Task>>>,
+    /// One permit for each call that may run a guest now.
+    running: Semaphore,
+    in_flight: AtomicU32,
+    waiting: AtomicU32,
+    functions_cpu_ns: AtomicU64,
+    is_stopping: AtomicBool,
+    stats: Mutex<Stats>,
+}
+
+/// A task that takes calls.
+#[derive(Debug)]
+struct Task {
+    spec: Mutex<TaskSpec>,
+    /// One permit: calls run one after the other.
+    turn: Semaphore,
+    queued: AtomicU32,
+}
+
+/// A counter that is one higher while this lives.
+struct Counted<'a>(&'a AtomicU32);
+
+impl<'a> Counted<'a> {
+    fn one(counter: &'a AtomicU32) -> Self {
+        counter.fetch_add(1, Ordering::AcqRel);
+        Self(counter)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::AcqRel);
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<P: Peers + Modules + Clone + 'static> Executor<P> {
+    /// An executor without tasks.
+    pub fn new(around: Surroundings, state: StateService, peers: P, code: CodeBook) -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let inner = Inner {
+            around,
+            state,
+            peers,
+            code,
+            tasks: Mutex::new(BTreeMap::new()),
+            running: Semaphore::new(cores.min(RUNNING_MAX)),
+            in_flight: AtomicU32::new(0),
+            waiting: AtomicU32::new(0),
+            functions_cpu_ns: AtomicU64::new(0),
+            is_stopping: AtomicBool::new(false),
+            stats: Mutex::new(Stats::default()),
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Takes calls for a task, or takes them under another specification.
+    pub fn hold(&self, spec: TaskSpec) {
+        let group = GroupId { workflow: spec.workflow.clone(), task: spec.task.clone() };
+        let mut tasks = locked(&self.inner.tasks);
+        if let Some(task) = tasks.get(&group) {
+            *locked(&task.spec) = spec;
+            return;
+        }
+        let task =
+            Task { spec: Mutex::new(spec), turn: Semaphore::new(1), queued: AtomicU32::new(0) };
+        tasks.insert(group, Arc::new(task));
+    }
+
+    /// Takes no further calls for a task.
+    pub fn let_go(&self, group: &GroupId) {
+        locked(&self.inner.tasks).remove(group);
+    }
+
+    /// The code that it runs.
+    pub fn code(&self) -> &CodeBook {
+        &self.inner.code
+    }
+
+    /// Executes a call that came in at `received`, and answers it in any case.
+    pub async fn invoke(&self, call: Invoke, received: std::time::Instant) -> Invoked {
+        let _in_flight = Counted::one(&self.inner.in_flight);
+        let group = GroupId { workflow: call.workflow.clone(), task: call.task.clone() };
+        let invoked = invoke::run(&self.inner, &group, call, received).await;
+        let cpu_ns = invoked.record.cpu_ns;
+        self.inner.functions_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
+        locked(&self.inner.stats).count(&group, &invoked, received.elapsed());
+        invoked
+    }
+
+    /// Processor time of all functions so far, in nanoseconds.
+    pub fn functions_cpu_ns(&self) -> u64 {
+        self.inner.functions_cpu_ns.load(Ordering::Relaxed)
+    }
+
+    /// Calls that wait for their turn.
+    pub fn waiting(&self) -> u32 {
+        self.inner.waiting.load(Ordering::Acquire)
+    }
+
+    /// What the functions did and cost since the start.
+    pub fn report(&self) -> FunctionReport {
+        FunctionReport {
+            tasks: locked(&self.inner.stats).tasks(),
+            native_code: self.inner.code.is_native(),
+        }
+    }
+
+    /// Refuses new calls and waits for those in flight, at most `patience`; says how many are left.
+    pub async fn drain(&self, patience: Duration) -> u32 {
+        self.inner.is_stopping.store(true, Ordering::Release);
+        let end = tokio::time::Instant::now() + patience;
+        loop {
+            let left = self.inner.in_flight.load(Ordering::Acquire);
+            if left == 0 || end <= tokio::time::Instant::now() {
+                return left;
+            }
+            tokio::time::sleep(DRAIN_POLL).await;
+        }
+    }
+}
+
+fn failed(fault: Fault, record: InvocationRecord) -> Invoked {
+    Invoked { outcome: Outcome::Failed(fault), record }
+}

@@ -1,0 +1,102 @@
+//! What a guest sees of its node: the state and objects of its call, the node, the sky, a log.
+
+use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
+use types::{Epoch, NodeId, StateKey, TaskId};
+
+use super::{Surroundings, locked};
+use crate::state::{CallState, GroupId, StateFault};
+
+/// Serves one call.
+#[derive(Debug)]
+pub(super) struct GuestHost {
+    pub(super) state: CallState,
+    pub(super) around: Surroundings,
+    pub(super) group: GroupId,
+}
+
+impl Host for GuestHost {
+    fn state_get(&mut self, key: &StateKey) -> Result<Option<(Vec<u8>, u64)>, HostFault> {
+        self.state.state_get(key).map_err(host_fault)
+    }
+
+    fn state_put(
+        &mut self,
+        key: &StateKey,
+        value: Vec<u8>,
+        expect: Option<u64>,
+    ) -> Result<u64, HostFault> {
+        self.state.state_put(key, value, expect).map_err(host_fault)
+    }
+
+    fn state_delete(&mut self, key: &StateKey) -> Result<(), HostFault> {
+        self.state.state_delete(key).map_err(host_fault)
+    }
+
+    fn state_keys(&mut self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>, HostFault> {
+        self.state.state_keys(prefix).map_err(host_fault)
+    }
+
+    fn inputs(&mut self) -> Vec<InputInfo> {
+        let info = |input: &protocol::belt::ObjectMeta| InputInfo {
+            task: input.id.task.clone(),
+            key: input.id.key.clone(),
+            bytes: input.bytes,
+        };
+        self.state.inputs().iter().map(info).collect()
+    }
+
+    fn input_read(
+        &mut self,
+        task: &TaskId,
+        key: &StateKey,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>, HostFault> {
+        self.state.input_read(task, key, offset, len).map_err(host_fault)
+    }
+
+    fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault> {
+        self.state.output_write(key, bytes).map_err(host_fault)
+    }
+
+    fn describe(&mut self) -> NodeInfo {
+        let sensors = locked(&self.around.sensors);
+        let (soc, temperature_c) = sensors.latest();
+        NodeInfo {
+            node: self.around.node.clone(),
+            kind: self.around.kind,
+            battery_pct: soc.map(|soc| soc * 100.0),
+            temperature_c,
+            sunlit: sensors.env().map(|env| env.sunlit),
+        }
+    }
+
+    fn sky_now(&mut self) -> Epoch {
+        self.around.clock.sky()
+    }
+
+    fn next_contact(&mut self, node: &NodeId) -> Option<Contact> {
+        self.around.plan.next_contact(node, self.around.clock.sky())
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        let group = &self.group;
+        match level {
+            Level::Trace => tracing::trace!(target: "function", %group, "{message}"),
+            Level::Debug => tracing::debug!(target: "function", %group, "{message}"),
+            Level::Info => tracing::info!(target: "function", %group, "{message}"),
+            Level::Warn => tracing::warn!(target: "function", %group, "{message}"),
+            Level::Error => tracing::error!(target: "function", %group, "{message}"),
+        }
+    }
+}
+
+fn host_fault(fault: StateFault) -> HostFault {
+    match fault {
+        StateFault::BadInput(rule) => HostFault::BadInput(rule),
+        StateFault::NotFound => HostFault::NotFound,
+        StateFault::TooLarge(_) => HostFault::TooLarge,
+        StateFault::Conflict(version) => HostFault::Conflict(version),
+        StateFault::Internal(reason) => HostFault::Internal(reason),
+    }
+}

@@ -1,0 +1,265 @@
+//! One call from queue to answer: its turn, its code, its inputs, the guest, the commit; each part is timed.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use protocol::desired::TaskSpec;
+use protocol::invoke::{Committed, Fault, InvocationRecord, Invoke, Invoked, Outcome};
+use runtime::{CallFault, CallLimits, CallReport, Function, HostFault, Request};
+
+use super::guest::GuestHost;
+use super::module::Modules;
+use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
+use crate::agent::cut;
+use crate::state::{Begin, CallState, GroupId, Peers};
+
+/// How often inputs are fetched for one call: once, and once more if the first ones named others.
+const FETCHES_MAX: u32 = 2;
+/// Between two looks at a group that is being handed over; that takes a few round trips.
+const FREEZE_POLL: Duration = Duration::from_millis(10);
+/// Longest wait for a group that is being handed over, before the caller is told to come again.
+const FREEZE_PATIENCE: Duration = Duration::from_secs(2);
+
+/// A call under way.
+struct Running<'a, P> {
+    inner: &'a Arc<Inner<P>>,
+    group: &'a GroupId,
+    call: Arc<Invoke>,
+    deadline: Instant,
+    record: InvocationRecord,
+}
+
+/// Executes a call and answers it in any case.
+pub(super) async fn run<P: Peers + Modules + Clone + 'static>(
+    inner: &Arc<Inner<P>>,
+    group: &GroupId,
+    call: Invoke,
+    received: Instant,
+) -> Invoked {
+    let mut running = Running {
+        inner,
+        group,
+        deadline: received + Duration::from_millis(u64::from(call.deadline_ms)),
+        call: Arc::new(call),
+        record: InvocationRecord::default(),
+    };
+    match running.all(received).await {
+        Ok(done) => Invoked { outcome: Outcome::Committed(done), record: running.record },
+        Err(fault) => failed(short(fault), running.record),
+    }
+}
+
+impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
+    async fn all(&mut self, received: Instant) -> Result<Committed, Fault> {
+        if self.inner.is_stopping.load(Ordering::Acquire) {
+            return Err(Fault::Busy);
+        }
+        let task = locked(&self.inner.tasks).get(self.group).cloned();
+        let no_task = || Fault::NotFound(format!("{} has no task here", self.group));
+        let task = task.ok_or_else(no_task)?;
+        self.record.route_ns = ns(received.elapsed());
+        let queued_at = Instant::now();
+        let _turn = self.turn(&task).await?;
+        self.record.queue_ns = ns(queued_at.elapsed());
+        // Only now, since it may have changed while the call waited.
+        let spec = locked(&task.spec).clone();
+        let state = match self.begin().await? {
+            Begin::Again(done) => return Ok(done),
+            Begin::Ready(state) => state,
+            Begin::Missing(inputs) => {
+                let object = inputs.first().map(|input| input.object.id.to_string());
+                return Err(Fault::InputMissing(object.unwrap_or_default()));
+            }
+        };
+        self.record.input_bytes = bytes(self.call.body.len()) + state.input_bytes();
+        let function = self.function(&spec).await?;
+        let (state, report) = self.guest(function, &spec, state).await?;
+        let body = report.outcome.map_err(fault_of_call)?;
+        self.commit(state, body).await
+    }
+
+    /// Waits for the turn of this call, in a queue of its task.
+    async fn turn<'t>(&self, task: &'t Task) -> Result<tokio::sync::SemaphorePermit<'t>, Fault> {
+        if QUEUE_MAX <= task.queued.load(Ordering::Acquire) {
+            return Err(Fault::Busy);
+        }
+        let _queued = Counted::one(&task.queued);
+        let _waiting = Counted::one(&self.inner.waiting);
+        let turn = tokio::time::timeout_at(self.deadline.into(), task.turn.acquire()).await;
+        turn.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)
+    }
+
+    /// Opens the call's view of state, after fetching the inputs that are not here.
+    async fn begin(&mut self) -> Result<Begin, Fault> {
+        let patience = self.deadline.min(Instant::now() + FREEZE_PATIENCE);
+        let mut fetches = 0;
+        loop {
+            let started = Instant::now();
+            let (state, call) = (self.inner.state.clone(), Arc::clone(&self.call));
+            let begun = blocking(move || state.begin(&call)).await?;
+            self.record.route_ns += ns(started.elapsed());
+            match begun {
+                // It is being handed over: soon it is here again, or elsewhere.
+                Err(Fault::Busy) if Instant::now() < patience => {
+                    tokio::time::sleep(FREEZE_POLL).await;
+                }
+                Err(fault) => return Err(fault),
+                Ok(Begin::Missing(inputs)) if fetches < FETCHES_MAX => {
+                    fetches += 1;
+                    let started = Instant::now();
+                    let (state, peers) = (&self.inner.state, &self.inner.peers);
+                    let fetched = state.fetch(peers, &inputs, self.deadline.into()).await;
+                    self.record.fetch_ns += ns(started.elapsed());
+                    self.record.fetched_bytes += fetched?;
+                }
+                Ok(begun) => return Ok(begun),
+            }
+        }
+    }
+
+    async fn function(&mut self, spec: &TaskSpec) -> Result<Function, Fault> {
+        let started = Instant::now();
+        let at_hand = self.inner.code.at_hand(&spec.function.sha256);
+        let function = tokio::time::timeout_at(self.deadline.into(), at_hand).await;
+        let waited = started.elapsed();
+        if Duration::from_millis(1) <= waited {
+            self.record.cold = true;
+            self.record.instantiate_ns += ns(waited);
+        }
+        let function = function.map_err(|_late| Fault::Deadline)?;
+        function.map_err(|reason| Fault::Internal(format!("{}: {reason}", spec.function.name)))
+    }
+
+    /// Runs the guest, off the reactor and as soon as a core is free.
+    async fn guest(
+        &mut self,
+        function: Function,
+        spec: &TaskSpec,
+        state: CallState,
+    ) -> Result<(CallState, CallReport), Fault> {
+        let queued_at = Instant::now();
+        let core = self.inner.running.acquire();
+        let core = tokio::time::timeout_at(self.deadline.into(), core).await;
+        let _core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
+        self.record.queue_ns += ns(queued_at.elapsed());
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let limits = CallLimits {
+            linear_memory_mib: spec.linear_memory_mib.0,
+            deadline: left.min(Duration::from_millis(u64::from(spec.deadline_ms))),
+        };
+        let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
+        let (around, group) = (self.inner.around.clone(), self.group.clone());
+        let ran = blocking(move || {
+            let mut host = GuestHost { state, around, group };
+            let request = request_of(&call, left);
+            let runtime = code.runtime().map_err(Fault::Internal)?;
+            let report = runtime.call(&function, request, limits, &mut host);
+            Ok((host.state, report))
+        });
+        let (state, report) = ran.await??;
+        self.measure(&report, &state);
+        Ok((state, report))
+    }
+
+    fn measure(&mut self, report: &CallReport, state: &CallState) {
+        let usage = &report.usage;
+        self.record.backend = usage.backend;
+        self.record.cold |= usage.cold;
+        self.record.instantiate_ns += usage.instantiate_ns;
+        self.record.run_ns = usage.run_ns;
+        self.record.cpu_ns = usage.cpu_ns;
+        self.record.peak_memory_bytes = usage.peak_memory_bytes;
+        self.record.state_ops = state.state_ops();
+        self.record.joules = self.inner.around.watts_per_core.map(|watts| {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                reason = "an estimate"
+            )]
+            {
+                (usage.cpu_ns as f64 * 1e-9 * watts) as f32
+            }
+        });
+    }
+
+    async fn commit(&mut self, state: CallState, body: Vec<u8>) -> Result<Committed, Fault> {
+        let deadline = self.deadline.into();
+        let (service, peers) = (&self.inner.state, &self.inner.peers);
+        let committed = service.commit(peers, &self.call, state, body, deadline).await;
+        let (done, cost) = committed?;
+        self.record.commit_ns = cost.commit_ns;
+        self.record.pushed_bytes = cost.pushed_bytes;
+        let outputs: u64 = done.outputs.iter().map(|output| output.bytes).sum();
+        self.record.output_bytes = outputs + bytes(done.body.len());
+        Ok(done)
+    }
+}
+
+fn request_of(call: &Invoke, deadline: Duration) -> Request {
+    Request {
+        run: call.run.0,
+        root: call.root.0,
+        hops: call.hops,
+        attempt: call.attempt,
+        source: call.source.as_str().to_owned(),
+        deadline,
+        schema_id: String::new(),
+        content_type: call.content_type.clone(),
+        body: call.body.clone(),
+    }
+}
+
+fn fault_of_call(fault: CallFault) -> Fault {
+    match fault {
+        CallFault::Guest(fault) => fault_of_guest(fault),
+        CallFault::Deadline => Fault::Deadline,
+        CallFault::MemoryLimit => {
+            Fault::TooLarge("the function wanted more linear memory than granted".to_owned())
+        }
+        CallFault::Trap(reason) => Fault::Internal(reason),
+        CallFault::Busy => Fault::Busy,
+        CallFault::TooLarge(what) => Fault::TooLarge(what.to_owned()),
+    }
+}
+
+fn fault_of_guest(fault: HostFault) -> Fault {
+    match fault {
+        HostFault::BadInput(text) => Fault::BadInput(text),
+        HostFault::NotFound => Fault::NotFound("the function missed something".to_owned()),
+        HostFault::Denied => Fault::Denied("the function was denied something".to_owned()),
+        HostFault::Busy => Fault::Busy,
+        HostFault::TooLarge => Fault::TooLarge("the function went over a limit".to_owned()),
+        HostFault::Deadline => Fault::Deadline,
+        HostFault::Conflict(version) => Fault::Conflict(version),
+        HostFault::Internal(text) => Fault::Internal(text),
+    }
+}
+
+/// Texts of guests and libraries may be longer than a message takes.
+fn short(fault: Fault) -> Fault {
+    match fault {
+        Fault::BadInput(text) => Fault::BadInput(cut(text)),
+        Fault::NotFound(text) => Fault::NotFound(cut(text)),
+        Fault::Denied(text) => Fault::Denied(cut(text)),
+        Fault::TooLarge(text) => Fault::TooLarge(cut(text)),
+        Fault::InputMissing(text) => Fault::InputMissing(cut(text)),
+        Fault::Internal(text) => Fault::Internal(cut(text)),
+        other => other,
+    }
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Fault> {
+    let lost = |error| Fault::Internal(format!("work was lost: {error}"));
+    tokio::task::spawn_blocking(work).await.map_err(lost)
+}
+
+fn ns(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn bytes(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,16 @@
+//! The Starbelt node agent: senses, reports, executes functions, keeps state.
+//!
+//! Reading order: [`config`], [`event`], [`agent`] (the machine that decides), [`state`] and [`store`] (what lasts),
+//! [`sensor`], [`exec`], [`plan`], and [`shell`], which alone awaits a network.
+
+pub mod agent;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod exec;
+pub mod plan;
+pub mod sensor;
+pub mod shell;
+
+pub mod state;
+pub mod store;

@@ -1,0 +1,102 @@
+//! `starbelt-agent`: runs a node, or checks its configuration.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use agent::config::{Config, ConfigError};
+use agent::shell::{self, signal};
+use clap::{Parser, Subcommand};
+
+/// Exit code of a bad configuration (sysexits.h, `EX_CONFIG`).
+const BAD_CONFIG: u8 = 78;
+/// Threads that drive sockets and timers.
+const REACTOR_THREADS: usize = 2;
+/// Threads for disk, guests and congested sends; they come and go.
+const BLOCKING_THREADS_MAX: usize = 16;
+/// How long such a thread waits for more work: short, so that an idle agent has few threads.
+const BLOCKING_KEEP: Duration = Duration::from_millis(100);
+/// How long what still blocks at the end is waited for.
+const END_PATIENCE: Duration = Duration::from_secs(2);
+
+/// The agent of a Starbelt node: senses, reports, executes functions, keeps state.
+#[derive(Debug, Parser)]
+#[command(name = "starbelt-agent", version)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs the node until SIGTERM or SIGINT.
+    Run {
+        /// Its configuration.
+        #[arg(long)]
+        config: PathBuf,
+        /// End when the process that started this one ends.
+        #[arg(long)]
+        exit_with_parent: bool,
+    },
+    /// Works on configurations.
+    #[command(subcommand)]
+    Config(ConfigVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Says what is wrong with a configuration, if anything.
+    Check {
+        /// The configuration.
+        #[arg(long)]
+        config: PathBuf,
+    },
+}
+
+fn main() -> anyhow::Result<ExitCode> {
+    let verb = Arguments::parse().verb;
+    start_log();
+    let (path, runs) = match &verb {
+        Verb::Run { config, .. } => (config, true),
+        Verb::Config(ConfigVerb::Check { config }) => (config, false),
+    };
+    let config = match Config::load(path, std::env::vars()) {
+        Ok(config) => config,
+        Err(error) => {
+            complain(&error);
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+    };
+    if !runs {
+        return Ok(ExitCode::SUCCESS);
+    }
+    if matches!(verb, Verb::Run { exit_with_parent: true, .. }) && !signal::end_with_parent()? {
+        return Ok(ExitCode::SUCCESS);
+    }
+    let reactor = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(REACTOR_THREADS)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
+        .thread_keep_alive(BLOCKING_KEEP)
+        .enable_all()
+        .build()?;
+    reactor.block_on(shell::run(config))?;
+    reactor.shutdown_timeout(END_PATIENCE);
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Logs go to stderr; `STARBELT_LOG` filters them.
+fn start_log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("STARBELT_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,zenoh=warn"));
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
+        .init();
+}
+
+#[expect(clippy::print_stderr, reason = "a bad configuration is told plainly, one problem a line")]
+fn complain(error: &ConfigError) {
+    eprintln!("{error}");
+}

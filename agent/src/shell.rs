@@ -1,0 +1,172 @@
+//! The shell: wires the machine to clocks, disk, sensors, guests and the bus. One task, one `select!`.
+//!
+//! ```text
+//! bus ──Question──▶ ┌──────────┐ ──Input──▶ ┌───────┐
+//! emulation ─Told─▶ │  Shell   │            │ Agent │
+//! work ───Input───▶ │ (select) │ ◀─Outputs─ └───────┘
+//! timer, signals ─▶ └──────────┘ ──▶ work: records and roles in order, everything else side by side
+//! ```
+
+mod calls;
+mod questions;
+pub mod signal;
+mod start;
+mod work;
+pub mod zenoh;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use self::signal::Signals;
+pub use self::start::StartError;
+use self::work::Work;
+use self::zenoh::sim::Told;
+use self::zenoh::{Question, Way};
+use crate::agent::Agent;
+use crate::config::Config;
+use crate::event::{Input, Now, Output, Ticket};
+
+/// Questions that may wait for the shell; more are refused at once.
+const QUESTIONS_MAX: usize = 256;
+/// Finished work that may wait for the shell; who finishes more waits too.
+const INPUTS_MAX: usize = 1024;
+/// News of the emulation that may wait.
+const NEWS_MAX: usize = 16;
+/// How long calls in flight may take once the process is to end.
+const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long the rest of the work may take after that.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
+
+/// Runs an agent until it is told to end.
+///
+/// # Errors
+/// [`StartError`] when store, sources or bus cannot be opened.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let signals = Signals::listen()?;
+    let shell = start::start(config).await?;
+    shell.live(signals).await;
+    Ok(())
+}
+
+/// Everything that the loop owns.
+struct Shell {
+    agent: Agent,
+    work: Arc<Work>,
+    questions: mpsc::Receiver<Question>,
+    inputs: mpsc::Receiver<Input>,
+    news: mpsc::Receiver<Told>,
+    /// Who waits for the machine's answer.
+    waiting: BTreeMap<Ticket, Way>,
+    next_ticket: u64,
+    /// Tasks that live as long as the shell.
+    background: Vec<JoinHandle<()>>,
+}
+
+/// What woke the loop.
+enum Woken {
+    Question(Question),
+    Input(Input),
+    News(Told),
+    Timer,
+    End,
+}
+
+impl Shell {
+    async fn live(mut self, mut signals: Signals) {
+        let mut is_ending = false;
+        let mut drained: Option<JoinHandle<u32>> = None;
+        loop {
+            let now = self.work.clock().now();
+            let timer = self.agent.deadline(&now).map(|at| self.work.clock().system(at));
+            let woken = tokio::select! {
+                biased;
+                () = signals.next(), if !is_ending => Woken::End,
+                Some(input) = self.inputs.recv() => Woken::Input(input),
+                Some(question) = self.questions.recv() => Woken::Question(question),
+                Some(news) = self.news.recv() => Woken::News(news),
+                () = sleep_until(timer) => Woken::Timer,
+                () = finished(&mut drained) => break,
+            };
+            match woken {
+                Woken::End => {
+                    is_ending = true;
+                    tracing::info!("ending: calls in flight come to their end");
+                    self.handle(Input::Stopping);
+                    let exec = self.work.exec().clone();
+                    drained = Some(tokio::spawn(async move { exec.drain(DRAIN_PATIENCE).await }));
+                }
+                Woken::Input(input) => self.handle(input),
+                Woken::Question(question) => questions::take(&mut self, question),
+                Woken::News(news) => self.hear(news),
+                Woken::Timer => self.handle(Input::Timer),
+            }
+        }
+        self.end().await;
+    }
+
+    /// Lets the machine decide, and does what it says.
+    fn handle(&mut self, input: Input) {
+        let now = self.work.clock().now();
+        let outputs = self.agent.handle(&now, input);
+        self.perform(&now, outputs);
+    }
+
+    fn perform(&mut self, now: &Now, outputs: Vec<Output>) {
+        for output in outputs {
+            match output {
+                Output::AnswerDesired { ticket, reply } => self.answer(ticket, &*reply),
+                Output::AnswerCommand { ticket, reply } => self.answer(ticket, &reply),
+                Output::AnswerEvents { ticket, page } => self.answer(ticket, &page),
+                other => self.work.perform(now, other),
+            }
+        }
+    }
+
+    fn answer<M: protocol::Message>(&mut self, ticket: Ticket, message: &M) {
+        let Some(way) = self.waiting.remove(&ticket) else { return };
+        match protocol::encode(message) {
+            Ok(frame) => self.work.crew().spawn(way.send(frame)),
+            Err(error) => tracing::error!(%error, "answer cannot be sent"),
+        }
+    }
+
+    fn hear(&mut self, news: Told) {
+        match news {
+            Told::Clock(clock) => {
+                if self.work.follow(clock) {
+                    tracing::info!(sky = %self.work.clock().sky(), rate = clock.rate, "sky clock");
+                }
+            }
+            Told::Env(env) => self.work.surround(env),
+        }
+        self.handle(Input::Timer);
+    }
+
+    async fn end(self) {
+        for task in &self.background {
+            task.abort();
+        }
+        let ended = tokio::time::timeout(FLUSH_PATIENCE, self.work.finish()).await;
+        tracing::info!(complete = ended.is_ok(), "ended");
+    }
+}
+
+async fn sleep_until(at: Option<std::time::Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn finished(task: &mut Option<JoinHandle<u32>>) {
+    let Some(task) = task else { return std::future::pending().await };
+    match task.await {
+        Ok(0) => {}
+        Ok(left) => tracing::warn!(left, "calls were cut off"),
+        Err(error) => tracing::error!(%error, "calls were not waited for"),
+    }
+}

@@ -1,0 +1,363 @@
+//! Opens everything in order: store, sources, what an earlier start left, clock, bus; then the machine starts.
+
+use std::path::PathBuf;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use protocol::desired::Desired;
+use protocol::plan::{PlanMessage, PlanQuery};
+use protocol::{decode, encode};
+use runtime::RuntimeConfig;
+use tokio::sync::mpsc;
+use types::{Arch, BootId, NodeId, SkyClock};
+
+use super::work::{CLOCK, Parts, SENSORS, Work};
+use super::zenoh::sim::{self, Told};
+use super::zenoh::{BusError, Fleet};
+use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell};
+use crate::agent::{Agent, Remembered, Setup};
+use crate::clock::Clock;
+use crate::config::{Config, Endpoint, SourceConfig};
+use crate::event::Record;
+use crate::exec::code::CodeBook;
+use crate::exec::module::{ModuleError, ModuleStore};
+use crate::exec::{Executor, Surroundings};
+use crate::plan::PlanBook;
+use crate::sensor::{Memory, Sensors};
+use crate::state::{StateError, StateService, StoreConfig};
+
+/// How long a node of an emulation waits for its clock: for ever would keep it from serving without a link.
+const CLOCK_PATIENCE: Duration = Duration::from_secs(10);
+/// The same, if an earlier start has left a clock.
+const CLOCK_PATIENCE_AGAIN: Duration = Duration::from_millis(500);
+/// Between the start of the process and its first link. Zenoh 1.10 makes its routing trees anew at most every 100 ms,
+/// and tells what it knows only to nodes that are new in a tree: one that goes and comes back in less is told nothing.
+const REJOIN_PAUSE: Duration = Duration::from_millis(200);
+/// Pause before the emulation's bus is set up anew after it could not be.
+const SIM_RETRY: Duration = Duration::from_secs(1);
+/// Between two looks for a newer plan: every one is also put, so this only fills gaps.
+const PLAN_INTERVAL: Duration = Duration::from_secs(30);
+/// The same, as long as there is none.
+const PLAN_RETRY: Duration = Duration::from_secs(1);
+/// Plans that wait to be read.
+const PLANS_MAX: usize = 2;
+/// Between two times that battery and temperature are kept, and garbage is collected.
+const HOUSEKEEPING: Duration = Duration::from_secs(10);
+/// How long the objects of finished runs are kept, on the wall clock.
+const RUNS_KEPT: Duration = Duration::from_secs(24 * 3600);
+/// The same, when the store is more than four fifths full.
+const RUNS_KEPT_FULL: Duration = Duration::from_secs(600);
+/// Largest object of a data source.
+const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// Why the agent does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Signals cannot be taken.
+    #[error("signals cannot be taken: {0}")]
+    Signals(#[from] std::io::Error),
+    /// The store cannot be opened, or what is in it cannot be read.
+    #[error("the store in {dir} cannot be used: {source}")]
+    Store {
+        /// Where it is.
+        dir: PathBuf,
+        /// Why.
+        source: StateError,
+    },
+    /// Modules cannot be kept.
+    #[error(transparent)]
+    Modules(#[from] ModuleError),
+    /// A data source cannot be read or kept.
+    #[error("data source {name}: {reason}")]
+    Source {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The bus cannot be opened.
+    #[error(transparent)]
+    Bus(#[from] BusError),
+}
+
+/// Opens everything.
+pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
+    let may_join_at = tokio::time::Instant::now() + REJOIN_PAUSE;
+    let frames_dropped = Arc::new(AtomicU64::new(0));
+    let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
+    let mut background = Vec::new();
+    if let Some(bridge) = &config.sim {
+        let (bridge, me, dropped) =
+            (bridge.clone(), config.node.clone(), Arc::clone(&frames_dropped));
+        background.push(tokio::spawn(emulation(bridge, me, news_sender, dropped)));
+    }
+    let opened = {
+        let config = config.clone();
+        tokio::task::spawn_blocking(move || open_store(&config))
+    };
+    let Opened { state, modules, remembered, memory, clock: known } =
+        opened.await.map_err(std::io::Error::other)??;
+    let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
+    let sensors = Arc::new(Mutex::new(Sensors::new(&config, memory)));
+    let plan = PlanBook::new(config.node.clone());
+    tokio::time::sleep_until(may_join_at).await;
+    let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
+    let around = Surroundings {
+        node: config.node.clone(),
+        kind: config.kind,
+        clock: clock.clone(),
+        plan: plan.clone(),
+        sensors: Arc::clone(&sensors),
+        watts_per_core: config.battery.load.map(|load| load.watts_per_core),
+    };
+    let runtime =
+        RuntimeConfig { memory_mib: config.capacity.memory_mib.0, ..RuntimeConfig::default() };
+    let code = CodeBook::new(modules, runtime);
+    let exec = Executor::new(around, state.clone(), fleet.clone(), code);
+    let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
+    let work = Work::new(Parts {
+        me: config.node.clone(),
+        input_dir: config.input.clone(),
+        clock,
+        state,
+        exec,
+        fleet,
+        sensors,
+        plan: plan.clone(),
+        inputs: input_sender,
+        frames_dropped,
+    });
+    if config.sim.is_some() {
+        await_clock(&work, &mut news, known.is_some()).await;
+    }
+    let boot = boot_id(&config.node, &work);
+    let (question_sender, questions) = mpsc::channel(QUESTIONS_MAX);
+    let now = work.clock().now();
+    let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
+    work.fleet().serve(boot, question_sender).await?;
+    background.push(tokio::spawn(follow_plan(Arc::clone(&work), plan)));
+    background.push(tokio::spawn(keep_house(Arc::clone(&work))));
+    let mut shell = Shell {
+        agent,
+        work,
+        questions,
+        inputs,
+        news,
+        waiting: std::collections::BTreeMap::new(),
+        next_ticket: 0,
+        background,
+    };
+    tracing::info!(node = %config.node, boot = boot.0, sky = %now.sky, "up");
+    shell.perform(&now, outputs);
+    Ok(shell)
+}
+
+struct Opened {
+    state: StateService,
+    modules: ModuleStore,
+    remembered: Remembered,
+    memory: Memory,
+    clock: Option<SkyClock>,
+}
+
+fn open_store(config: &Config) -> Result<Opened, StartError> {
+    let unusable = |source| StartError::Store { dir: config.store.dir.clone(), source };
+    let store = StoreConfig {
+        dir: config.store.dir.clone(),
+        quota_bytes: config.store.quota_bytes,
+        audit_log: config.store.audit_log.clone(),
+    };
+    let state = StateService::open(&store, config.node.clone()).map_err(unusable)?;
+    let clock = json_record(&state, CLOCK).map_err(unusable)?;
+    if let Some(clock) = clock {
+        state.set_clock(clock);
+    }
+    for source in &config.sources {
+        put_source(&state, source)?;
+    }
+    let desired = state.load_record(&Record::Desired.to_string()).map_err(unusable)?;
+    let desired = desired.and_then(|frame| match decode::<Desired>(&frame) {
+        Ok(desired) => Some(desired),
+        Err(error) => {
+            tracing::error!(%error, "remembered desired state cannot be read; a controller has to say it again");
+            None
+        }
+    });
+    let fence = state.load_record(&Record::Fence.to_string()).map_err(unusable)?;
+    Ok(Opened {
+        modules: ModuleStore::open(config.store.dir.join("functions"))?,
+        remembered: Remembered { desired, fence },
+        memory: json_record(&state, SENSORS).map_err(unusable)?.unwrap_or_default(),
+        clock,
+        state,
+    })
+}
+
+/// A record of the shell; one that cannot be read counts as absent.
+fn json_record<T: serde::de::DeserializeOwned>(
+    state: &StateService,
+    name: &str,
+) -> Result<Option<T>, StateError> {
+    let bytes = state.load_record(name)?;
+    Ok(bytes.and_then(|bytes| match serde_json::from_slice(&bytes) {
+        Ok(value) => Some(value),
+        Err(error) => {
+            tracing::warn!(name, %error, "record cannot be read");
+            None
+        }
+    }))
+}
+
+fn put_source(state: &StateService, source: &SourceConfig) -> Result<(), StartError> {
+    let failed = |reason: String| StartError::Source { name: source.name.to_string(), reason };
+    let path = source.file.display();
+    let facts = std::fs::metadata(&source.file);
+    let bytes = facts.map_err(|error| failed(format!("{path}: {error}")))?.len();
+    if SOURCE_BYTES_MAX < bytes {
+        return Err(failed(format!("{path}: {bytes} bytes, the limit is {SOURCE_BYTES_MAX}")));
+    }
+    let read = std::fs::read(&source.file);
+    let bytes = read.map_err(|error| failed(format!("{path}: {error}")))?;
+    let put = state.put_source(&source.name, &source.key, &bytes);
+    put.map(|_| ()).map_err(|error| failed(error.to_string()))
+}
+
+fn setup_of(config: &Config, boot: BootId) -> Setup {
+    Setup {
+        node: config.node.clone(),
+        boot,
+        kind: config.kind,
+        arch: ARCH,
+        capacity: config.capacity,
+        energy: config.battery.source.clone(),
+        report_interval: config.report.interval,
+        peers: config.bus.peers.clone(),
+        ping_interval: config.report.ping_interval,
+    }
+}
+
+/// The processor that this was built for.
+const ARCH: Arch = if cfg!(target_arch = "aarch64") {
+    Arch::Arm64
+} else if cfg!(target_arch = "arm") {
+    Arch::Armv7
+} else if cfg!(target_arch = "riscv64") {
+    Arch::Riscv64
+} else {
+    Arch::X86_64
+};
+
+/// Tells this start from all others: node, process and the wall clock, hashed; exact in JSON.
+fn boot_id(node: &NodeId, work: &Work) -> BootId {
+    let seed = format!("{node} {} {}", std::process::id(), work.clock().now().wall.0);
+    let hash = blake3::hash(seed.as_bytes());
+    let mut word = [0; 8];
+    word.copy_from_slice(&hash.as_bytes()[..8]);
+    BootId(u64::from_le_bytes(word) >> 11)
+}
+
+/// Waits a while for the clock of the emulation.
+async fn await_clock(work: &Work, news: &mut mpsc::Receiver<Told>, is_known: bool) {
+    let patience = if is_known { CLOCK_PATIENCE_AGAIN } else { CLOCK_PATIENCE };
+    let heard = async {
+        loop {
+            match news.recv().await {
+                Some(Told::Clock(clock)) => {
+                    work.follow(clock);
+                    return;
+                }
+                Some(Told::Env(env)) => work.surround(env),
+                None => return,
+            }
+        }
+    };
+    if tokio::time::timeout(patience, heard).await.is_err() && !is_known {
+        tracing::warn!("no clock from the emulation yet; the sky runs in real time until it comes");
+    }
+}
+
+/// Keeps the session of the emulation for as long as the agent lives.
+async fn emulation(
+    bridge: Endpoint,
+    me: NodeId,
+    told: mpsc::Sender<Told>,
+    dropped: Arc<AtomicU64>,
+) {
+    while !told.is_closed() {
+        match sim::follow(&bridge, &me, told.clone(), Arc::clone(&dropped)).await {
+            Ok(_session) => std::future::pending::<()>().await,
+            Err(error) => tracing::warn!(%error, "emulation"),
+        }
+        tokio::time::sleep(SIM_RETRY).await;
+    }
+}
+
+/// Follows the contact plan: what is put, and what was missed.
+async fn follow_plan(work: Arc<Work>, plan: PlanBook) {
+    let (frames, mut put) = mpsc::channel(PLANS_MAX);
+    if let Err(error) = work.fleet().follow_plan(frames).await {
+        tracing::error!(%error, "the contact plan is only asked for");
+    }
+    while work.is_wanted() {
+        let query = encode(&PlanQuery { have: plan.version() });
+        if let Ok(query) = query
+            && let Ok(frame) = work.fleet().plan(query).await
+        {
+            take_plan(&work, &plan, frame).await;
+        }
+        let pause = if plan.version().is_some() { PLAN_INTERVAL } else { PLAN_RETRY };
+        let next = tokio::time::Instant::now() + pause;
+        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
+            take_plan(&work, &plan, frame).await;
+        }
+        // Without a subscription there is nothing to receive, and nothing may spin.
+        tokio::time::sleep_until(next).await;
+    }
+}
+
+async fn take_plan(work: &Arc<Work>, plan: &PlanBook, frame: Vec<u8>) {
+    let (work, plan) = (Arc::clone(work), plan.clone());
+    let taken = tokio::task::spawn_blocking(move || {
+        let message = match decode::<PlanMessage>(&frame) {
+            Ok(message) => message,
+            Err(error) => {
+                work.frames_dropped().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+                return tracing::warn!(%error, "contact plan dropped");
+            }
+        };
+        let version = message.version;
+        match plan.take(message) {
+            Ok(true) => tracing::info!(%version, "contact plan"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%version, %error, "contact plan dropped"),
+        }
+    });
+    if let Err(error) = taken.await {
+        tracing::error!(%error, "contact plan was lost");
+    }
+}
+
+/// Keeps battery and temperature over restarts, and frees what old runs left.
+async fn keep_house(work: Arc<Work>) {
+    while work.is_wanted() {
+        tokio::time::sleep(HOUSEKEEPING).await;
+        work.keep_sensors();
+        let this = Arc::clone(&work);
+        let collected = tokio::task::spawn_blocking(move || {
+            let usage = this.state().usage();
+            let is_full = usage.quota_bytes / 5 * 4 < usage.bytes;
+            let kept = if is_full { RUNS_KEPT_FULL } else { RUNS_KEPT };
+            this.state().collect_garbage(this.clock().sky_before(kept))
+        });
+        match collected.await {
+            Ok(Ok(collected)) if collected.objects != 0 => {
+                let (objects, bytes) = (collected.objects, collected.bytes);
+                tracing::info!(objects, bytes, "old runs freed");
+            }
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "old runs stay"),
+            Err(error) => tracing::error!(%error, "old runs stay"),
+        }
+    }
+}

@@ -1,0 +1,451 @@
+//! Does what the machine says: records and roles one after the other, everything else side by side, nothing on the
+//! reactor that blocks. Each piece of work that the machine waits for ends with an input.
+
+mod crew;
+mod report;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use protocol::desired::{FunctionRef, TaskSpec};
+use protocol::event::Event;
+use protocol::invoke::{Invoke, Invoked, Outcome};
+use protocol::report::{Group, LinkSample, Report};
+use protocol::sim::SimEnv;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::task::JoinHandle;
+use types::{NodeId, SkyClock};
+
+use self::crew::Crew;
+use super::calls::{self, SourceBook};
+use super::zenoh::Fleet;
+use crate::clock::Clock;
+use crate::event::{Input, Now, Output, Record, StageCall};
+use crate::exec::Executor;
+use crate::plan::PlanBook;
+use crate::sensor::{Memory, Sensors};
+use crate::state::{GroupEvent, GroupId, StateService};
+
+/// Memory for frames that are being worked on, in KiB: eight of the largest.
+const FRAMES_KIB_MAX: usize = 72 * 1024;
+/// Events that wait to be published; a later one fills the gap by replay.
+const EVENTS_MAX: usize = 256;
+/// The record of the sensors.
+pub(super) const SENSORS: &str = "sensors";
+/// The record of the sky clock.
+pub(super) const CLOCK: &str = "clock";
+
+/// What the shell works with.
+pub(super) struct Parts {
+    pub(super) me: NodeId,
+    pub(super) input_dir: Option<PathBuf>,
+    pub(super) clock: Clock,
+    pub(super) state: StateService,
+    pub(super) exec: Executor<Fleet>,
+    pub(super) fleet: Fleet,
+    pub(super) sensors: Arc<Mutex<Sensors>>,
+    pub(super) plan: PlanBook,
+    pub(super) inputs: mpsc::Sender<Input>,
+    pub(super) frames_dropped: Arc<AtomicU64>,
+}
+
+/// Everything that the machine's outputs are done with.
+pub(super) struct Work {
+    parts: Parts,
+    source_book: SourceBook,
+    frames_kib: Arc<Semaphore>,
+    ordered: mpsc::UnboundedSender<Ordered>,
+    events: mpsc::Sender<Box<Event>>,
+    loads: Mutex<BTreeMap<[u8; 32], JoinHandle<()>>>,
+    silent: Mutex<BTreeMap<NodeId, bool>>,
+    reports_dropped: AtomicU64,
+    sampling: tokio::sync::Mutex<()>,
+    crew: Crew,
+    store_work: Mutex<Option<JoinHandle<()>>>,
+}
+
+/// Work on the store that must be done in order. Bounded by the machine: one write per record and one role per task
+/// are under way.
+enum Ordered {
+    Save {
+        record: Record,
+        bytes: Vec<u8>,
+    },
+    Read(Record),
+    Role(Box<TaskSpec>),
+    NoRole(GroupId),
+    /// A record of the shell itself.
+    Keep(&'static str, Vec<u8>),
+    /// Nothing follows.
+    End,
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Work {
+    pub(super) fn new(parts: Parts) -> Arc<Self> {
+        let (ordered, orders) = mpsc::unbounded_channel();
+        let (events, published) = mpsc::channel(EVENTS_MAX);
+        let work = Arc::new(Self {
+            source_book: SourceBook::default(),
+            frames_kib: Arc::new(Semaphore::new(FRAMES_KIB_MAX)),
+            ordered,
+            events,
+            loads: Mutex::new(BTreeMap::new()),
+            silent: Mutex::new(BTreeMap::new()),
+            reports_dropped: AtomicU64::new(0),
+            sampling: tokio::sync::Mutex::new(()),
+            crew: Crew::default(),
+            store_work: Mutex::new(None),
+            parts,
+        });
+        let store_work = in_order(work.state().clone(), work.parts.inputs.clone(), orders);
+        *locked(&work.store_work) = Some(tokio::spawn(store_work));
+        work.crew().spawn(publish(work.fleet().clone(), published));
+        work
+    }
+
+    pub(super) fn me(&self) -> &NodeId {
+        &self.parts.me
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    pub(super) fn state(&self) -> &StateService {
+        &self.parts.state
+    }
+
+    pub(super) fn exec(&self) -> &Executor<Fleet> {
+        &self.parts.exec
+    }
+
+    pub(super) fn fleet(&self) -> &Fleet {
+        &self.parts.fleet
+    }
+
+    /// Whether there is still a loop to work for.
+    pub(super) fn is_wanted(&self) -> bool {
+        !self.parts.inputs.is_closed()
+    }
+
+    /// Runs work beside the loop.
+    pub(super) fn crew(&self) -> &Crew {
+        &self.crew
+    }
+
+    pub(super) fn source_book(&self) -> &SourceBook {
+        &self.source_book
+    }
+
+    pub(super) fn input_dir(&self) -> Option<&Path> {
+        self.parts.input_dir.as_deref()
+    }
+
+    pub(super) fn frames_kib(&self) -> &Arc<Semaphore> {
+        &self.frames_kib
+    }
+
+    pub(super) fn frames_dropped(&self) -> &AtomicU64 {
+        &self.parts.frames_dropped
+    }
+
+    /// Follows another sky clock, also after a restart; says whether it is another one.
+    pub(super) fn follow(&self, clock: SkyClock) -> bool {
+        if !self.clock().follow(clock) {
+            return false;
+        }
+        self.state().set_clock(clock);
+        match serde_json::to_vec(&clock) {
+            Ok(bytes) => self.order(Ordered::Keep(CLOCK, bytes)),
+            Err(error) => tracing::error!(%error, "sky clock cannot be kept"),
+        }
+        true
+    }
+
+    /// Takes what surrounds the node.
+    pub(super) fn surround(&self, env: SimEnv) {
+        locked(&self.parts.sensors).surround(env);
+    }
+
+    /// Does what an output says.
+    pub(super) fn perform(self: &Arc<Self>, now: &Now, output: Output) {
+        match output {
+            Output::Save { record, bytes } => self.order(Ordered::Save { record, bytes }),
+            Output::Read(record) => self.order(Ordered::Read(record)),
+            Output::Hold(spec) => {
+                self.exec().hold((*spec).clone());
+                self.order(Ordered::Role(spec));
+            }
+            Output::LetGo(group) => {
+                self.exec().let_go(&group);
+                self.order(Ordered::NoRole(group));
+            }
+            Output::Load(function) => self.load(function),
+            Output::Unload(sha256) => {
+                if let Some(load) = locked(&self.loads).remove(&sha256) {
+                    load.abort();
+                }
+                self.exec().code().unload(&sha256);
+            }
+            Output::Replicate { group, to } => self.replicate(group, to),
+            Output::HandOver { group, to } => self.hand_over(group, to),
+            Output::Call(call) => self.call(*call),
+            Output::Sample(group) => self.sample(group),
+            Output::Ping(peer) => self.ping(peer),
+            Output::Report(report) => self.report(&report),
+            Output::Event(event) => self.event(now, event),
+            Output::AnswerDesired { .. }
+            | Output::AnswerCommand { .. }
+            | Output::AnswerEvents { .. } => {}
+        }
+    }
+
+    /// Executes a call, and tells the machine when it is committed.
+    pub(super) async fn invoke(&self, call: Invoke, received: std::time::Instant) -> Invoked {
+        let group = GroupId { workflow: call.workflow.clone(), task: call.task.clone() };
+        let run = call.run;
+        let invoked = self.exec().invoke(call, received).await;
+        if let Outcome::Committed(done) = &invoked.outcome
+            && !done.again
+        {
+            let status = self.state().group_status(&group);
+            self.tell(Input::Called { group, run, status }).await;
+        }
+        invoked
+    }
+
+    /// Tells the machine what a peer changed.
+    pub(super) async fn group_changed(&self, event: GroupEvent) {
+        let group = match &event {
+            GroupEvent::TookOver { group, .. } | GroupEvent::ReplicaCurrent { group } => group,
+        };
+        let status = self.state().group_status(group);
+        self.tell(Input::GroupChanged { event, status }).await;
+    }
+
+    /// Waits until what was ordered is done, and leaves the bus.
+    pub(super) async fn finish(&self) {
+        self.keep_sensors();
+        self.order(Ordered::End);
+        for load in std::mem::take(&mut *locked(&self.loads)).into_values() {
+            load.abort();
+        }
+        let store_work = locked(&self.store_work).take();
+        if let Some(store_work) = store_work
+            && let Err(error) = store_work.await
+        {
+            tracing::error!(%error, "store work was lost");
+        }
+        self.crew().dismiss().await;
+        self.fleet().leave();
+    }
+
+    /// Keeps what the models of battery and body must not forget.
+    pub(super) fn keep_sensors(&self) {
+        let memory: Memory = locked(&self.parts.sensors).memory(self.clock().sky());
+        if memory.soc.is_none() && memory.celsius.is_none() {
+            return;
+        }
+        match serde_json::to_vec(&memory) {
+            Ok(bytes) => self.order(Ordered::Keep(SENSORS, bytes)),
+            Err(error) => tracing::error!(%error, "sensors cannot be kept"),
+        }
+    }
+
+    fn order(&self, order: Ordered) {
+        if self.ordered.send(order).is_err() {
+            tracing::error!("store work after the end");
+        }
+    }
+
+    async fn tell(&self, input: Input) {
+        if self.parts.inputs.send(input).await.is_err() {
+            tracing::debug!("input after the end");
+        }
+    }
+
+    fn load(self: &Arc<Self>, function: FunctionRef) {
+        let (this, sha256) = (Arc::clone(self), function.sha256);
+        let load = tokio::spawn(async move {
+            let result = this.exec().code().load(this.fleet(), &function).await;
+            this.tell(Input::Loaded { sha256, result }).await;
+        });
+        if let Some(old) = locked(&self.loads).insert(sha256, load) {
+            old.abort();
+        }
+    }
+
+    fn replicate(self: &Arc<Self>, group: GroupId, to: NodeId) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let result = this.state().replicate(this.fleet(), &group, &to).await;
+            tracing::info!(%group, %to, ?result, "group copied");
+            let status = this.state().group_status(&group);
+            this.tell(Input::Replicated { group, result, status }).await;
+        });
+    }
+
+    fn hand_over(self: &Arc<Self>, group: GroupId, to: NodeId) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let result = this.state().hand_over(this.fleet(), &group, &to).await;
+            tracing::info!(%group, %to, ?result, "group handed over");
+            let status = this.state().group_status(&group);
+            this.tell(Input::HandedOver { group, result, status }).await;
+        });
+    }
+
+    fn call(self: &Arc<Self>, call: StageCall) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let (workflow, run, attempt) = (call.workflow.clone(), call.run, call.attempt);
+            let answer = calls::call(&this, call).await;
+            this.tell(Input::StageAnswered { workflow, run, attempt, answer }).await;
+        });
+    }
+
+    fn sample(self: &Arc<Self>, group: Group) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let sampler = Arc::clone(&this);
+            // One at a time keeps the process at few threads. Some of it are reads of files that the kernel makes
+            // up, a millisecond long.
+            let _turn = this.sampling.lock().await;
+            let sampled = tokio::task::spawn_blocking(move || report::sample(&sampler, group));
+            match sampled.await {
+                Ok(Some(body)) => this.tell(Input::Sampled(body)).await,
+                Ok(None) => {}
+                Err(error) => tracing::error!(%error, ?group, "sample was lost"),
+            }
+        });
+    }
+
+    fn ping(self: &Arc<Self>, peer: NodeId) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let sent = std::time::Instant::now();
+            let rtt = this.fleet().ping(&peer).await;
+            let at = this.clock().sky_before(rtt.unwrap_or_else(|| sent.elapsed()) / 2);
+            this.note_silence(&peer, rtt.is_none());
+            let rtt_us = rtt.map(|rtt| u32::try_from(rtt.as_micros()).unwrap_or(u32::MAX));
+            this.tell(Input::Pinged(LinkSample { peer, at, rtt_us })).await;
+        });
+    }
+
+    /// Tells once when a peer falls silent and once when it is heard again, and whether that was to be expected.
+    fn note_silence(&self, peer: &NodeId, is_silent: bool) {
+        let before = locked(&self.silent).insert(peer.clone(), is_silent).unwrap_or(true);
+        if before == is_silent {
+            return;
+        }
+        let predicted = self.parts.plan.predicts_silence(peer, self.clock().sky());
+        match (is_silent, predicted) {
+            (false, _) => tracing::info!(%peer, "peer is heard"),
+            (true, true) => tracing::info!(%peer, "peer is silent, as the contact plan says"),
+            (true, false) => tracing::warn!(%peer, "peer is silent, though the plan has a contact"),
+        }
+    }
+
+    fn report(&self, report: &Report) {
+        match protocol::encode(report) {
+            Ok(frame) => self.fleet().publish_report(report.body.group(), frame),
+            Err(error) => {
+                self.reports_dropped.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(%error, "report cannot be sent");
+            }
+        }
+    }
+
+    fn event(&self, now: &Now, event: Box<Event>) {
+        tracing::info!(seq = event.header.seq, sky = %now.sky, event = %report::words(&event), "event");
+        if self.events.try_send(event).is_err() {
+            tracing::warn!("event left out; the replay has it");
+        }
+    }
+}
+
+/// Does store work in order, off the reactor.
+async fn in_order(
+    state: StateService,
+    inputs: mpsc::Sender<Input>,
+    mut orders: mpsc::UnboundedReceiver<Ordered>,
+) {
+    while let Some(order) = orders.recv().await {
+        if matches!(order, Ordered::End) {
+            return;
+        }
+        let state = state.clone();
+        let input = match tokio::task::spawn_blocking(move || done(&state, order)).await {
+            Ok(input) => input,
+            Err(error) => {
+                tracing::error!(%error, "store work was lost");
+                None
+            }
+        };
+        if let Some(input) = input
+            && inputs.send(input).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+fn done(state: &StateService, order: Ordered) -> Option<Input> {
+    match order {
+        Ordered::Save { record, bytes } => {
+            let result = state.save_record(&record.to_string(), &bytes);
+            if let Err(error) = &result {
+                tracing::error!(%record, %error, "record was not kept");
+            }
+            Some(Input::Saved { record, result: result.map_err(|error| error.to_string()) })
+        }
+        Ordered::Read(record) => match state.load_record(&record.to_string()) {
+            Ok(bytes) => Some(Input::Read { record, bytes }),
+            Err(error) => {
+                tracing::error!(%record, %error, "record cannot be read");
+                None
+            }
+        },
+        Ordered::Role(spec) => {
+            let group = GroupId { workflow: spec.workflow, task: spec.task };
+            let result = state.set_role(&group, &spec.role, spec.replica);
+            tracing::info!(%group, role = ?spec.role, ?result, "role");
+            let status = state.group_status(&group);
+            let result = result.map_err(|error| error.to_string());
+            Some(Input::RoleTaken { group, result, status })
+        }
+        Ordered::NoRole(group) => {
+            if let Err(error) = state.drop_role(&group) {
+                tracing::error!(%group, %error, "role was not dropped");
+            }
+            None
+        }
+        Ordered::Keep(name, bytes) => {
+            if let Err(error) = state.save_record(name, &bytes) {
+                tracing::error!(name, %error, "record was not kept");
+            }
+            None
+        }
+        Ordered::End => None,
+    }
+}
+
+/// Publishes events in order; a congested link makes them wait, not the shell.
+async fn publish(fleet: Fleet, mut events: mpsc::Receiver<Box<Event>>) {
+    while let Some(event) = events.recv().await {
+        let fleet = fleet.clone();
+        let published = tokio::task::spawn_blocking(move || match protocol::encode(&*event) {
+            Ok(frame) => fleet.publish_event_blocking(frame),
+            Err(error) => tracing::error!(%error, "event cannot be sent"),
+        });
+        if let Err(error) = published.await {
+            tracing::error!(%error, "event was lost");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! One call's view of state: a snapshot to read, an overlay to write, and what came with the call.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use belt::{StageId, Stamp};
+use protocol::belt::ObjectMeta;
+use protocol::invoke::OUTPUTS_MAX;
+use types::{ObjectId, OwnerEpoch, StateKey, TaskId, Version};
+
+use super::groups::Held;
+use super::inner::Inner;
+use crate::store::{ObjectRow, Snapshot, StateError, is_reserved, visible_keys};
+
+/// Largest value of lasting state.
+pub const VALUE_BYTES_MAX: usize = 1024 * 1024;
+/// Most calls of the state interface by one call.
+pub const STATE_OPS_MAX: u32 = 64;
+/// Most bytes of state that one call reads and writes.
+pub const STATE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Most bytes of outputs of one call.
+pub const OUTPUT_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most values of one group; with graves and commit records they fit into one bundle.
+pub const GROUP_VALUES_MAX: usize = 128;
+
+/// Why a function's state operation was not done. The shell turns it into the guest's fault.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateFault {
+    /// The key cannot be used.
+    #[error("{0}")]
+    BadInput(String),
+    /// There is no such thing.
+    #[error("not found")]
+    NotFound,
+    /// Over a limit.
+    #[error("{0}")]
+    TooLarge(String),
+    /// The present version is another one.
+    #[error("the present version is {0}")]
+    Conflict(u64),
+    /// The store failed.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl From<StateError> for StateFault {
+    fn from(error: StateError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}
+
+/// A write of lasting state that waits for the commit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Write {
+    /// The version that it will have.
+    pub(super) version: Version,
+    /// `None` removes the value.
+    pub(super) value: Option<Vec<u8>>,
+}
+
+/// What a call has seen, to be checked when it commits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Reads {
+    /// The versions of the values that it looked at; `None` where there was none.
+    pub(super) versions: BTreeMap<StateKey, Option<Version>>,
+    /// The prefixes that it listed, with what it found.
+    pub(super) lists: Vec<(Option<StateKey>, Vec<StateKey>)>,
+}
+
+/// Ends a call for the machines when it is dropped.
+#[derive(Debug)]
+pub(super) struct Guard {
+    pub(super) inner: Arc<Inner>,
+    pub(super) held: Arc<Held>,
+    pub(super) stage: StageId,
+    pub(super) attempt: u32,
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        self.inner.stage_ended(&self.stage, self.attempt);
+        self.held.call_ended();
+    }
+}
+
+/// The data half of a call: reads see the state as it was when the call began, and the call's own writes.
+/// Nothing of it is durable or visible before `commit`; dropping it ends the call without a trace.
+#[derive(Debug)]
+pub struct CallState {
+    pub(super) guard: Guard,
+    pub(super) epoch: OwnerEpoch,
+    /// The newest commit of the group when the call began.
+    pub(super) stamp: Stamp,
+    pub(super) local_at_start: bool,
+    /// Boxed: many table handles, moved from hand to hand.
+    snapshot: Box<Snapshot>,
+    inputs: Vec<ObjectRow>,
+    metas: Vec<ObjectMeta>,
+    pub(super) reads: Reads,
+    pub(super) writes: BTreeMap<StateKey, Write>,
+    pub(super) outputs: BTreeMap<StateKey, Vec<u8>>,
+    ops: u32,
+    state_bytes: usize,
+    output_bytes: usize,
+}
+
+impl CallState {
+    pub(super) fn new(
+        guard: Guard,
+        (epoch, stamp): (OwnerEpoch, Stamp),
+        snapshot: Snapshot,
+        inputs: Vec<ObjectRow>,
+        local_at_start: bool,
+    ) -> Self {
+        let metas = inputs.iter().map(|row| row.meta.clone()).collect();
+        Self {
+            guard,
+            epoch,
+            stamp,
+            local_at_start,
+            snapshot: Box::new(snapshot),
+            inputs,
+            metas,
+            reads: Reads::default(),
+            writes: BTreeMap::new(),
+            outputs: BTreeMap::new(),
+            ops: 0,
+            state_bytes: 0,
+            output_bytes: 0,
+        }
+    }
+
+    fn id(&self, key: &StateKey) -> ObjectId {
+        let group = &self.guard.held.id;
+        let (workflow, task) = (group.workflow.clone(), group.task.clone());
+        ObjectId { workflow, run: None, task, key: key.clone() }
+    }
+
+    fn operation(&mut self, key: Option<&StateKey>) -> Result<(), StateFault> {
+        if STATE_OPS_MAX <= self.ops {
+            let rule = format!("a call uses state at most {STATE_OPS_MAX} times");
+            return Err(StateFault::TooLarge(rule));
+        }
+        self.ops += 1;
+        refuse_reserved(key)
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), StateFault> {
+        let total = self.state_bytes.saturating_add(bytes);
+        if STATE_BYTES_MAX < total {
+            let rule = format!("a call moves at most {STATE_BYTES_MAX} bytes of state");
+            return Err(StateFault::TooLarge(rule));
+        }
+        self.state_bytes = total;
+        Ok(())
+    }
+
+    /// The committed value of a key, as of the beginning of the call.
+    fn committed(&mut self, key: &StateKey) -> Result<Option<ObjectRow>, StateFault> {
+        let row = self.snapshot.object(&self.id(key))?;
+        let version = row.as_ref().map(|row| row.meta.version);
+        self.reads.versions.insert(key.clone(), version);
+        Ok(row)
+    }
+
+    /// Reads a value and the count of its committed writes; sees the writes of this call.
+    ///
+    /// # Errors
+    /// [`StateFault`] over the limits of a call, or when the store fails.
+    pub fn state_get(&mut self, key: &StateKey) -> Result<Option<(Vec<u8>, u64)>, StateFault> {
+        self.operation(Some(key))?;
+        if let Some(write) = self.writes.get(key) {
+            let found = write.value.clone().map(|value| (value, write.version.0));
+            self.count(found.as_ref().map_or(0, |(value, _)| value.len()))?;
+            return Ok(found);
+        }
+        let Some(row) = self.committed(key)? else { return Ok(None) };
+        let len = usize::try_from(row.meta.bytes).unwrap_or(usize::MAX);
+        self.count(len)?;
+        Ok(Some((self.snapshot.read(&row, 0, len)?, row.meta.version.0)))
+    }
+
+    /// The present version of a key, 0 if it has no value, and the version that a write will have.
+    fn versions(&mut self, key: &StateKey) -> Result<(u64, Version), StateFault> {
+        if let Some(write) = self.writes.get(key) {
+            let present = if write.value.is_some() { write.version.0 } else { 0 };
+            return Ok((present, write.version));
+        }
+        let present = self.committed(key)?.map(|row| row.meta.version);
+        let last = match present {
+            Some(version) => version,
+            // Versions of a key only rise, also over its deletion.
+            None => {
+                let floor =
+                    self.snapshot.group(&self.guard.held.id)?.map_or(Version(0), |g| g.floor);
+                self.snapshot.tombstone(&self.id(key))?.unwrap_or(Version(0)).max(floor)
+            }
+        };
+        Ok((present.map_or(0, |version| version.0), last.next()))
+    }
+
+    /// Writes a value; with `expect` only if that is the present version (0: no value yet).
+    /// Answers the version that it will have.
+    ///
+    /// # Errors
+    /// [`StateFault`] on another version, or over the limits of a call.
+    pub fn state_put(
+        &mut self,
+        key: &StateKey,
+        value: Vec<u8>,
+        expect: Option<u64>,
+    ) -> Result<u64, StateFault> {
+        self.operation(Some(key))?;
+        if VALUE_BYTES_MAX < value.len() {
+            let rule = format!("a value has at most {VALUE_BYTES_MAX} bytes, not {}", value.len());
+            return Err(StateFault::TooLarge(rule));
+        }
+        let (present, next) = self.versions(key)?;
+        if expect.is_some_and(|expected| expected != present) {
+            return Err(StateFault::Conflict(present));
+        }
+        self.count(value.len())?;
+        self.writes.insert(key.clone(), Write { version: next, value: Some(value) });
+        Ok(next.0)
+    }
+
+    /// Removes a value.
+    ///
+    /// # Errors
+    /// [`StateFault::NotFound`] when there is none, or over the limits of a call.
+    pub fn state_delete(&mut self, key: &StateKey) -> Result<(), StateFault> {
+        self.operation(Some(key))?;
+        let (present, next) = self.versions(key)?;
+        if present == 0 {
+            return Err(StateFault::NotFound);
+        }
+        self.writes.insert(key.clone(), Write { version: next, value: None });
+        Ok(())
+    }
+
+    /// The keys at or below a prefix, in order; all without one.
+    ///
+    /// # Errors
+    /// [`StateFault`] over the limits of a call, or when the store fails.
+    pub fn state_keys(&mut self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>, StateFault> {
+        self.operation(prefix)?;
+        let rows = self.snapshot.group_objects(&self.guard.held.id)?;
+        let mut keys = visible_keys(&rows, prefix);
+        self.reads.lists.push((prefix.cloned(), keys.clone()));
+        for (key, write) in &self.writes {
+            match (keys.binary_search(key), &write.value) {
+                (Ok(at), None) => _ = keys.remove(at),
+                (Err(at), Some(_)) if prefix.is_none_or(|prefix| key.is_within(prefix)) => {
+                    keys.insert(at, key.clone());
+                }
+                _ => {}
+            }
+        }
+        Ok(keys)
+    }
+
+    /// What came with the call: outputs of the stages before, and objects of data sources.
+    pub fn inputs(&self) -> &[ObjectMeta] {
+        &self.metas
+    }
+
+    /// Reads a part of an input; a short answer means its end.
+    ///
+    /// # Errors
+    /// [`StateFault::NotFound`] for what did not come with the call.
+    pub fn input_read(
+        &mut self,
+        task: &TaskId,
+        key: &StateKey,
+        offset: u64,
+        len: u32,
+    ) -> Result<Vec<u8>, StateFault> {
+        let is_it = |row: &&ObjectRow| row.meta.id.task == *task && row.meta.id.key == *key;
+        let row = self.inputs.iter().find(is_it).ok_or(StateFault::NotFound)?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Ok(self.snapshot.read(row, offset, len)?)
+    }
+
+    /// Writes an object for the stages after; a second write of a key appends to it.
+    ///
+    /// # Errors
+    /// [`StateFault`] over the limits of a call.
+    pub fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), StateFault> {
+        refuse_reserved(Some(key))?;
+        let total = self.output_bytes.saturating_add(bytes.len());
+        if OUTPUT_BYTES_MAX < total {
+            let rule = format!("a call writes at most {OUTPUT_BYTES_MAX} bytes of objects");
+            return Err(StateFault::TooLarge(rule));
+        }
+        if let Some(present) = self.outputs.get_mut(key) {
+            present.extend_from_slice(&bytes);
+        } else if self.outputs.len() < OUTPUTS_MAX {
+            self.outputs.insert(key.clone(), bytes);
+        } else {
+            let rule = format!("a call writes at most {OUTPUTS_MAX} objects");
+            return Err(StateFault::TooLarge(rule));
+        }
+        self.output_bytes = total;
+        Ok(())
+    }
+
+    /// How often the state interface was called.
+    pub const fn state_ops(&self) -> u32 {
+        self.ops
+    }
+
+    /// Bytes of all inputs.
+    pub fn input_bytes(&self) -> u64 {
+        self.metas.iter().map(|input| input.bytes).sum()
+    }
+
+    /// Bytes of outputs and state written so far.
+    pub fn written_bytes(&self) -> u64 {
+        let written = self.writes.values().filter_map(|write| write.value.as_ref());
+        let state: usize = written.map(Vec::len).sum();
+        (state + self.output_bytes) as u64
+    }
+}
+
+fn refuse_reserved(key: Option<&StateKey>) -> Result<(), StateFault> {
+    match key {
+        Some(key) if is_reserved(key) => {
+            let rule = format!("key {key} begins with a dot; such keys belong to the node");
+            Err(StateFault::BadInput(rule))
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,110 @@
+//! Fetches objects that a call needs and this node lacks.
+
+use std::sync::Arc;
+
+use belt::hash_of;
+use protocol::belt::{BUNDLE_BYTES_MAX, Fetch, Fetched, ObjectMeta};
+use protocol::invoke::{Fault, Input};
+use protocol::key::BeltService;
+use protocol::{decode, encode};
+use tokio::time::{Duration, Instant, sleep};
+use types::NodeId;
+
+use super::Peers;
+use super::inner::{Inner, blocking, cut, internal};
+use crate::store::{Room, StateError, Sync};
+
+/// Longest wait for one part of 1 MiB: 5 Mbit/s.
+const PART_PATIENCE: Duration = Duration::from_secs(2);
+/// Before a holder is asked again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+impl Inner {
+    pub(super) async fn fetch(
+        self: &Arc<Self>,
+        peers: &impl Peers,
+        inputs: &[Input],
+        deadline: Instant,
+    ) -> Result<u64, Fault> {
+        let mut fetched = 0;
+        for input in inputs {
+            let bytes = fetch_object(peers, input, deadline).await?;
+            fetched += bytes.len() as u64;
+            let (this, meta) = (Arc::clone(self), input.object.clone());
+            blocking(internal, move || this.keep_fetched(&meta, &bytes)).await?;
+        }
+        Ok(fetched)
+    }
+
+    /// A cached copy: its holder has it too, so a crash may forget it.
+    fn keep_fetched(&self, meta: &ObjectMeta, bytes: &[u8]) -> Result<(), Fault> {
+        let at = self.stored_at();
+        let kept = self.store.write(Sync::Later, |writer| {
+            if writer.object(&meta.id)?.is_some_and(|row| row.meta.hash == meta.hash) {
+                return Ok(());
+            }
+            if meta.id.run.is_some() {
+                writer.keep(&meta.id)?;
+            }
+            writer.put(meta, bytes, (0, at), Room::Own)
+        });
+        kept.map_err(|error| match error {
+            StateError::Full { .. } => Fault::Busy,
+            StateError::Store { .. } => internal(error),
+        })
+    }
+}
+
+async fn fetch_object(
+    peers: &impl Peers,
+    input: &Input,
+    deadline: Instant,
+) -> Result<Vec<u8>, Fault> {
+    let (object, holder) = (&input.object, &input.holder);
+    let missing =
+        |why: &str| Fault::InputMissing(cut(&format!("{} from {holder}: {why}", object.id)));
+    if BUNDLE_BYTES_MAX < object.bytes {
+        return Err(missing("it is too large"));
+    }
+    let mut bytes: Vec<u8> = Vec::new();
+    while (bytes.len() as u64) < object.bytes || object.bytes == 0 {
+        let offset = bytes.len() as u64;
+        let query = Fetch { id: object.id.clone(), offset };
+        let (meta, part) = match ask(peers, holder, &query, deadline).await {
+            Ok(Fetched::Part { meta, bytes }) => (meta, bytes),
+            Ok(Fetched::NotFound) => return Err(missing("it is not there")),
+            Ok(Fetched::Denied) => return Err(missing("it is not given away")),
+            Err(reason) if deadline <= Instant::now() + AGAIN => return Err(missing(&reason)),
+            Err(_) => {
+                sleep(AGAIN).await;
+                continue;
+            }
+        };
+        if meta.hash != object.hash || meta.bytes != object.bytes {
+            return Err(missing("another object has its name there"));
+        }
+        if part.is_empty() && 0 < object.bytes {
+            return Err(missing("it ends too early"));
+        }
+        bytes.extend(part);
+        if object.bytes == 0 {
+            break;
+        }
+    }
+    if hash_of(&bytes) != object.hash {
+        return Err(missing("its bytes are not what they should be"));
+    }
+    Ok(bytes)
+}
+
+async fn ask(
+    peers: &impl Peers,
+    holder: &NodeId,
+    query: &Fetch,
+    deadline: Instant,
+) -> Result<Fetched, String> {
+    let frame = encode(query).map_err(|error| error.to_string())?;
+    let left = deadline.saturating_duration_since(Instant::now());
+    let answer = peers.belt(holder, BeltService::Fetch, frame, PART_PATIENCE.min(left)).await;
+    decode(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+}

@@ -1,0 +1,26 @@
+//! The types of the HTTP API, read and written by the controller, the operator CLI and the beds.
+//!
+//! JSON over HTTP/1.1 on loopback, all below `/api/v1`. Times of the sky are RFC 3339 in UTC; every number
+//! carries its unit in its name. Readers ignore fields that they do not know; fields are only ever added.
+
+mod function;
+mod handover;
+mod node;
+mod plan;
+mod run;
+mod system;
+mod workflow;
+
+pub use function::{FunctionInfo, FunctionList};
+pub use handover::{Handover, HandoverKind, HandoverList, HandoverState};
+pub use node::{HostedTask, NodeInfo, NodeList, NodeState, TaskCalls};
+pub use plan::{PairSummary, PairWindows, PlanInfo, WindowInfo};
+pub use run::{LinkSampleInfo, LinkSamples, ObjectInfo, RunInfo, RunPage, StageInfo};
+pub use system::{ApiError, ClockInfo, ErrorBody, Health, HealthState};
+pub use workflow::{
+    DecisionInfo, NextInfo, PlacementInfo, PlacementList, PlacementState, RefusalInfo,
+    WorkflowInfo, WorkflowList,
+};
+
+/// Where the API lies below the controller's address.
+pub const PREFIX: &str = "/api/v1";

@@ -1,0 +1,214 @@
+//! The operator's command line: one request to the controller's API, data on stdout, words on stderr.
+
+mod client;
+mod function;
+mod node;
+mod output;
+mod place;
+mod topology;
+mod workflow;
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+use types::{FunctionId, NodeId, TaskId, WorkflowId};
+
+use crate::exit_code;
+use client::Client;
+
+/// Talks to a Starbelt controller.
+#[derive(Debug, Parser)]
+#[command(name = "starbelt", version, max_term_width = 100)]
+struct Arguments {
+    /// How data is printed; `json` is the answer of the API as it is.
+    #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// The controller.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "STARBELT_CONTROLLER",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    controller: String,
+    /// How long to wait for an answer, seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 10,
+          value_parser = clap::value_parser!(u64).range(1..=600))]
+    timeout: u64,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// How data is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people.
+    Table,
+    /// For programs.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Nodes: what they are and how they are.
+    #[command(subcommand)]
+    Node(NodeVerb),
+    /// Workflows: what runs again and again.
+    #[command(subcommand)]
+    Workflow(WorkflowVerb),
+    /// Placement: where tasks are and why.
+    #[command(subcommand)]
+    Place(PlaceVerb),
+    /// The sky: who reaches whom, and when.
+    #[command(subcommand)]
+    Topo(TopoVerb),
+    /// Functions: the code of tasks.
+    #[command(subcommand)]
+    Fn(FnVerb),
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeVerb {
+    /// Lists all nodes.
+    Ls,
+    /// Shows all that is known of one.
+    Show {
+        /// Its name.
+        node: NodeId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum WorkflowVerb {
+    /// Submits a workflow, or another version of one.
+    Submit {
+        /// The workflow as TOML.
+        file: PathBuf,
+    },
+    /// Shows how one goes.
+    Status {
+        /// Its name.
+        workflow: WorkflowId,
+    },
+    /// Lists all workflows.
+    Ls,
+}
+
+#[derive(Debug, Subcommand)]
+enum PlaceVerb {
+    /// Says where tasks are, until when, who follows, and why others do not host them.
+    Explain {
+        /// The workflow.
+        workflow: WorkflowId,
+        /// One task of it.
+        task: Option<TaskId>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum TopoVerb {
+    /// Says when two nodes reach each other: now, or next.
+    NextContact {
+        /// One end.
+        a: NodeId,
+        /// The other.
+        b: NodeId,
+        /// Counts only paths with at most this one-way latency.
+        #[arg(long, value_name = "MS")]
+        latency_ms: Option<f64>,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum FnVerb {
+    /// Lists all functions.
+    Ls,
+    /// Pushes the code of a function, or another version of it.
+    Push {
+        /// Its name.
+        name: FunctionId,
+        /// The component.
+        file: PathBuf,
+    },
+}
+
+/// Why a command does not do what it says, with the code to end with.
+#[derive(Debug, thiserror::Error)]
+#[error("{message}")]
+struct CliError {
+    code: u8,
+    message: String,
+}
+
+impl CliError {
+    fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// What a command prints, and the code to end with when it was printed.
+#[derive(Debug)]
+struct Printed {
+    data: String,
+    end: Option<CliError>,
+}
+
+impl From<String> for Printed {
+    fn from(data: String) -> Self {
+        Self { data, end: None }
+    }
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = perform(&arguments).and_then(|printed| {
+        print(&printed.data)?;
+        printed.end.map_or(Ok(()), Err)
+    });
+    match result {
+        Ok(()) => ExitCode::from(exit_code::OK),
+        Err(error) => {
+            // Whoever reads this may have gone.
+            writeln!(std::io::stderr(), "starbelt: {error}").ok();
+            ExitCode::from(error.code)
+        }
+    }
+}
+
+fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
+    let client = Client::new(&arguments.controller, arguments.timeout)?;
+    let format = arguments.output;
+    match &arguments.verb {
+        Verb::Node(NodeVerb::Ls) => node::list(&client, format),
+        Verb::Node(NodeVerb::Show { node }) => node::show(&client, format, node),
+        Verb::Workflow(WorkflowVerb::Submit { file }) => workflow::submit(&client, format, file),
+        Verb::Workflow(WorkflowVerb::Status { workflow }) => {
+            workflow::status(&client, format, workflow)
+        }
+        Verb::Workflow(WorkflowVerb::Ls) => workflow::list(&client, format),
+        Verb::Place(PlaceVerb::Explain { workflow, task }) => {
+            place::explain(&client, format, workflow, task.as_ref())
+        }
+        Verb::Topo(TopoVerb::NextContact { a, b, latency_ms }) => {
+            topology::next_contact(&client, format, (a, b), *latency_ms)
+        }
+        Verb::Fn(FnVerb::Ls) => function::list(&client, format),
+        Verb::Fn(FnVerb::Push { name, file }) => function::push(&client, format, name, file),
+    }
+}
+
+/// Writes to stdout; a reader that has seen enough is no error.
+fn print(data: &str) -> Result<(), CliError> {
+    let mut out = std::io::stdout().lock();
+    let written = out.write_all(data.as_bytes()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(CliError::new(exit_code::FAILURE, format!("cannot write to stdout: {error}")))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}

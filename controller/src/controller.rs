@@ -1,0 +1,510 @@
+//! The controller without its shell: one input at a time goes in, orders come out.
+//!
+//! Performs no I/O and reads no clock. It places and commands only when it knows the sky, the contact plan and, for
+//! every node that is there, what that node runs already: a controller that was started anew adopts, it does not
+//! restart.
+
+mod judge;
+mod saved;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use placement::{Decision, Workflow, WorkflowError};
+use protocol::decode;
+use protocol::desired::{DRIVES_MAX, DesiredReply, FunctionRef, Phase};
+use protocol::event::{Event, EventKind, RunRecord};
+use topology::{ContactPlan, LinkNeed, PairState};
+use types::{
+    Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, SkyClock, TaskId, WorkflowId,
+};
+
+pub(crate) use saved::hex;
+pub use saved::{Saved, SavedFunction, SavedWorkflow};
+pub use view::ViewError;
+
+use crate::api::LinkSampleInfo;
+use crate::config::Config;
+use crate::event::{Input, Moment, Now, Output};
+use crate::executor::{Executor, Order, Verdicts};
+use crate::fleet::{Change, Fleet, FrameError, Lease};
+use crate::history::History;
+use crate::hosting::{FunctionTable, Hosting, NodeNow, TaskKey, World};
+use crate::planner;
+
+/// Decisions are looked at again so often (wall), even if nothing happens.
+const ROUND: Duration = Duration::from_secs(1);
+/// Run records that are kept: hours of a run each second.
+const RUNS_KEPT: usize = 10_000;
+/// Link samples that are kept: more than an hour of 8 nodes that measure 8 peers every 2 s.
+const SAMPLES_KEPT: usize = 50_000;
+
+/// A workflow and how it goes.
+#[derive(Clone, Debug)]
+struct Deployment {
+    workflow: Workflow,
+    /// The newest decision, `None` before the first.
+    decision: Option<Decision>,
+    /// What that decision rests on, so that anybody can repeat it.
+    basis: Option<Basis>,
+    /// Whether runs are started; once true, it stays so.
+    is_driving: bool,
+    completed: u64,
+    failed: u64,
+    violation_s: f64,
+    placed_s: f64,
+}
+
+/// All that a decision rests on.
+#[derive(Clone, Debug)]
+struct Basis {
+    moment: Moment,
+    plan: Arc<ContactPlan>,
+    picture: planner::Picture,
+}
+
+/// A run that ended, and who drove it.
+#[derive(Clone, Debug, PartialEq)]
+struct Run {
+    driver: NodeId,
+    record: RunRecord,
+}
+
+/// Why a workflow is not taken.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum SubmitError {
+    /// It makes no sense.
+    #[error("{0}")]
+    Invalid(#[from] WorkflowError),
+    /// The code of a task is not there.
+    #[error(
+        "task {task}: function {function} was never pushed; push it first: starbelt fn push {function} FILE"
+    )]
+    NoFunction {
+        /// The task.
+        task: TaskId,
+        /// Its function.
+        function: FunctionId,
+    },
+    /// A node that the fleet does not have.
+    #[error("{what}: the fleet has no node {node}")]
+    NoNode {
+        /// What names it.
+        what: String,
+        /// The node.
+        node: NodeId,
+    },
+    /// Another workflow of that name has other tasks.
+    #[error("workflow {0} is there already with other tasks; give this one another id")]
+    OtherTasks(WorkflowId),
+    /// No more are possible.
+    #[error("{DRIVES_MAX} workflows are there already, the most that one node can drive")]
+    TooMany,
+}
+
+/// The controller.
+#[derive(Debug)]
+pub struct Controller {
+    config: Config,
+    started: Instant,
+    clock: Option<SkyClock>,
+    plan: Option<Arc<ContactPlan>>,
+    plan_problem: Option<String>,
+    fleet: Fleet,
+    executor: Executor,
+    hosting: Hosting,
+    /// The table as it was last kept on disk.
+    kept: Hosting,
+    deployments: BTreeMap<WorkflowId, Deployment>,
+    functions: BTreeMap<FunctionId, SavedFunction>,
+    /// How tasks stand on nodes, as these said last.
+    phases: BTreeMap<(NodeId, TaskKey), Phase>,
+    runs: History<Run>,
+    runs_known: BTreeSet<(WorkflowId, types::RunId)>,
+    samples: History<LinkSampleInfo>,
+    first_heard: Option<Instant>,
+    is_settled: bool,
+    /// Whether something happened that may change a decision.
+    is_stirred: bool,
+    last_round: Option<Instant>,
+    counted_until: Option<Epoch>,
+    outputs: Vec<Output>,
+}
+
+impl Controller {
+    /// A controller of an epoch that is higher than that of any before, with what the last one left.
+    pub fn new(config: Config, epoch: LeaderEpoch, saved: Saved, now: Now) -> Self {
+        let fleet =
+            Fleet::new(config.controller.fleet.clone(), config.lease.duration(), &config.node);
+        let executor = Executor::new(epoch, config.node.iter().map(|node| node.name.clone()));
+        let (deployments, functions, hosting) = saved.unpack();
+        Self {
+            config,
+            started: now.instant,
+            clock: None,
+            plan: None,
+            plan_problem: None,
+            fleet,
+            executor,
+            kept: hosting.clone(),
+            hosting,
+            deployments,
+            functions,
+            phases: BTreeMap::new(),
+            runs: History::new(RUNS_KEPT),
+            runs_known: BTreeSet::new(),
+            samples: History::new(SAMPLES_KEPT),
+            first_heard: None,
+            is_settled: false,
+            is_stirred: false,
+            last_round: None,
+            counted_until: None,
+            outputs: Vec::new(),
+        }
+    }
+
+    /// Applies one input and says what is to be done, in that order.
+    pub fn handle(&mut self, now: Now, input: Input) -> Vec<Output> {
+        match input {
+            Input::Tick => self.tick(now),
+            Input::Report { key, frame } => {
+                let changes = self.fleet.report(now.instant, &key, &frame);
+                self.take(now, changes);
+            }
+            Input::Event { key, frame } => {
+                let changes = self.fleet.event(now.instant, &key, &frame);
+                self.take(now, changes);
+            }
+            Input::Replayed { node, frame } => {
+                let frame = frame.as_deref().map_err(String::as_str);
+                let changes = self.fleet.replayed(now.instant, &node, frame);
+                self.take(now, changes);
+            }
+            Input::Answered { node, told, frame } => self.answered(now, &node, told, frame),
+            Input::Clock(clock) => self.clock = Some(clock),
+            Input::Plan(plan) => {
+                self.plan = Some(plan);
+                self.plan_problem = None;
+                self.is_stirred = true;
+            }
+            Input::PlanFailed(problem) => self.plan_problem = Some(problem),
+        }
+        self.think(now)
+    }
+
+    /// Takes a workflow, or another version of one.
+    ///
+    /// # Errors
+    /// [`SubmitError`] when it cannot be taken; nothing has changed then.
+    pub fn submit(&mut self, now: Now, workflow: Workflow) -> Result<Vec<Output>, SubmitError> {
+        workflow.check()?;
+        self.check_references(&workflow)?;
+        let is_full = DRIVES_MAX <= self.deployments.len();
+        match self.deployments.get_mut(&workflow.id) {
+            Some(known) if known.workflow == workflow => return Ok(Vec::new()),
+            Some(known) => {
+                let same = |a: &Workflow, b: &Workflow| {
+                    a.tasks.iter().map(|t| &t.id).eq(b.tasks.iter().map(|t| &t.id))
+                };
+                if !same(&known.workflow, &workflow) {
+                    return Err(SubmitError::OtherTasks(workflow.id));
+                }
+                known.workflow = workflow;
+                known.decision = None;
+            }
+            None if is_full => return Err(SubmitError::TooMany),
+            None => {
+                self.deployments.insert(workflow.id.clone(), Deployment::new(workflow, false));
+            }
+        }
+        self.outputs.push(Output::Save);
+        self.is_stirred = true;
+        Ok(self.think(now))
+    }
+
+    /// Takes the code of a function, whose bytes are durable already.
+    pub fn push(&mut self, now: Now, function: SavedFunction) -> Vec<Output> {
+        if self.functions.insert(function.name.clone(), function.clone()) != Some(function) {
+            self.outputs.push(Output::Save);
+            self.is_stirred = true;
+        }
+        self.think(now)
+    }
+
+    /// The sky, if its clock is known.
+    pub fn moment(&self, now: Now) -> Option<Moment> {
+        let clock = self.clock?;
+        Some(Moment { instant: now.instant, sky: clock.sky(now.wall), rate: clock.rate })
+    }
+
+    /// The newest contact plan.
+    pub fn contact_plan(&self) -> Option<Arc<ContactPlan>> {
+        self.plan.clone()
+    }
+
+    fn check_references(&self, workflow: &Workflow) -> Result<(), SubmitError> {
+        for task in &workflow.tasks {
+            if !self.functions.contains_key(&task.function) {
+                let (task, function) = (task.id.clone(), task.function.clone());
+                return Err(SubmitError::NoFunction { task, function });
+            }
+        }
+        let pins = workflow.tasks.iter().filter_map(|task| {
+            task.pinned.as_ref().map(|node| (format!("task {} is pinned", task.id), node))
+        });
+        let sources = workflow.sources.iter().map(|s| (format!("source {}", s.name), &s.node));
+        match pins.chain(sources).find(|(_, node)| self.fleet.node(node).is_none()) {
+            Some((what, node)) => Err(SubmitError::NoNode { what, node: node.clone() }),
+            None => Ok(()),
+        }
+    }
+
+    fn tick(&mut self, now: Now) {
+        let moment = self.moment(now);
+        let name = &self.config.controller.name;
+        let plan = self.plan.as_deref();
+        let changes = self.fleet.tick(now.instant, |node| {
+            moment.zip(plan).and_then(|(moment, plan)| silence_left(plan, &moment, name, node))
+        });
+        self.take(now, Ok(changes));
+        let is_due = self.last_round.is_none_or(|last| last.plus(ROUND) <= now.instant);
+        if !is_due {
+            return;
+        }
+        self.last_round = Some(now.instant);
+        self.is_stirred = true;
+        for node in self.unclear() {
+            if self.fleet.is_alive(&node)
+                && let Some(Order::Ask(node)) = self.executor.ask(now.instant, &node)
+            {
+                self.outputs.push(Output::Ask(node));
+            }
+        }
+    }
+
+    /// Nodes that have to be asked again how they stand.
+    fn unclear(&self) -> BTreeSet<NodeId> {
+        let serves = |key: &TaskKey, node: &NodeId| {
+            matches!(self.phases.get(&(node.clone(), key.clone())), Some(Phase::Active))
+        };
+        let starting = self.hosting.iter().filter(|(key, host)| !serves(key, &host.node));
+        let waiting = self.hosting.iter().filter_map(|(_, host)| {
+            host.step.as_ref().filter(|step| !step.is_prepared).map(|step| &step.to)
+        });
+        let doubtful = self.hosting.doubtful();
+        starting.map(|(_, host)| &host.node).chain(waiting).chain(doubtful).cloned().collect()
+    }
+
+    fn take(&mut self, now: Now, changes: Result<Vec<Change>, FrameError>) {
+        // A refused frame is counted where it was refused.
+        for change in changes.into_iter().flatten() {
+            match change {
+                Change::Up(node) => {
+                    tracing::info!(%node, "up");
+                    self.first_heard.get_or_insert(now.instant);
+                    self.executor.came(&node);
+                    self.is_stirred = true;
+                }
+                Change::Restarted(node) => {
+                    tracing::info!(%node, "agent started anew");
+                    self.executor.came(&node);
+                    self.is_stirred = true;
+                }
+                Change::Silent(node) => tracing::info!(%node, "silent as predicted"),
+                Change::Down { node, silence } => {
+                    let silence_ms = silence.as_millis();
+                    tracing::warn!(%node, silence_ms, "lease ran out");
+                    self.phases.retain(|(holder, _), _| *holder != node);
+                    self.is_stirred = true;
+                }
+                Change::Event(event) => self.happened(now, *event),
+                Change::Missing { node, from_seq } => {
+                    self.outputs.push(Output::Replay { node, from_seq });
+                }
+                Change::Measured { node, samples } => {
+                    for sample in samples {
+                        let protocol::report::LinkSample { peer, at, rtt_us } = sample;
+                        let node = node.clone();
+                        self.samples.add(LinkSampleInfo { cursor: 0, node, peer, at, rtt_us });
+                    }
+                }
+            }
+        }
+    }
+
+    fn happened(&mut self, now: Now, event: Event) {
+        let (node, at) = (event.header.node, event.header.at);
+        match event.kind {
+            EventKind::Started(facts) => self.fleet.set_facts(&node, facts),
+            EventKind::Prepared { workflow, task, generation: _ } => {
+                let key = TaskKey { workflow, task };
+                let is_owner = self.hosting.host(&key).is_some_and(|host| host.node == node);
+                let phase = if is_owner { Phase::Active } else { Phase::Ready };
+                self.phases.insert((node.clone(), key.clone()), phase);
+                if let Some(world) = self.world(now) {
+                    self.hosting.prepared(&world, &key, &node, at);
+                }
+                self.is_stirred = true;
+            }
+            EventKind::TookOver { workflow, task, owner_epoch, from } => {
+                let key = TaskKey { workflow, task };
+                if let Some(phase) = self.phases.get_mut(&(node.clone(), key.clone()))
+                    && *phase == Phase::Ready
+                {
+                    *phase = Phase::Active;
+                }
+                if self.hosting.took_over(&key, &node, owner_epoch, from.as_ref(), at) {
+                    tracing::info!(workflow = %key.workflow, task = %key.task, %node, %owner_epoch, "took over");
+                }
+                self.is_stirred = true;
+            }
+            EventKind::FirstCall { workflow, task, run: _, owner_epoch } => {
+                self.hosting.first_call(&TaskKey { workflow, task }, &node, owner_epoch, at);
+            }
+            EventKind::RunFinished(record) => self.run_finished(node, record),
+            EventKind::Refused { reason } => {
+                tracing::warn!(%node, reason, "node refuses");
+                self.fleet.note(&node, format!("refuses: {reason}"));
+            }
+        }
+    }
+
+    fn run_finished(&mut self, driver: NodeId, record: RunRecord) {
+        // Events are replayed after gaps and after a start of this process.
+        if !self.runs_known.insert((record.workflow.clone(), record.run)) {
+            return;
+        }
+        while RUNS_KEPT < self.runs_known.len() {
+            self.runs_known.pop_first();
+        }
+        if let Some(deployment) = self.deployments.get_mut(&record.workflow) {
+            match record.failure {
+                None => deployment.completed += 1,
+                Some(_) => deployment.failed += 1,
+            }
+        }
+        self.runs.add(Run { driver, record });
+    }
+
+    fn answered(
+        &mut self,
+        now: Now,
+        node: &NodeId,
+        told: Option<Generation>,
+        frame: Result<Vec<u8>, String>,
+    ) {
+        let reply = match frame.map(|frame| decode::<DesiredReply>(&frame)) {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(error)) => {
+                self.fleet.refuse_answer(node, &error);
+                return self.executor.unanswered(now.instant, node, told);
+            }
+            Err(reason) => {
+                tracing::debug!(%node, reason, "no answer");
+                return self.executor.unanswered(now.instant, node, told);
+            }
+        };
+        match self.executor.answered(now.instant, node, told, &reply) {
+            Verdicts::Fine => {}
+            Verdicts::Old => return,
+            Verdicts::Refused(reason) => {
+                tracing::warn!(%node, reason, "desired state refused");
+                self.fleet.note(node, format!("desired state refused: {reason}"));
+            }
+            Verdicts::Deposed(by) => {
+                tracing::error!(%node, epoch = %by, "deposed: a controller with a higher epoch commands");
+                return;
+            }
+        }
+        self.phases.retain(|(holder, _), _| holder != node);
+        for status in &reply.tasks {
+            let key = TaskKey { workflow: status.workflow.clone(), task: status.task.clone() };
+            self.phases.insert((node.clone(), key), status.phase);
+        }
+        self.fleet.set_facts(node, reply.facts);
+        if let Some(world) = self.world(now) {
+            for status in &reply.tasks {
+                self.hosting.stands(&world, node, status);
+            }
+        }
+        self.is_stirred = true;
+    }
+
+    /// Decides, if something may have changed, and sends what is due.
+    fn think(&mut self, now: Now) -> Vec<Output> {
+        if let Some(moment) = self.moment(now)
+            && self.is_ready(now, &moment)
+            && std::mem::take(&mut self.is_stirred)
+        {
+            self.judge(now, &moment);
+        }
+        let fleet = &self.fleet;
+        let can_be_reached =
+            |node: &NodeId| fleet.node(node).is_some_and(|node| node.lease == Lease::Up);
+        for order in self.executor.due(now.instant, can_be_reached) {
+            self.outputs.push(match order {
+                Order::Ask(node) => Output::Ask(node),
+                Order::Tell(desired) => Output::Tell(desired),
+            });
+        }
+        std::mem::take(&mut self.outputs)
+    }
+
+    /// Whether all is known that decisions need. Nodes that are not there are not waited for longer than two leases.
+    fn is_ready(&mut self, now: Now, moment: &Moment) -> bool {
+        let covers = self.plan.as_ref().is_some_and(|plan| plan.step_at(moment.sky).is_some());
+        if !covers || self.executor.deposed_by().is_some() {
+            return false;
+        }
+        if !self.is_settled {
+            let Some(first) = self.first_heard else { return false };
+            let patience = first.plus(self.config.lease.duration().saturating_mul(2));
+            let mut nodes = self.config.node.iter();
+            self.is_settled =
+                patience <= now.instant || nodes.all(|node| self.executor.is_met(&node.name));
+        }
+        self.is_settled
+    }
+
+    fn world(&self, now: Now) -> Option<World> {
+        let moment = self.moment(now)?;
+        let node_now = |node: &crate::fleet::Node| NodeNow {
+            is_alive: self.fleet.is_alive(node.id()),
+            silence: node.age(now.instant).unwrap_or(Duration::MAX),
+            capacity: planner::capacity(node),
+        };
+        let nodes = self.fleet.nodes().map(|node| (node.id().clone(), node_now(node))).collect();
+        let promises = self.deployments.values().flat_map(Deployment::promises).collect();
+        Some(World { moment, nodes, promises })
+    }
+
+    fn function_table(&self) -> FunctionTable {
+        let code = |function: &SavedFunction| FunctionRef {
+            name: function.name.clone(),
+            sha256: function.sha256,
+            bytes: function.bytes,
+        };
+        self.functions.iter().map(|(name, function)| (name.clone(), code(function))).collect()
+    }
+}
+
+/// How long (wall) the contact plan predicts no path to a node from now on.
+fn silence_left(
+    plan: &ContactPlan,
+    moment: &Moment,
+    controller: &NodeId,
+    node: &NodeId,
+) -> Option<Duration> {
+    match plan.state(controller, node, moment.sky) {
+        PairState::Down => {
+            let next = plan.next_window(controller, node, moment.sky, &LinkNeed::default());
+            Some(moment.wall_until(next.map_or_else(|| plan.end(), |window| window.open)))
+        }
+        PairState::Same | PairState::Path(_) | PairState::Outside => None,
+    }
+}

@@ -1,0 +1,101 @@
+//! The HTTP API: `/api/v1` on loopback, JSON, bounded bodies. Types are in [`crate::api`].
+
+mod answer;
+mod routes;
+
+use std::future::Future;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request};
+use axum::http::HeaderMap;
+use axum::http::header::{HOST, ORIGIN};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{get, post};
+use protocol::module::MODULE_BYTES_MAX;
+use tokio::net::TcpListener;
+
+use crate::shell::objects::Reader;
+use crate::shell::run::Shared;
+use crate::shell::store::Modules;
+use answer::Failure;
+
+/// Largest workflow, TOML or JSON: 32 tasks take some kilobytes.
+const WORKFLOW_BYTES_MAX: usize = 256 * 1024;
+
+/// What the handlers share.
+#[derive(Clone, Debug)]
+pub struct Api {
+    shared: Shared,
+    modules: Modules,
+    /// Absent where there is no bus, as in tests.
+    reader: Option<Reader>,
+}
+
+impl Api {
+    /// An API over a controller; without a reader no objects can be read.
+    pub const fn new(shared: Shared, modules: Modules, reader: Option<Reader>) -> Self {
+        Self { shared, modules, reader }
+    }
+}
+
+/// Serves until `stop` is done and the answers under way are given.
+pub async fn serve(
+    listener: TcpListener,
+    api: Api,
+    stop: impl Future<Output = ()> + Send + 'static,
+) {
+    if let Err(error) = axum::serve(listener, router(api)).with_graceful_shutdown(stop).await {
+        tracing::error!(%error, "the HTTP API ended");
+    }
+}
+
+fn router(api: Api) -> Router {
+    let modules_max = usize::try_from(MODULE_BYTES_MAX).unwrap_or(usize::MAX);
+    let v1 = Router::new()
+        .route("/nodes", get(routes::nodes))
+        .route("/nodes/{id}", get(routes::node))
+        .route("/plan", get(routes::plan))
+        .route("/placements", get(routes::placements))
+        .route("/decisions/{workflow}", get(routes::decision))
+        .route("/handovers", get(routes::handovers))
+        .route("/workflows", get(routes::workflows).post(routes::submit))
+        .route("/workflows/{id}", get(routes::workflow))
+        .route("/runs", get(routes::runs))
+        .route("/links", get(routes::links))
+        .route("/objects", get(routes::object))
+        .route("/clock", get(routes::clock))
+        .route("/health", get(routes::health))
+        .route("/functions", get(routes::functions))
+        .layer(DefaultBodyLimit::max(WORKFLOW_BYTES_MAX))
+        .route("/functions/{name}", post(routes::push).layer(DefaultBodyLimit::max(modules_max)));
+    Router::new()
+        .nest(crate::api::PREFIX, v1)
+        .fallback(routes::nothing_there)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .layer(middleware::from_fn(only_this_machine))
+        .with_state(Arc::new(api))
+}
+
+async fn only_this_machine(request: Request, next: Next) -> Response {
+    match refuse_others(request.headers()) {
+        Some(failure) => failure.into_response(),
+        None => next.run(request).await,
+    }
+}
+
+/// Refuses what a web page elsewhere makes a browser on this machine send.
+fn refuse_others(headers: &HeaderMap) -> Option<Failure> {
+    let host = headers.get(HOST).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        Some(_) | None => host,
+    };
+    if !matches!(name, "127.0.0.1" | "localhost" | "[::1]") {
+        return Some(Failure::denied(format!("host {host:?} is not this machine; use 127.0.0.1")));
+    }
+    let own = format!("http://{host}");
+    let is_foreign = headers.get(ORIGIN).is_some_and(|origin| origin.as_bytes() != own.as_bytes());
+    is_foreign.then(|| Failure::denied("requests of other sites are refused".to_owned()))
+}

@@ -1,0 +1,114 @@
+//! Answers that are no success: a status, a code for programs, words for people.
+
+use axum::Json;
+use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+
+use crate::api::{ApiError, ErrorBody};
+use crate::controller::{SubmitError, ViewError};
+use crate::shell::objects::ReadError;
+use crate::shell::store::StoreError;
+
+/// An answer that is no success.
+#[derive(Debug)]
+pub(super) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    pub(super) const fn new(status: StatusCode, code: &'static str, message: String) -> Self {
+        Self { status, code, message }
+    }
+
+    pub(super) const fn bad_request(message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_request", message)
+    }
+
+    pub(super) const fn bad_config(message: String) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad_config", message)
+    }
+
+    pub(super) const fn not_found(message: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", message)
+    }
+
+    pub(super) const fn denied(message: String) -> Self {
+        Self::new(StatusCode::FORBIDDEN, "denied", message)
+    }
+
+    pub(super) const fn unavailable(message: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let error = ApiError { code: self.code.to_owned(), message: self.message };
+        (self.status, Json(ErrorBody { error })).into_response()
+    }
+}
+
+impl From<ViewError> for Failure {
+    fn from(error: ViewError) -> Self {
+        match error {
+            ViewError::NotFound { .. } => Self::not_found(error.to_string()),
+            ViewError::NotYet(_) => Self::unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<SubmitError> for Failure {
+    fn from(error: SubmitError) -> Self {
+        let message = error.to_string();
+        match error {
+            SubmitError::Invalid(_) => Self::bad_config(message),
+            SubmitError::NoFunction { .. } | SubmitError::NoNode { .. } => Self::not_found(message),
+            SubmitError::OtherTasks(_) | SubmitError::TooMany => {
+                Self::new(StatusCode::CONFLICT, "conflict", message)
+            }
+        }
+    }
+}
+
+impl From<ReadError> for Failure {
+    fn from(error: ReadError) -> Self {
+        let message = error.to_string();
+        match error {
+            ReadError::NotFound { .. } => Self::not_found(message),
+            ReadError::Denied { .. } => Self::denied(message),
+            ReadError::Unavailable { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
+            }
+        }
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", error.to_string())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Self {
+        Self::bad_request(rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Failure {
+    fn from(rejection: BytesRejection) -> Self {
+        let status = rejection.status();
+        let code =
+            if status == StatusCode::PAYLOAD_TOO_LARGE { "too_large" } else { "bad_request" };
+        Self::new(status, code, rejection.body_text())
+    }
+}

@@ -1,0 +1,128 @@
+//! The command line of `starbelt-controller`.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::config::{Config, ConfigError};
+use crate::exit_code;
+use crate::shell::run::{RunError, run};
+use crate::shell::{signal, sky};
+
+/// Threads of the runtime: one owner decides, sockets need little.
+const WORKERS: usize = 2;
+/// What is logged unless `STARBELT_LOG` says otherwise: a link that cannot be had yet is no news.
+const LOG_DEFAULT: &str = "info,zenoh=error";
+
+/// Plans where functions run, tells the nodes, and answers on HTTP.
+#[derive(Debug, Parser)]
+#[command(name = "starbelt-controller", version, max_term_width = 100)]
+struct Arguments {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Runs until SIGINT or SIGTERM.
+    Run {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "/etc/starbelt/controller.toml")]
+        config: PathBuf,
+        /// Ends with the process that started this one.
+        #[arg(long)]
+        exit_with_parent: bool,
+    },
+    /// Looks at the configuration.
+    Config {
+        #[command(subcommand)]
+        verb: ConfigVerb,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigVerb {
+    /// Checks a configuration and the sky that it names; says all that is wrong.
+    Check {
+        /// The configuration.
+        #[arg(long, value_name = "FILE", default_value = "/etc/starbelt/controller.toml")]
+        config: PathBuf,
+    },
+}
+
+/// Does what the command line says.
+pub fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter =
+        EnvFilter::try_from_env("STARBELT_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let log = std::io::stderr;
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(log().is_terminal())
+        .with_writer(log)
+        .init();
+    let result = match arguments.verb {
+        Verb::Run { config, exit_with_parent } => start(&config, exit_with_parent),
+        Verb::Config { verb: ConfigVerb::Check { config } } => check(&config),
+    };
+    match result {
+        Ok(()) => ExitCode::from(exit_code::OK),
+        Err(error) => {
+            // Whoever reads this may have gone.
+            writeln!(std::io::stderr(), "starbelt-controller: {error}").ok();
+            ExitCode::from(match error {
+                RunError::Config(_) => exit_code::BAD_CONFIG,
+                RunError::Store(_)
+                | RunError::Bus(_)
+                | RunError::Http { .. }
+                | RunError::Io { .. } => exit_code::FAILURE,
+            })
+        }
+    }
+}
+
+fn load(path: &Path) -> Result<Config, ConfigError> {
+    let variables = std::env::vars_os();
+    let readable =
+        variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    Config::load(path, readable)
+}
+
+fn start(path: &Path, exit_with_parent: bool) -> Result<(), RunError> {
+    if exit_with_parent {
+        signal::exit_with_parent()
+            .map_err(|source| RunError::Io { what: "asking to end with the parent", source })?;
+    }
+    let config = load(path)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(WORKERS)
+        .enable_all()
+        .build()
+        .map_err(|source| RunError::Io { what: "starting threads", source })?;
+    runtime.block_on(run(config, path))
+}
+
+fn check(path: &Path) -> Result<(), RunError> {
+    let config = load(path)?;
+    let sky = sky::load(&Config::resolve(path, &config.sky.file))?;
+    let missing: Vec<&str> = config
+        .node
+        .iter()
+        .map(|node| &node.name)
+        .chain([&config.controller.name])
+        .filter(|name| sky.endpoints().iter().all(|endpoint| endpoint.node != **name))
+        .map(types::NodeId::as_str)
+        .collect();
+    let (nodes, satellites) = (config.node.len(), sky.satellites());
+    let mut out = std::io::stdout().lock();
+    let mut line = format!("{}: good, {nodes} nodes, {satellites} satellites", path.display());
+    if !missing.is_empty() {
+        line = format!("{line}; without a place in the sky: {}", missing.join(", "));
+    }
+    // A closed pipe wants no more.
+    writeln!(out, "{line}").ok();
+    Ok(())
+}

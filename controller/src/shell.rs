@@ -1,0 +1,10 @@
+//! Everything that touches sockets, files, threads and clocks.
+
+pub mod bus_side;
+pub mod feed;
+pub mod objects;
+pub mod run;
+pub mod signal;
+pub mod sky;
+pub mod store;
+pub mod zenoh;

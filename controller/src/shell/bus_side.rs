@@ -1,0 +1,98 @@
+//! What the controller hears on the fleet's bus, and what it answers there: reports, events, plan, modules.
+
+use protocol::key::{Keys, module_function};
+use protocol::module::{MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
+use protocol::plan::PlanQuery;
+use protocol::report::Ping;
+use protocol::{decode, encode};
+use types::{FleetId, NodeId};
+
+use super::run::Shared;
+use super::store::Modules;
+use super::zenoh::{Bus, BusError, Question};
+use crate::event::Input;
+use crate::topology_feed::{known, to_wire};
+
+/// The parameter by which a node asks for its own pairs of the plan: `…/_topo/plan?node=sat-1`.
+const NODE_PARAMETER: &str = "node=";
+
+/// Subscribes to all reports and events, and answers for plan, modules and round-trip probes.
+///
+/// # Errors
+/// [`BusError`] when a key cannot be declared.
+pub async fn attend(
+    bus: &Bus,
+    fleet: &FleetId,
+    me: &NodeId,
+    shared: &Shared,
+    modules: &Modules,
+) -> Result<(), BusError> {
+    let keys = Keys::new(fleet);
+    let sink = shared.clone();
+    bus.subscribe(&keys.reports(), move |key, frame| {
+        sink.offer(Input::Report { key: key.to_owned(), frame });
+    })
+    .await?;
+    let sink = shared.clone();
+    bus.subscribe(&keys.all_events(), move |key, frame| {
+        sink.offer(Input::Event { key: key.to_owned(), frame });
+    })
+    .await?;
+    let plans = shared.clone();
+    bus.serve(&keys.plan(), move |question| plan_answer(&plans, question)).await?;
+    bus.serve(&keys.ping(me), pong).await?;
+    let modules = modules.clone();
+    bus.serve(&keys.modules(), move |question| module_answer(&modules, question)).await
+}
+
+/// Nodes measure the way to the controller as they do to each other.
+fn pong(question: &Question<'_>) -> Option<Vec<u8>> {
+    decode::<Ping>(question.frame).ok().and_then(|ping| encode(&ping).ok())
+}
+
+fn plan_answer(shared: &Shared, question: &Question<'_>) -> Option<Vec<u8>> {
+    let have = match question.frame {
+        [] => None,
+        frame => match decode::<PlanQuery>(frame) {
+            Ok(query) => query.have,
+            Err(error) => {
+                tracing::debug!(%error, "question for the plan refused");
+                return None;
+            }
+        },
+    };
+    // No plan yet: the asker tries again.
+    let plan = shared.read(|controller, _| controller.contact_plan())?;
+    let message = if have == Some(plan.version) {
+        known(&plan)
+    } else {
+        let asker = question
+            .parameters
+            .split(';')
+            .find_map(|parameter| parameter.strip_prefix(NODE_PARAMETER))
+            .and_then(|name| NodeId::new(name).ok());
+        to_wire(&plan, asker.as_ref())
+    };
+    encode(&message).inspect_err(|error| tracing::warn!(%error, "plan not answered")).ok()
+}
+
+fn module_answer(modules: &Modules, question: &Question<'_>) -> Option<Vec<u8>> {
+    let query = match decode::<ModuleQuery>(question.frame) {
+        Ok(query) => query,
+        Err(error) => {
+            tracing::debug!(key = question.key, %error, "question for a module refused");
+            return None;
+        }
+    };
+    // The hash decides; the name in the key is for people and for access rules.
+    let held = module_function(question.key).and_then(|_| modules.get(&query.sha256));
+    let chunk = held.map_or(ModuleChunk::NotFound, |bytes| {
+        let from = usize::try_from(query.offset).unwrap_or(usize::MAX).min(bytes.len());
+        let to = from.saturating_add(MODULE_CHUNK_BYTES).min(bytes.len());
+        ModuleChunk::Part {
+            total: u32::try_from(bytes.len()).unwrap_or(u32::MAX),
+            bytes: bytes[from..to].to_vec(),
+        }
+    });
+    encode(&chunk).inspect_err(|error| tracing::warn!(%error, "module not answered")).ok()
+}

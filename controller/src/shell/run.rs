@@ -1,0 +1,414 @@
+//! The running controller: one task owns the decisions, everything else brings it inputs or does what it says.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use placement::Workflow;
+use protocol::desired::Desired;
+use protocol::encode;
+use protocol::event::EventQuery;
+use protocol::key::{Keys, SimKeys};
+use protocol::sim::SimClock;
+use tokio::net::TcpListener;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::{JoinHandle, JoinSet};
+use tokio::time::{Interval, MissedTickBehavior};
+use topology::ContactPlan;
+use types::{Generation, Instant, NodeId, PlanVersion, SkyClock, WallTime};
+
+use super::bus_side;
+use super::feed::Predictor;
+use super::objects::Reader;
+use super::store::{Modules, Store, StoreError};
+use super::zenoh::{Bus, BusError, BusRole, Class};
+use crate::config::{Config, ConfigError};
+use crate::controller::{Controller, SavedFunction, SubmitError};
+use crate::event::{Input, Now, Output};
+use crate::executor::ANSWER_TIMEOUT;
+use crate::http;
+
+/// Inputs that may wait; a thousand nodes report once a second. What finds it full is counted and dropped: the next
+/// report says the same, an event is asked for again.
+const INBOX_MAX: usize = 4_096;
+/// Between two looks at leases (wall): a loss is seen within a tenth of the lease.
+const TICK: Duration = Duration::from_millis(250);
+/// How long answers under way may take when the controller stops (wall).
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+/// Between two tries to reach the sim-bridge (wall).
+const UPLINK_PAUSE: Duration = Duration::from_millis(300);
+/// Plans of one epoch; the next epoch counts on from there.
+const PLANS_PER_EPOCH: u64 = 1_000_000;
+
+/// Why the controller does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum RunError {
+    /// The configuration or a file that it names.
+    #[error("{0}")]
+    Config(#[from] ConfigError),
+    /// The state directory.
+    #[error("{0}")]
+    Store(#[from] StoreError),
+    /// The bus.
+    #[error("{0}")]
+    Bus(#[from] BusError),
+    /// The HTTP address.
+    #[error(
+        "cannot listen on {address} (http.listen): {source}; is another controller running there?"
+    )]
+    Http {
+        /// The address.
+        address: std::net::SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// The operating system.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// Why not.
+        source: std::io::Error,
+    },
+}
+
+/// What wakes the owner of the decisions.
+#[derive(Debug)]
+pub enum Wake {
+    /// An input of the controller.
+    Input(Input),
+    /// Someone submits a workflow.
+    Submit(Box<Workflow>, oneshot::Sender<Result<(), SubmitError>>),
+    /// Someone pushed a function.
+    Push(SavedFunction, oneshot::Sender<()>),
+}
+
+/// The controller as its shell shares it: one task writes, answers of the API read.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    controller: Arc<RwLock<Controller>>,
+    started: std::time::Instant,
+    inbox: mpsc::Sender<Wake>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Shared {
+    /// Shares a controller; the receiver is for whoever writes.
+    pub fn new(controller: Controller) -> (Self, mpsc::Receiver<Wake>) {
+        let (inbox, wakes) = mpsc::channel(INBOX_MAX);
+        let controller = Arc::new(RwLock::new(controller));
+        let started = std::time::Instant::now();
+        (Self { controller, started, inbox, dropped: Arc::default() }, wakes)
+    }
+
+    /// Both clocks of this machine.
+    pub fn now(&self) -> Now {
+        let monotonic = u64::try_from(self.started.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let wall = WallTime(i64::try_from(wall.as_nanos()).unwrap_or(i64::MAX));
+        Now { instant: Instant(monotonic), wall }
+    }
+
+    /// Looks at the controller.
+    pub fn read<T>(&self, look: impl FnOnce(&Controller, Now) -> T) -> T {
+        let now = self.now();
+        look(&self.controller.read().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    /// Changes the controller; only for its one owner.
+    fn write<T>(&self, change: impl FnOnce(&mut Controller, Now) -> T) -> T {
+        let now = self.now();
+        change(&mut self.controller.write().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    /// Brings an input, or counts it as dropped.
+    pub fn offer(&self, input: Input) {
+        if self.inbox.try_send(Wake::Input(input)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Brings something that must not be dropped; `false` when the owner has ended.
+    pub async fn bring(&self, wake: Wake) -> bool {
+        self.inbox.send(wake).await.is_ok()
+    }
+
+    /// Inputs that found the inbox full.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Does what a wake asks for and says what follows.
+    pub fn take(&self, wake: Wake) -> Vec<Output> {
+        match wake {
+            Wake::Input(input) => self.write(|controller, now| controller.handle(now, input)),
+            Wake::Submit(workflow, done) => {
+                let result = self.write(|controller, now| controller.submit(now, *workflow));
+                let (outputs, answer) = match result {
+                    Ok(outputs) => (outputs, Ok(())),
+                    Err(error) => (Vec::new(), Err(error)),
+                };
+                // Who asked may have gone; the workflow is taken all the same.
+                done.send(answer).ok();
+                outputs
+            }
+            Wake::Push(function, done) => {
+                let outputs = self.write(|controller, now| controller.push(now, function));
+                done.send(()).ok();
+                outputs
+            }
+        }
+    }
+}
+
+/// Runs until SIGINT or SIGTERM.
+///
+/// # Errors
+/// [`RunError`] when something that it needs cannot be had at the start.
+pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
+    let sky = super::sky::load(&Config::resolve(config_file, &config.sky.file))?;
+    let store = Store::open(&Config::resolve(config_file, &config.controller.state_dir))?;
+    let saved = store.load()?;
+    let address = config.http.listen;
+    let listener =
+        TcpListener::bind(address).await.map_err(|source| RunError::Http { address, source })?;
+    let epoch = store.next_epoch()?;
+    let (modules, problems) = Modules::open(store.modules_dir(), &saved.functions);
+    for problem in problems {
+        tracing::error!(problem, "module is not served");
+    }
+    let controller = Controller::new(config.clone(), epoch, saved, start_of_time());
+    let (shared, wakes) = Shared::new(controller);
+    let plans = PlanVersion(epoch.0.saturating_mul(PLANS_PER_EPOCH));
+    let predictor = start_predictor(sky, &config, plans, &shared)?;
+    let role =
+        BusRole::Router { listen: config.bus.listen.clone(), connect: config.bus.connect.clone() };
+    let bus = Bus::open(&role).await?;
+    let keys = Keys::new(&config.controller.fleet);
+    bus_side::attend(&bus, &config.controller.fleet, &config.controller.name, &shared, &modules)
+        .await?;
+    let clock = follow_clock(&config, &shared).await;
+    let reader = Reader::new(bus.clone(), keys.clone());
+    let (stop_http, http_stops) = oneshot::channel::<()>();
+    let server =
+        http::serve(listener, http::Api::new(shared.clone(), modules, Some(reader)), async {
+            // Either told to stop, or the owner has ended.
+            http_stops.await.ok();
+        });
+    let server = tokio::spawn(server);
+    tracing::info!(%epoch, %address, nodes = config.node.len(), "controller runs");
+    let mut owner = Owner {
+        shared,
+        store,
+        predictor,
+        bus,
+        keys,
+        jobs: JoinSet::new(),
+        plan_at: None,
+        refresh_s: f64::from(config.plan.refresh_s),
+    };
+    let ended = owner.attend(wakes).await;
+    stop_http.send(()).ok();
+    let abort = server.abort_handle();
+    if tokio::time::timeout(STOP_TIMEOUT, server).await.is_err() {
+        // A client that does not read its answer is not waited for.
+        abort.abort();
+    }
+    owner.jobs.shutdown().await;
+    owner.bus.close().await;
+    if let Some(clock) = clock {
+        stop_clock(clock).await;
+    }
+    tracing::info!("controller stops");
+    ended
+}
+
+fn start_of_time() -> Now {
+    Now { instant: Instant(0), wall: WallTime(0) }
+}
+
+fn start_predictor(
+    sky: orbit::Sky,
+    config: &Config,
+    before: PlanVersion,
+    shared: &Shared,
+) -> Result<Predictor, RunError> {
+    let sink = shared.clone();
+    Predictor::start(sky, &config.plan, before, move |made| {
+        let input = match made {
+            Ok(plan) => Input::Plan(Arc::new(plan)),
+            Err(reason) => Input::PlanFailed(reason),
+        };
+        // A thread of its own: it may wait for room.
+        sink.inbox.blocking_send(Wake::Input(input)).ok();
+    })
+    .map_err(|source| RunError::Io { what: "starting the thread that predicts", source })
+}
+
+/// The sky clock: the real one, or told by the bridge on a session of its own. That session opens only when the
+/// bridge is there, so a task waits for it.
+async fn follow_clock(
+    config: &Config,
+    shared: &Shared,
+) -> Option<JoinHandle<Result<Bus, BusError>>> {
+    let Some(sim) = &config.sim else {
+        shared.bring(Wake::Input(Input::Clock(SkyClock::REAL))).await;
+        return None;
+    };
+    let role = BusRole::Client { connect: sim.connect.clone() };
+    let sink = shared.clone();
+    Some(tokio::spawn(async move {
+        let bus = loop {
+            match Bus::open(&role).await {
+                Ok(bus) => break bus,
+                Err(error) => tracing::debug!(%error, "waiting for the sim-bridge"),
+            }
+            tokio::time::sleep(UPLINK_PAUSE).await;
+        };
+        let hear = move |_: &str, frame: Vec<u8>| match protocol::decode::<SimClock>(&frame) {
+            Ok(told) => sink.offer(Input::Clock(told.clock)),
+            Err(error) => tracing::warn!(%error, "clock refused"),
+        };
+        bus.subscribe(SimKeys::CLOCK, hear).await?;
+        Ok(bus)
+    }))
+}
+
+async fn stop_clock(clock: JoinHandle<Result<Bus, BusError>>) {
+    if !clock.is_finished() {
+        clock.abort();
+    }
+    match clock.await {
+        Ok(Ok(bus)) => bus.close().await,
+        Ok(Err(error)) => tracing::warn!(%error, "the clock was never followed"),
+        // It still waited for the bridge.
+        Err(_) => {}
+    }
+}
+
+/// The owner of the decisions.
+struct Owner {
+    shared: Shared,
+    store: Store,
+    predictor: Predictor,
+    bus: Bus,
+    keys: Keys,
+    /// Questions under way; at most three for each node.
+    jobs: JoinSet<Option<Input>>,
+    /// From where the newest ordered plan reaches.
+    plan_at: Option<types::Epoch>,
+    refresh_s: f64,
+}
+
+impl Owner {
+    async fn attend(&mut self, mut wakes: mpsc::Receiver<Wake>) -> Result<(), RunError> {
+        let mut stop = super::signal::Stop::listen()
+            .map_err(|source| RunError::Io { what: "listening to signals", source })?;
+        let mut tick: Interval = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        loop {
+            let wake = tokio::select! {
+                () = stop.told() => return Ok(()),
+                _ = tick.tick() => {
+                    self.order_plan();
+                    Wake::Input(Input::Tick)
+                }
+                Some(done) = self.jobs.join_next(), if !self.jobs.is_empty() => match done {
+                    Ok(Some(input)) => Wake::Input(input),
+                    Ok(None) | Err(_) => continue,
+                },
+                wake = wakes.recv() => match wake {
+                    Some(wake) => wake,
+                    None => return Ok(()),
+                },
+            };
+            if let Wake::Input(Input::Plan(plan)) = &wake {
+                self.publish(Arc::clone(plan));
+            }
+            let outputs = self.shared.take(wake);
+            self.carry_out(outputs)?;
+        }
+    }
+
+    /// A new plan every `refresh_s` of sky time, and when the clock jumps.
+    fn order_plan(&mut self) {
+        let Some(moment) = self.shared.read(|controller, now| controller.moment(now)) else {
+            return;
+        };
+        let is_due = self.plan_at.is_none_or(|at| {
+            let age_s = moment.sky.seconds_since(at);
+            age_s < 0.0 || self.refresh_s <= age_s
+        });
+        if is_due {
+            self.plan_at = Some(moment.sky);
+            self.predictor.order(moment.sky);
+        }
+    }
+
+    /// Puts the whole plan; nodes keep their own pairs of it.
+    fn publish(&mut self, plan: Arc<ContactPlan>) {
+        let (bus, key) = (self.bus.clone(), self.keys.plan());
+        self.jobs.spawn(async move {
+            match encode(&crate::topology_feed::to_wire(&plan, None)) {
+                Ok(frame) => {
+                    if let Err(error) = bus.put(&key, frame, Class::Bulk).await {
+                        tracing::warn!(%error, "plan not put");
+                    }
+                }
+                // A plan of hundreds of nodes does not fit one message: each asks for its own pairs.
+                Err(error) => tracing::debug!(%error, "plan only on request"),
+            }
+            None
+        });
+    }
+
+    fn carry_out(&mut self, outputs: Vec<Output>) -> Result<(), RunError> {
+        let mut is_saved = false;
+        for output in outputs {
+            match output {
+                Output::Save if is_saved => {}
+                Output::Save => {
+                    // The state of now covers every request to save in this round.
+                    let state = self.shared.read(|controller, _| controller.save());
+                    tokio::task::block_in_place(|| self.store.save(state))?;
+                    is_saved = true;
+                }
+                Output::Replay { node, from_seq } => self.replay(node, from_seq),
+                Output::Ask(node) => self.tell(node, None),
+                Output::Tell(desired) => self.tell(desired.node.clone(), Some(desired)),
+            }
+        }
+        Ok(())
+    }
+
+    fn replay(&mut self, node: NodeId, from_seq: u64) {
+        let (bus, key) = (self.bus.clone(), self.keys.events(&node));
+        self.jobs.spawn(async move {
+            let frame = match encode(&EventQuery { from_seq }) {
+                Ok(query) => bus
+                    .query(&key, query, Class::Data, ANSWER_TIMEOUT)
+                    .await
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            Some(Input::Replayed { node, frame })
+        });
+    }
+
+    /// Tells a node what to do, or (without `desired`) asks how it stands.
+    fn tell(&mut self, node: NodeId, desired: Option<Box<Desired>>) {
+        let (bus, key) = (self.bus.clone(), self.keys.desired(&node));
+        let told: Option<Generation> = desired.as_ref().map(|desired| desired.generation);
+        self.jobs.spawn(async move {
+            let frame = match desired.map(|desired| encode(&*desired)).transpose() {
+                Ok(frame) => bus
+                    .query(&key, frame.unwrap_or_default(), Class::Command, ANSWER_TIMEOUT)
+                    .await
+                    .map_err(|error| error.to_string()),
+                Err(error) => Err(error.to_string()),
+            };
+            Some(Input::Answered { node, told, frame })
+        });
+    }
+}

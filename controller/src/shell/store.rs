@@ -1,0 +1,275 @@
+//! The state directory: epoch, running table, modules. Everything is durable before it is acted upon.
+//!
+//! Files are replaced, never changed: written beside, synced, renamed, and the directory synced too.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use sha2::{Digest as _, Sha256};
+use types::LeaderEpoch;
+
+use crate::controller::{Saved, SavedFunction, hex};
+
+/// The version of the format of `state.json`.
+const FORMAT: u32 = 1;
+
+/// What went wrong with the state directory.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The operating system refused.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        what: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{}: {rule}; restore it from a copy, or move the directory away to start anew", path.display())]
+    Corrupt {
+        /// Which.
+        path: PathBuf,
+        /// What is wrong.
+        rule: String,
+    },
+    /// Another controller uses the directory.
+    #[error("{} is in use by another controller; stop that one first", path.display())]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+/// The state directory of one running controller.
+#[derive(Debug)]
+pub struct Store {
+    dir: PathBuf,
+    /// Held for as long as this process lives.
+    _lock: File,
+}
+
+#[derive(serde::Serialize, serde::Deserialize)]
+struct StateFile {
+    format: u32,
+    state: Saved,
+}
+
+fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
+    let path = path.to_owned();
+    move |source| StoreError::Io { what, path, source }
+}
+
+impl Store {
+    /// Opens (or makes) the directory for this process alone.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be made or is in use.
+    pub fn open(dir: &Path) -> Result<Self, StoreError> {
+        let modules = dir.join("modules");
+        fs::create_dir_all(&modules).map_err(failed("making", &modules))?;
+        let path = dir.join("lock");
+        let lock = File::create(&path).map_err(failed("opening", &path))?;
+        let only = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        rustix::fs::flock(&lock, only)
+            .map_err(|_in_use| StoreError::InUse { path: dir.to_owned() })?;
+        Ok(Self { dir: dir.to_owned(), _lock: lock })
+    }
+
+    /// The next epoch, durable before anyone hears of it.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file is no number or cannot be replaced.
+    pub fn next_epoch(&self) -> Result<LeaderEpoch, StoreError> {
+        let path = self.dir.join("epoch");
+        let last = match fs::read_to_string(&path) {
+            Ok(text) => text.trim().parse::<u64>().map_err(|_malformed| StoreError::Corrupt {
+                path: path.clone(),
+                rule: format!("{:?} is not the number of an epoch", text.trim()),
+            })?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(failed("reading", &path)(error)),
+        };
+        let next = LeaderEpoch(last).next();
+        self.replace("epoch", format!("{next}\n").as_bytes())?;
+        Ok(next)
+    }
+
+    /// What the last controller left; nothing at the first start.
+    ///
+    /// # Errors
+    /// [`StoreError`] when the file cannot be read or understood.
+    pub fn load(&self) -> Result<Saved, StoreError> {
+        let path = self.dir.join("state.json");
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Saved::default()),
+            Err(error) => return Err(failed("reading", &path)(error)),
+        };
+        let corrupt = |rule| StoreError::Corrupt { path: path.clone(), rule };
+        let file: StateFile =
+            serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if file.format != FORMAT {
+            return Err(corrupt(format!("format {} is not {FORMAT}", file.format)));
+        }
+        Ok(file.state)
+    }
+
+    /// Leaves everything to the next controller.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it is not durable.
+    pub fn save(&self, state: Saved) -> Result<(), StoreError> {
+        let file = StateFile { format: FORMAT, state };
+        let bytes = serde_json::to_vec(&file).map_err(|error| StoreError::Corrupt {
+            path: self.dir.join("state.json"),
+            rule: error.to_string(),
+        })?;
+        self.replace("state.json", &bytes)
+    }
+
+    /// Where modules lie.
+    pub fn modules_dir(&self) -> PathBuf {
+        self.dir.join("modules")
+    }
+
+    fn replace(&self, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+        replace(&self.dir, name, bytes)
+    }
+}
+
+/// Writes a file so that after a crash either the old or the new content is there, whole.
+fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+    let (path, beside) = (dir.join(name), dir.join(format!(".{name}.new")));
+    let mut file = File::create(&beside).map_err(failed("writing", &beside))?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("writing", &beside))?;
+    fs::rename(&beside, &path).map_err(failed("replacing", &path))?;
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(failed("syncing", dir))
+}
+
+type Held = BTreeMap<[u8; 32], Arc<[u8]>>;
+
+/// The bytes of modules by their hash, on disk and at hand.
+#[derive(Clone, Debug)]
+pub struct Modules {
+    dir: PathBuf,
+    held: Arc<RwLock<Held>>,
+}
+
+impl Modules {
+    /// Reads the modules of `functions`; answers what is wrong with those that cannot be served.
+    pub fn open(dir: PathBuf, functions: &[SavedFunction]) -> (Self, Vec<String>) {
+        let mut held = BTreeMap::new();
+        let mut problems = Vec::new();
+        for function in functions {
+            let path = dir.join(file_name(&function.sha256));
+            match fs::read(&path) {
+                Ok(bytes) if sha256(&bytes) == function.sha256 => {
+                    held.insert(function.sha256, Arc::from(bytes));
+                }
+                Ok(_) => problems.push(format!(
+                    "{}: the bytes do not hash to the name; push function {} again",
+                    path.display(),
+                    function.name
+                )),
+                Err(error) => problems.push(format!(
+                    "{}: {error}; push function {} again",
+                    path.display(),
+                    function.name
+                )),
+            }
+        }
+        (Self { dir, held: Arc::new(RwLock::new(held)) }, problems)
+    }
+
+    /// The bytes of a module.
+    pub fn get(&self, sha256: &[u8; 32]) -> Option<Arc<[u8]>> {
+        self.held.read().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
+    }
+
+    /// Makes a module durable and serves it from now on; answers its hash. Blocks for one sync.
+    ///
+    /// # Errors
+    /// [`StoreError`] when it cannot be written.
+    pub fn add(&self, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+        let sha256 = sha256(bytes);
+        if self.get(&sha256).is_none() {
+            replace(&self.dir, &file_name(&sha256), bytes)?;
+            let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
+            held.insert(sha256, Arc::from(bytes));
+        }
+        Ok(sha256)
+    }
+}
+
+fn file_name(sha256: &[u8; 32]) -> String {
+    format!("{}.wasm", hex(sha256))
+}
+
+/// SHA-256 of some bytes.
+pub fn sha256(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use types::FunctionId;
+
+    #[test]
+    fn each_start_has_a_higher_epoch_and_what_the_last_one_left() {
+        let dir = tempfile::tempdir().unwrap();
+        {
+            let store = Store::open(dir.path()).unwrap();
+            assert_eq!(store.next_epoch().unwrap(), LeaderEpoch(1));
+            assert_eq!(store.load().unwrap(), Saved::default());
+            store.save(Saved::default()).unwrap();
+        }
+        let store = Store::open(dir.path()).unwrap();
+        assert_eq!(store.next_epoch().unwrap(), LeaderEpoch(2));
+        assert_eq!(store.load().unwrap(), Saved::default());
+    }
+
+    #[test]
+    fn two_controllers_do_not_share_a_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let _first = Store::open(dir.path()).unwrap();
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::InUse { .. })));
+    }
+
+    #[test]
+    fn what_is_no_state_is_refused_with_the_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        fs::write(dir.path().join("epoch"), "many").unwrap();
+        let message = store.next_epoch().unwrap_err().to_string();
+        assert!(message.contains("epoch") && message.contains("many"), "{message}");
+        fs::write(dir.path().join("state.json"), "{").unwrap();
+        assert!(matches!(store.load(), Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn modules_are_found_again_and_a_changed_one_is_not_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let (modules, _) = Modules::open(dir.path().to_owned(), &[]);
+        let hash = modules.add(b"code").unwrap();
+        let function = SavedFunction {
+            name: FunctionId::new("f").unwrap(),
+            sha256: hash,
+            bytes: 4,
+            imports: vec![],
+        };
+        let again = std::slice::from_ref(&function);
+        let (found, problems) = Modules::open(dir.path().to_owned(), again);
+        assert_eq!(found.get(&hash).as_deref(), Some(b"code".as_slice()));
+        assert_eq!(problems, Vec::<String>::new());
+        fs::write(dir.path().join(file_name(&hash)), b"cod3").unwrap();
+        let (found, problems) = Modules::open(dir.path().to_owned(), again);
+        assert_eq!(found.get(&hash), None);
+        assert!(problems[0].contains("push function f again"), "{problems:?}");
+    }
+}

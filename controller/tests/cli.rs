@@ -1,0 +1,223 @@
+//! The operator's program against a controller in this process: exit codes, data on stdout, words on stderr.
+
+mod support;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use controller::api;
+use support::component;
+use support::served::start_server;
+
+/// What a command did.
+struct Done {
+    code: i32,
+    stdout: String,
+    stderr: String,
+}
+
+struct Operator {
+    url: String,
+    dir: tempfile::TempDir,
+}
+
+async fn operator() -> Operator {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let served = start_server(dir.path()).await;
+    Operator { url: format!("http://{}", served.address), dir }
+}
+
+fn run(url: &str, arguments: &[&str]) -> Done {
+    let output = Command::new(env!("CARGO_BIN_EXE_starbelt"))
+        .args(arguments)
+        .env("STARBELT_CONTROLLER", url)
+        .output()
+        .expect("the test's set-up works");
+    Done {
+        code: output.status.code().expect("the test's set-up works"),
+        stdout: String::from_utf8(output.stdout).expect("the test's set-up works"),
+        stderr: String::from_utf8(output.stderr).expect("the test's set-up works"),
+    }
+}
+
+impl Operator {
+    /// Runs a command that must do what it says.
+    #[track_caller]
+    fn good(&self, arguments: &[&str]) -> String {
+        let done = run(&self.url, arguments);
+        assert_eq!((done.code, done.stderr.as_str()), (0, ""), "{arguments:?}");
+        done.stdout
+    }
+
+    /// Runs a command that must end with a code and say why, on stderr only.
+    #[track_caller]
+    fn refused(&self, arguments: &[&str], code: i32, words: &str) {
+        let done = run(&self.url, arguments);
+        assert_eq!((done.code, done.stdout.as_str()), (code, ""), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> String {
+        let path = self.dir.path().join(name);
+        std::fs::write(&path, content).expect("the test's set-up works");
+        path.display().to_string()
+    }
+
+    fn deploy(&self) -> String {
+        let module = self.file("f.wasm", &component(1));
+        for name in ["ingest", "extract"] {
+            let table = self.good(&["fn", "push", name, &module]);
+            assert!(table.starts_with("FUNCTION") && table.contains(name), "{table}");
+        }
+        let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
+        self.good(&["workflow", "submit", &self.file("flood.toml", workflow.as_bytes())])
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tables_are_for_people() {
+    let operator = operator().await;
+    let submitted = operator.deploy();
+    assert!(submitted.contains("ingest -> extract"), "{submitted}");
+    let nodes = operator.good(&["node", "ls"]);
+    let lines: Vec<&str> = nodes.lines().collect();
+    assert_eq!(lines.len(), 5);
+    assert!(lines[0].starts_with("NODE") && lines[3].starts_with("sat-1"), "{nodes}");
+    assert!(lines[3].contains("88 %") && lines[3].contains("extract"), "{nodes}");
+    let column = lines[0].find("STATE").expect("the test's set-up works");
+    assert!(lines[1..].iter().all(|line| line[column..].starts_with("up")), "{nodes}");
+    assert!(operator.good(&["node", "show", "drone"]).contains("flood.ingest: owner, Active"));
+    let status = operator.good(&["workflow", "status", "flood"]);
+    assert!(status.contains("placement     placed"), "{status}");
+    assert!(operator.good(&["workflow", "ls"]).contains("every 1.0 s"));
+    let why = operator.good(&["place", "explain", "flood", "extract"]);
+    assert!(why.contains("sat-2 at 2026-01-01T00:0"), "{why}");
+    assert!(why.contains("not on"), "{why}");
+    let contact = operator.good(&["topo", "next-contact", "sat-1", "drone", "--latency-ms", "20"]);
+    assert!(contact.contains("now") && contact.contains("2026-01-01T00:10:00Z"), "{contact}");
+    assert!(operator.good(&["fn", "ls"]).contains("flood"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_is_what_the_api_answers() {
+    let operator = operator().await;
+    operator.deploy();
+    let text = operator.good(&["-o", "json", "fn", "ls"]);
+    let mut answer = ureq::get(format!("{}{}/functions", operator.url, api::PREFIX))
+        .call()
+        .expect("the test's set-up works");
+    assert_eq!(
+        text.trim_end(),
+        answer.body_mut().read_to_string().expect("the test's set-up works")
+    );
+    let nodes: api::NodeList = serde_json::from_str(&operator.good(&["node", "ls", "-o", "json"]))
+        .expect("the test's set-up works");
+    assert_eq!(nodes.nodes.len(), 4);
+    let plan = operator.good(&["topo", "next-contact", "drone", "sat-1", "-o", "json"]);
+    let plan: api::PlanInfo = serde_json::from_str(&plan).expect("the test's set-up works");
+    assert!(plan.asked.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn exit_codes_tell_scripts_what_happened() {
+    let operator = operator().await;
+    operator.refused(&["node", "list"], 2, "list");
+    operator.refused(&["node", "show", "Sat!"], 2, "a-z");
+    operator.refused(&["--timeout", "0", "node", "ls"], 2, "timeout");
+    operator.refused(&["--controller", "here", "node", "ls"], 2, "http://127.0.0.1:8080");
+    operator.refused(&["node", "show", "sat-9"], 3, "known: drone");
+    operator.refused(&["workflow", "status", "flood"], 3, "there is none");
+    operator.refused(
+        &["topo", "next-contact", "sat-1", "drone", "--latency-ms", "5"],
+        3,
+        "no contact",
+    );
+    operator.refused(&["--controller", "http://127.0.0.1:1", "node", "ls"], 4, "does not answer");
+    operator.refused(&["fn", "push", "f", "/nowhere.wasm"], 1, "/nowhere.wasm cannot be read");
+
+    let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
+    let file = operator.file("early.toml", workflow.as_bytes());
+    operator.refused(&["workflow", "submit", &file], 3, "fn push ingest");
+    operator.deploy();
+    let mut fewer = support::workflow();
+    fewer.tasks.pop();
+    let fewer = operator
+        .file("fewer.toml", toml::to_string(&fewer).expect("the test's set-up works").as_bytes());
+    operator.refused(&["workflow", "submit", &fewer], 6, "other tasks");
+    let bad = workflow.replace("pinned", "pined");
+    let line =
+        bad.lines().position(|line| line.contains("pined")).expect("the test's set-up works") + 1;
+    let bad = operator.file("bad.toml", bad.as_bytes());
+    operator.refused(&["workflow", "submit", &bad], 78, &format!("bad.toml:{line}: pined"));
+    let zero = workflow.replace("run_deadline_ms = 10000", "run_deadline_ms = 0");
+    let zero = operator.file("zero.toml", zero.as_bytes());
+    operator.refused(&["workflow", "submit", &zero], 78, "run_deadline_ms 0 is not greater than 0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_placed_is_told_by_the_exit_code_and_explained() {
+    let operator = operator().await;
+    operator.deploy();
+    let mut tight = support::workflow();
+    tight.id = types::WorkflowId::new("tight").expect("the test's set-up works");
+    tight.tasks[1].after[0].latency_max_ms = Some(1.0);
+    let file = operator
+        .file("tight.toml", toml::to_string(&tight).expect("the test's set-up works").as_bytes());
+    let done = run(&operator.url, &["workflow", "submit", &file]);
+    assert_eq!(done.code, 7, "{}", done.stderr);
+    assert!(done.stdout.contains("refused") && done.stderr.contains("no feasible placement"));
+    let done = run(&operator.url, &["place", "explain", "tight"]);
+    assert_eq!(done.code, 7);
+    assert!(done.stdout.contains("not on") && done.stderr.contains("no feasible node"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_has_seen_enough_is_no_error() {
+    let operator = operator().await;
+    let mut child = Command::new(env!("CARGO_BIN_EXE_starbelt"))
+        .args(["node", "ls"])
+        .env("STARBELT_CONTROLLER", &operator.url)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the test's set-up works");
+    drop(child.stdout.take());
+    let output = child.wait_with_output().expect("the test's set-up works");
+    assert_eq!(output.status.code(), Some(0));
+    assert_eq!(String::from_utf8(output.stderr).expect("the test's set-up works"), "");
+}
+
+#[test]
+fn config_check_says_what_is_wrong_and_ends_with_78() {
+    let configs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/controller");
+    let check = |file: &Path| {
+        let output = Command::new(env!("CARGO_BIN_EXE_starbelt-controller"))
+            .args(["config", "check", "--config"])
+            .arg(file)
+            .output()
+            .expect("the test's set-up works");
+        let text = |bytes| String::from_utf8(bytes).expect("the test's set-up works");
+        (
+            output.status.code().expect("the test's set-up works"),
+            text(output.stdout),
+            text(output.stderr),
+        )
+    };
+    let (code, stdout, stderr) = check(&configs.join("laptop.toml"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+    assert!(stdout.contains("good, 8 nodes, 1584 satellites"), "{stdout}");
+
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let text =
+        std::fs::read_to_string(configs.join("laptop.toml")).expect("the test's set-up works");
+    let bad = text.replace("ms = 3000", "ms = 3").replace("tcp/127.0.0.1:7447", "udp/here");
+    let file = dir.path().join("bad.toml");
+    std::fs::write(&file, bad).expect("the test's set-up works");
+    let (code, stdout, stderr) = check(&file);
+    assert_eq!((code, stdout.as_str()), (78, ""));
+    assert!(stderr.contains("lease.ms: 3 is outside 100"), "{stderr}");
+    assert!(stderr.contains("bus.listen: \"udp/here\" is not an address"), "{stderr}");
+    let (code, _, stderr) = check(Path::new("/nowhere.toml"));
+    assert_eq!(code, 78);
+    assert!(stderr.contains("/nowhere.toml: cannot be read"), "{stderr}");
+}

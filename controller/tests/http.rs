@@ -1,0 +1,202 @@
+//! The HTTP API over a real socket: what it answers, and how it refuses.
+
+mod support;
+
+use controller::api::{self, ErrorBody, NodeState, PREFIX, PlacementState};
+use serde::de::DeserializeOwned;
+use support::component;
+use support::served::{Served, start_server};
+
+struct Client {
+    agent: ureq::Agent,
+    base: String,
+    /// The modules; lives as long as the server.
+    _dir: tempfile::TempDir,
+}
+
+async fn client() -> Client {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let Served { address } = start_server(dir.path()).await;
+    let config = ureq::Agent::config_builder().http_status_as_error(false).build();
+    let base = format!("http://{address}{PREFIX}");
+    Client { agent: ureq::Agent::new_with_config(config), base, _dir: dir }
+}
+
+impl Client {
+    #[track_caller]
+    fn get<T: DeserializeOwned>(&self, path: &str) -> T {
+        let mut answer =
+            self.agent.get(format!("{}{path}", self.base)).call().expect("the test's set-up works");
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.body_mut().read_json().expect("the test's set-up works")
+    }
+
+    #[track_caller]
+    fn post<T: DeserializeOwned>(&self, path: &str, kind: &str, body: &[u8]) -> T {
+        let request = self.agent.post(format!("{}{path}", self.base));
+        let mut answer =
+            request.header("content-type", kind).send(body).expect("the test's set-up works");
+        let text = answer.body_mut().read_to_string().expect("the test's set-up works");
+        assert_eq!(answer.status(), 200, "{path}: {text}");
+        serde_json::from_str(&text).expect("the test's set-up works")
+    }
+
+    #[track_caller]
+    fn refused(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+        status: u16,
+        code: &str,
+        words: &str,
+    ) {
+        let mut answer = answer.expect("the test's set-up works");
+        let kind = answer.headers()["content-type"].clone();
+        let text = answer.body_mut().read_to_string().expect("the test's set-up works");
+        assert_eq!(answer.status(), status, "{text}");
+        assert_eq!(kind, "application/json", "{text}");
+        let ErrorBody { error } = serde_json::from_str(&text).expect("the test's set-up works");
+        assert_eq!(error.code, code, "{text}");
+        assert!(error.message.contains(words), "{text}");
+    }
+
+    #[track_caller]
+    fn get_refused(&self, path: &str, status: u16, code: &str, words: &str) {
+        let answer = self.agent.get(format!("{}{path}", self.base)).call();
+        self.refused(answer, status, code, words);
+    }
+
+    #[track_caller]
+    fn post_refused(&self, path: &str, body: &[u8], status: u16, code: &str, words: &str) {
+        let answer = self.agent.post(format!("{}{path}", self.base)).send(body);
+        self.refused(answer, status, code, words);
+    }
+
+    fn deploy(&self) -> api::WorkflowInfo {
+        for name in ["ingest", "extract"] {
+            let path = format!("/functions/{name}");
+            self.post::<api::FunctionInfo>(&path, "application/wasm", &component(1));
+        }
+        let body = serde_json::to_vec(&support::workflow()).expect("the test's set-up works");
+        self.post("/workflows", "application/json", &body)
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_path_answers_what_its_type_says() {
+    let client = client().await;
+    let taken = client.deploy();
+    assert_eq!((taken.placement, taken.tasks.len()), (PlacementState::Placed, 2));
+
+    let list: api::NodeList = client.get("/nodes");
+    let states: Vec<NodeState> = list.nodes.iter().map(|node| node.state).collect();
+    assert_eq!(states, [NodeState::Up; 4]);
+    let node: api::NodeInfo = client.get("/nodes/sat-1");
+    assert_eq!((node.state_of_charge, node.latency_ms), (Some(0.875), Some(50.0)));
+    assert_eq!(node.tasks[0].task.as_str(), "extract");
+    assert_eq!(node.generation, node.acknowledged);
+
+    let plan: api::PlanInfo = client.get("/plan");
+    assert_eq!((plan.steps, plan.pairs.len(), plan.asked), (121, 10, None));
+    let near: api::PlanInfo = client.get("/plan?a=sat-1&b=drone&latency_ms=20");
+    let windows = near.asked.expect("the test's set-up works").windows;
+    assert_eq!(windows.len(), 1);
+    assert!(windows[0].close_known && windows[0].id.len() == 16);
+
+    let placements: api::PlacementList = client.get("/placements?workflow=flood&task=extract");
+    let extract = &placements.placements[0];
+    assert_eq!(extract.node.as_ref().expect("the test's set-up works").as_str(), "sat-1");
+    assert_eq!(extract.next.as_ref().expect("the test's set-up works").node.as_str(), "sat-2");
+    assert!(!extract.because.is_empty() && !extract.refused.is_empty());
+    assert_eq!(extract.phase.as_deref(), Some("Active"));
+
+    let moves: api::HandoverList = client.get("/handovers?all=true");
+    assert!(moves.failovers.is_empty());
+    let workflows: api::WorkflowList = client.get("/workflows");
+    assert!(workflows.workflows[0].driving);
+    let _: api::WorkflowInfo = client.get("/workflows/flood");
+    let _: api::RunPage = client.get("/runs?workflow=flood&after=0");
+    let links: api::LinkSamples = client.get("/links?after=1");
+    assert_eq!((links.samples.len(), links.next, links.more), (3, 4, false));
+    let clock: api::ClockInfo = client.get("/clock");
+    assert_eq!(clock.source, "replay");
+    let health: api::Health = client.get("/health");
+    assert_eq!((health.state, health.nodes_up), (api::HealthState::Ready, 4));
+    let functions: api::FunctionList = client.get("/functions");
+    assert_eq!(functions.functions[0].workflows, ["flood"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_is_refused_with_status_code_and_words() {
+    let client = client().await;
+    client.deploy();
+    for (path, status, code, words) in [
+        ("/nothing", 404, "not_found", "no path of this API"),
+        ("/nodes/sat-9", 404, "not_found", "known: drone, ground, sat-1, sat-2"),
+        ("/nodes/Sat!", 400, "bad_request", "a-z"),
+        ("/workflows/w", 404, "not_found", "known: flood"),
+        ("/placements?workflow=w", 404, "not_found", "workflow w"),
+        ("/placements?workflow=flood&task=t", 404, "not_found", "known: ingest, extract"),
+        ("/runs?after=x", 400, "bad_request", "after"),
+        ("/runs?before=1", 400, "bad_request", "before"),
+        ("/plan?a=drone", 400, "bad_request", "both a and b"),
+        ("/plan?a=drone&b=sat-9", 404, "not_found", "endpoint sat-9"),
+        ("/plan?a=drone&b=sat-1&latency_ms=-1", 400, "bad_request", "latency_ms -1"),
+        ("/objects?workflow=flood&task=ingest&key=a//b", 400, "bad_request", "segment"),
+        ("/objects?workflow=flood&task=ingest&key=a", 503, "unavailable", "no bus"),
+    ] {
+        client.get_refused(path, status, code, words);
+    }
+    let delete = client.agent.delete(format!("{}/nodes", client.base)).call();
+    client.refused(delete, 405, "bad_request", "DELETE");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn bodies_are_bounded_and_checked() {
+    let client = client().await;
+    let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
+    client.post_refused("/workflows", workflow.as_bytes(), 404, "not_found", "fn push ingest");
+    client.deploy();
+    let unknown = workflow.replace("pinned", "pined");
+    client.post_refused("/workflows", unknown.as_bytes(), 400, "bad_config", "pined");
+    let zero = workflow.replace("run_deadline_ms = 10000", "run_deadline_ms = 0");
+    client.post_refused("/workflows", zero.as_bytes(), 400, "bad_config", "run_deadline_ms 0");
+    client.post_refused("/workflows", b"\xff\xfe", 400, "bad_config", "UTF-8");
+    client.post_refused("/workflows", &vec![b'#'; 300_000], 413, "too_large", "");
+    let elsewhere = workflow.replace("pinned = \"drone\"", "pinned = \"moon\"");
+    client.post_refused("/workflows", elsewhere.as_bytes(), 404, "not_found", "no node moon");
+    let mut renamed = support::workflow();
+    renamed.tasks.pop();
+    let renamed = toml::to_string(&renamed).expect("the test's set-up works");
+    client.post_refused("/workflows", renamed.as_bytes(), 409, "conflict", "other tasks");
+
+    client.post_refused("/functions/f", b"\0asm\x01\0\0\0", 400, "bad_request", "core module");
+    client.post_refused("/functions/f", b"", 400, "bad_request", "empty");
+    client.post_refused("/functions/F", &component(1), 400, "bad_request", "a-z");
+    client.post_refused("/functions/f", &vec![0; 4 * 1024 * 1024 + 1], 413, "too_large", "");
+    // The same again is no change; another version replaces the first.
+    let info: api::FunctionInfo =
+        client.post("/functions/ingest", "application/wasm", &component(2));
+    let list: api::FunctionList = client.get("/functions");
+    assert!(list.functions.iter().any(|function| function.sha256 == info.sha256));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn web_pages_of_others_are_refused() {
+    let client = client().await;
+    let url = format!("{}/health", client.base);
+    let foreign = client.agent.get(&url).header("host", "evil.example").call();
+    client.refused(foreign, 403, "denied", "evil.example");
+    let foreign = client.agent.get(&url).header("origin", "http://evil.example").call();
+    client.refused(foreign, 403, "denied", "other sites");
+    let own = client.base.trim_end_matches(PREFIX).to_owned();
+    assert_eq!(
+        client
+            .agent
+            .get(&url)
+            .header("origin", own)
+            .call()
+            .expect("the test's set-up works")
+            .status(),
+        200
+    );
+}

@@ -1,0 +1,19 @@
+//! The names of the guest contract `functions/wit/world.wit`: what a function may import and must export.
+
+/// What a function must export.
+pub const HANDLER: &str = "starbelt:function/handler@0.1.0";
+
+/// All that a function may import.
+pub const IMPORTS: [&str; 6] = [
+    "starbelt:function/node@0.1.0",
+    "starbelt:function/objects@0.1.0",
+    "starbelt:function/output@0.1.0",
+    "starbelt:function/sky@0.1.0",
+    "starbelt:function/state@0.1.0",
+    "starbelt:function/types@0.1.0",
+];
+
+/// Whether the contract offers an interface of that name.
+pub fn offers(import: &str) -> bool {
+    IMPORTS.contains(&import)
+}

@@ -1,0 +1,200 @@
+//! Plans and chains against brute force.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::sky_spec::SkySpec;
+
+const SPEC: &str = "
+    [constellation]
+    walker = { name = 'w', planes = 24, slots = 22, altitude_km = 550.0, inclination_deg = 53.0, phasing = 7, epoch = '2026-01-01T00:00:00Z' }
+    [[site]]\nnode = 'drone'\nlat_deg = 39.5\nlon_deg = -123.0
+    [[site]]\nnode = 'cloud'\nlat_deg = 50.11\nlon_deg = 8.68
+    [[satellite]]\nnode = 'sat-1'\nname = 'w-03-05'
+    [[satellite]]\nnode = 'sat-2'\nname = 'w-20-21'\n";
+
+fn sky() -> Sky {
+    let spec: SkySpec = toml::from_str(SPEC).unwrap();
+    Sky::new(&spec, None).unwrap()
+}
+
+fn node(name: &str) -> NodeId {
+    NodeId::new(name).unwrap()
+}
+
+const TWENTY_MS: LatencyUs = LatencyUs(20_000);
+
+#[test]
+fn a_plan_holds_what_the_sky_shows_at_each_grid_point() {
+    let sky = sky();
+    let start = sky.newest_epoch().plus_s(1234.567);
+    let horizon = Duration::from_secs(600);
+    let plan = sky.contact_plan(PlanVersion(7), start, horizon, 30_000).unwrap();
+    assert_eq!((plan.version, plan.step_ms), (PlanVersion(7), 30_000));
+    assert!(plan.start <= start && start < plan.start.plus_s(30.0));
+    assert!(start.plus(horizon) <= plan.end() && plan.end() < start.plus(horizon).plus_s(30.0));
+    assert_eq!(plan.pairs().len(), 6);
+    for step in 0..plan.steps {
+        let at = plan.time_of(step);
+        for pair in sky.pairs_at(at) {
+            let series = plan.pair(&pair.a, &pair.b).unwrap();
+            assert_eq!(series.states[step as usize], pair.state);
+        }
+        for series in plan.sun() {
+            let lit = sky.sunlit(&series.node, at).unwrap();
+            assert_eq!(series.sunlit[step as usize].to_bits(), lit.to_bits());
+        }
+    }
+}
+
+#[test]
+fn slices_put_together_are_the_plan() {
+    let sky = sky();
+    let start = sky.newest_epoch();
+    let grid = PlanGrid::new(start, Duration::from_secs(100), 10_000).unwrap();
+    let points = grid.points();
+    assert_eq!((points.len(), points[0], points[10]), (11, start, start.plus_s(100.0)));
+    let (left, right) = points.split_at(4);
+    let rows = [sky.plan_slice(left), sky.plan_slice(right)].concat();
+    let whole = sky.contact_plan(PlanVersion(1), start, Duration::from_secs(100), 10_000).unwrap();
+    assert_eq!(sky.assemble_plan(PlanVersion(1), &grid, rows.clone()).unwrap(), whole);
+    let short = rows[1..].to_vec();
+    assert!(matches!(sky.assemble_plan(PlanVersion(1), &grid, short), Err(SkyError::Plan(_))));
+}
+
+#[test]
+fn impossible_grids_are_refused() {
+    let grid = |s: u64, step_ms: u32| {
+        PlanGrid::new(Epoch::from_unix_ns(0), Duration::from_secs(s), step_ms)
+    };
+    assert!(matches!(grid(10, 0), Err(PlanError::Grid { .. })));
+    assert!(matches!(grid(u64::MAX, 1000), Err(PlanError::Grid { .. })));
+    assert!(matches!(grid(12_000, 1000), Err(PlanError::Grid { steps: 12_001, .. })));
+    assert_eq!(grid(11_999, 1000).unwrap().points().len(), 12_000);
+    assert_eq!(grid(0, 1000).unwrap().points().len(), 1);
+}
+
+#[test]
+fn windows_are_what_brute_force_finds() {
+    let sky = sky();
+    let start = sky.newest_epoch();
+    let search = Search { start, latency_max: TWENTY_MS, horizon_s: 3000.0, step_s: 20.0 };
+    let windows = sky.latency_windows(&node("drone"), &search).unwrap();
+    let (mut open_now, mut open_in_windows) = (0, 0);
+    for step in 0..=150 {
+        let at = start.plus_s(f64::from(step) * 20.0);
+        let moment = sky.at(at);
+        let paths = moment.graph().shortest_paths(moment.node_ix(&node("drone")).unwrap());
+        for satellite in 0..sky.satellites() {
+            let number = topology::NodeIx(u32::try_from(satellite).unwrap());
+            let meets = paths.state_to(number).is_some_and(|path| path.latency <= TWENTY_MS);
+            let mut own = windows.iter().filter(|w| w.satellite == satellite);
+            let is_open = own.any(|w| w.open <= at && at <= w.close);
+            assert_eq!(meets, is_open, "satellite {satellite} at {at}");
+            open_now += usize::from(meets);
+            open_in_windows += usize::from(is_open);
+        }
+    }
+    assert_eq!(open_now, open_in_windows);
+    assert!(0 < open_now);
+}
+
+#[test]
+fn a_chain_follows_the_site_without_a_gap() {
+    let sky = sky();
+    let start = sky.newest_epoch().plus_s(500.0);
+    let chain = sky.choose_chain(&node("drone"), start, 4, TWENTY_MS, 60.0, 5400.0, 10.0).unwrap();
+    assert_eq!(chain.len(), 4);
+    let search = Search { start, latency_max: TWENTY_MS, horizon_s: 5400.0, step_s: 10.0 };
+    let windows = sky.latency_windows(&node("drone"), &search).unwrap();
+    let open = |satellite: usize, at: Epoch| {
+        windows.iter().any(|w| w.satellite == satellite && w.open <= at && at <= w.close)
+    };
+    let covered = (0..300).all(|step| {
+        let at = start.plus_s(f64::from(step) * 10.0);
+        chain.iter().any(|satellite| open(*satellite, at))
+    });
+    assert!(covered, "{chain:?}");
+    assert!(open(chain[0], start));
+}
+
+#[test]
+fn questions_without_an_answer_are_refused() {
+    let sky = sky();
+    let start = sky.newest_epoch();
+    let ask = |anchor: &str, count, ms, horizon_s, step_s| {
+        let latency = LatencyUs::from_ms(ms).unwrap();
+        sky.choose_chain(&node(anchor), start, count, latency, 60.0, horizon_s, step_s)
+            .unwrap_err()
+            .to_string()
+    };
+    assert_eq!(ask("sat-1", 1, 20.0, 60.0, 10.0), "node \"sat-1\" is not a site of this sky");
+    assert_eq!(ask("nobody", 1, 20.0, 60.0, 10.0), "node \"nobody\" is not a site of this sky");
+    assert!(ask("drone", 1, 20.0, 60.0, 0.0).starts_with("step_s 0 is outside"));
+    assert!(ask("drone", 1, 20.0, f64::NAN, 1.0).starts_with("horizon_s NaN is outside"));
+    assert!(ask("drone", 1, 20.0, 1.0e9, 1.0).starts_with("horizon_s"));
+    assert_eq!(
+        ask("drone", 3, 1.0, 60.0, 10.0),
+        "only 0 of 3 satellites come within 1.000 ms of drone in 60 s from 2026-01-01T00:00:00.000Z"
+    );
+}
+
+fn window(satellite: usize, open_s: f64, close_s: f64) -> LatencyWindow {
+    let at = |s: f64| Epoch::from_unix_ns(0).plus_s(s);
+    LatencyWindow { satellite, open: at(open_s), close: at(close_s) }
+}
+
+#[track_caller]
+fn check_chain(windows: &[LatencyWindow], count: usize, overlap_s: f64, expected: &[usize]) {
+    let chosen = chain(windows, Epoch::from_unix_ns(0), count, overlap_s);
+    let satellites: Vec<usize> = chosen.iter().map(|w| w.satellite).collect();
+    assert_eq!(satellites, expected);
+}
+
+#[test]
+fn the_longest_in_time_follows() {
+    let windows = [
+        window(0, 0.0, 50.0),
+        window(1, 0.0, 80.0),
+        window(2, 40.0, 120.0),
+        window(3, 60.0, 130.0),
+        window(4, 75.0, 200.0),
+    ];
+    check_chain(&windows, 1, 10.0, &[1]);
+    // 4 opens only 5 s before 1 closes.
+    check_chain(&windows, 3, 10.0, &[1, 3, 4]);
+    check_chain(&windows, 3, 5.0, &[1, 4, 3]);
+    check_chain(&windows, 9, 5.0, &[1, 4, 3, 2, 0]);
+}
+
+#[test]
+fn where_none_overlaps_the_next_to_open_follows() {
+    let windows =
+        [window(0, 0.0, 50.0), window(1, 0.0, 20.0), window(2, 90.0, 95.0), window(3, 80.0, 85.0)];
+    check_chain(&windows, 3, 10.0, &[0, 3, 2]);
+    // A satellite is chosen once, however often it comes back.
+    let again = [window(0, 0.0, 50.0), window(0, 45.0, 90.0), window(1, 60.0, 70.0)];
+    check_chain(&again, 3, 10.0, &[0, 1]);
+    check_chain(&[window(5, 30.0, 40.0)], 1, 10.0, &[5]);
+    check_chain(&[], 2, 10.0, &[]);
+}
+
+proptest! {
+    #[test]
+    fn no_satellite_comes_twice_and_none_is_missed(
+        raw in prop::collection::vec((0_usize..8, 0.0_f64..100.0, 0.0_f64..60.0), 0..20),
+        count in 0_usize..10,
+        overlap_s in 0.0_f64..20.0,
+    ) {
+        let windows: Vec<_> = raw.iter().map(|(s, open, len)| window(*s, *open, open + len)).collect();
+        let chosen = chain(&windows, Epoch::from_unix_ns(0), count, overlap_s);
+        let mut satellites: Vec<usize> = chosen.iter().map(|w| w.satellite).collect();
+        satellites.sort_unstable();
+        satellites.dedup();
+        prop_assert_eq!(satellites.len(), chosen.len());
+        let mut all: Vec<usize> = windows.iter().map(|w| w.satellite).collect();
+        all.sort_unstable();
+        all.dedup();
+        prop_assert_eq!(chosen.len(), count.min(all.len()));
+    }
+}

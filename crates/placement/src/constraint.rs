@@ -1,0 +1,140 @@
+//! What may forbid a node to host a task, and the number that says so.
+
+use serde::Serialize;
+use topology::{LinkNeed, PairState};
+use types::{Epoch, NodeId, TaskId};
+
+use crate::workflow::{Task, Workflow, link_need};
+
+/// What speaks against a node.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Constraint {
+    /// Its lease has run out.
+    Alive,
+    /// The task is pinned to another node.
+    Pinned,
+    /// It is not of a kind that may host the task.
+    Kind,
+    /// Too little processor is free.
+    Cpu,
+    /// Too little memory is free.
+    Memory,
+    /// A data source is held by a node that is down or not known.
+    Source {
+        /// The source.
+        source: TaskId,
+    },
+    /// The path to an input is too long.
+    Latency {
+        /// The task or source.
+        to: TaskId,
+    },
+    /// There is no path to an input.
+    Outage {
+        /// The task or source.
+        to: TaskId,
+    },
+    /// The contact plan does not say how an input is reached.
+    Unplanned {
+        /// The task or source.
+        to: TaskId,
+    },
+    /// Its battery would fall below the reserve.
+    Battery,
+    /// Its board would become too hot.
+    Temperature,
+    /// It would do, but not for as long as the chosen one.
+    Shorter,
+    /// It would do for as long, but is farther away.
+    Farther,
+    /// It would do just as well, but comes later in order.
+    Order,
+    /// It would do, but the task stays where it is, or where it is moving to already.
+    Stays,
+    /// It would do, but the second copy of the state lies on the chosen one.
+    Copy,
+    /// It would do, but would leave no node for a later task.
+    Followers {
+        /// The task without a node.
+        task: TaskId,
+    },
+}
+
+/// Why a node does not host a task: constraint, time, value and limit.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeRefusal {
+    /// The node.
+    pub node: NodeId,
+    /// What speaks against it.
+    pub constraint: Constraint,
+    /// When it does (sky).
+    pub at: Epoch,
+    /// The value then; 0 for a plain no.
+    pub value: f64,
+    /// What it must not exceed or fall below; 1 for a plain no.
+    pub limit: f64,
+    /// The unit of both; empty for a plain no.
+    pub unit: &'static str,
+}
+
+impl NodeRefusal {
+    /// A no without a number.
+    pub(crate) fn plain(node: &NodeId, constraint: Constraint, at: Epoch) -> Self {
+        Self { node: node.clone(), constraint, at, value: 0.0, limit: 1.0, unit: "" }
+    }
+}
+
+/// Whether a task on a node has the links that its objectives ask for, at a moment; `None` if it has.
+///
+/// `host_of` tells where each predecessor is then, and `state` how two nodes are connected then, as
+/// planned ([`topology::ContactPlan::state`]) or as measured. The planner filters with the same rule.
+pub fn violation(
+    workflow: &Workflow,
+    task: &Task,
+    node: &NodeId,
+    at: Epoch,
+    host_of: impl Fn(&TaskId) -> Option<NodeId>,
+    state: impl Fn(&NodeId, &NodeId) -> PairState,
+) -> Option<NodeRefusal> {
+    inputs(task).find_map(|(to, need)| {
+        let source = workflow.sources.iter().find(|source| source.name == *to);
+        let peer = source.map(|source| source.node.clone()).or_else(|| host_of(to));
+        let state = peer.map_or(PairState::Outside, |peer| state(node, &peer));
+        link_refusal(node, to, &need, state, at)
+    })
+}
+
+/// The inputs of a task, predecessors first, with what their paths must offer.
+pub(crate) fn inputs(task: &Task) -> impl Iterator<Item = (&TaskId, LinkNeed)> {
+    let after = task.after.iter().map(|after| (&after.task, link_need(after.latency_max_ms)));
+    let sources = task.sources.iter();
+    after.chain(sources.map(|need| (&need.source, link_need(need.latency_max_ms))))
+}
+
+/// The one rule for links: filter, window and violation all ask it.
+pub(crate) fn link_refusal(
+    node: &NodeId,
+    to: &TaskId,
+    need: &LinkNeed,
+    state: PairState,
+    at: Epoch,
+) -> Option<NodeRefusal> {
+    let to = || to.clone();
+    match state {
+        PairState::Same => None,
+        PairState::Path(path) if need.is_met_by(&path) => None,
+        PairState::Path(path) => Some(NodeRefusal {
+            node: node.clone(),
+            constraint: Constraint::Latency { to: to() },
+            at,
+            value: path.latency.as_ms(),
+            limit: need.latency_max.unwrap_or_default().as_ms(),
+            unit: "ms",
+        }),
+        PairState::Down => Some(NodeRefusal::plain(node, Constraint::Outage { to: to() }, at)),
+        PairState::Outside => {
+            Some(NodeRefusal::plain(node, Constraint::Unplanned { to: to() }, at))
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! Decisions in words: why a node, why not another, and the plan as text.
+
+use std::fmt;
+
+use types::{Epoch, NodeId};
+
+use crate::choose::{Candidate, Placed, Why};
+use crate::constraint::{Constraint, NodeRefusal};
+use crate::decision::{Assignment, Decision, Plan, Refusal};
+use crate::span::Ending;
+use crate::world::World;
+
+/// Why the host of a task is its host, in one line.
+pub(crate) fn because(world: &World<'_>, placed: &Placed<'_, '_>) -> String {
+    let host = placed.candidate();
+    let task = placed.survey.task;
+    let mut parts = vec![];
+    if let Some(owner) = world.owner(&task.id).filter(|owner| owner.node != *host.id()) {
+        parts.push(match refusal_of(world, placed, &owner.node) {
+            Some(refusal) => format!("leaves {refusal}"),
+            None => format!("leaves {}", owner.node),
+        });
+    }
+    parts.push(match placed.why {
+        Why::Stays => format!("stays: {}", holds(world, host)),
+        Why::Announced => format!("the announced hand-over is due: {}", holds(world, host)),
+        Why::Copy => format!("has the second copy of the state: {}", holds(world, host)),
+        Why::Best if task.pinned.is_some() => format!("pinned: {}", holds(world, host)),
+        Why::Best => format!("{}, {}", holds(world, host), advantage(world, placed)),
+    });
+    match (&placed.next, &host.span.ending) {
+        (Some(next), _) => {
+            let at = world.view.plan.time_of(next.span.from);
+            parts.push(format!("then {} at {}", next.id(), clock(at)));
+        }
+        (None, Ending::Fails(_)) => parts.push("no node is known to follow".to_owned()),
+        (None, Ending::Horizon | Ending::Guess(_)) => {}
+    }
+    parts.join("; ")
+}
+
+/// What decided against a node that is not the host.
+pub(crate) fn verdict(world: &World<'_>, placed: &Placed<'_, '_>, row: usize) -> NodeRefusal {
+    let candidate = match &placed.survey.rows[row] {
+        Ok(candidate) => candidate,
+        Err(refusal) => return refusal.clone(),
+    };
+    let host = placed.candidate();
+    let refuse = |constraint, value, limit, unit| NodeRefusal {
+        node: candidate.id().clone(),
+        constraint,
+        at: world.view.now,
+        value,
+        limit,
+        unit,
+    };
+    let lasts = |of: &Candidate<'_, '_>| world.time_of(of.span.last).seconds_since(world.view.now);
+    if let Some((_, task)) = placed.spoiled.iter().find(|(spoiled, _)| *spoiled == row) {
+        return refuse(Constraint::Followers { task: task.clone() }, 0.0, 1.0, "");
+    }
+    let (ours, theirs) = (lasts(candidate), lasts(host));
+    match placed.why {
+        Why::Stays | Why::Announced => refuse(Constraint::Stays, ours, theirs, "s"),
+        Why::Copy => refuse(Constraint::Copy, ours, theirs, "s"),
+        Why::Best if candidate.span.last < host.span.last => {
+            refuse(Constraint::Shorter, ours, theirs, "s")
+        }
+        Why::Best if host.latency < candidate.latency => {
+            let ms = |of: &Candidate<'_, '_>| of.latency.unwrap_or_default().as_ms();
+            refuse(Constraint::Farther, ms(candidate), ms(host), "ms")
+        }
+        Why::Best => refuse(Constraint::Order, 0.0, 1.0, ""),
+    }
+}
+
+fn refusal_of<'p>(
+    world: &World<'_>,
+    placed: &'p Placed<'_, '_>,
+    node: &NodeId,
+) -> Option<&'p NodeRefusal> {
+    let row = world.nodes.iter().position(|known| known.id == *node)?;
+    placed.survey.rows[row].as_ref().err()
+}
+
+/// What a candidate holds, and until when.
+fn holds(world: &World<'_>, candidate: &Candidate<'_, '_>) -> String {
+    let span = &candidate.span;
+    if !world.grid.ahead {
+        return match candidate.latency {
+            Some(latency) => format!("meets its needs at {} ms now", number(latency.as_ms())),
+            None => "meets its needs now".to_owned(),
+        };
+    }
+    let until = clock(world.time_of(span.last));
+    match span.failure() {
+        Some(failure) => match &failure.constraint {
+            Constraint::Latency { to } => {
+                format!("holds {} ms to {to} until {until}", number(failure.limit))
+            }
+            Constraint::Battery => {
+                format!("keeps its reserve of {} % until {until}", number(failure.limit))
+            }
+            Constraint::Temperature => {
+                format!("stays below {} °C until {until}", number(failure.limit))
+            }
+            Constraint::Outage { to } | Constraint::Unplanned { to } => {
+                format!("reaches {to} until {until}")
+            }
+            _ => format!("holds until {until}"),
+        },
+        None => format!("holds beyond {until}"),
+    }
+}
+
+/// What a chosen node has over the next best.
+fn advantage(world: &World<'_>, placed: &Placed<'_, '_>) -> String {
+    let host = placed.candidate();
+    let rest = placed.survey.choices.iter().filter(|(row, _)| {
+        *row != placed.host && placed.spoiled.iter().all(|(spoiled, _)| spoiled != row)
+    });
+    let rows = &placed.survey.rows;
+    let Some(other) = rest.filter_map(|(row, _)| rows[*row].as_ref().ok()).next() else {
+        return "the only node that can".to_owned();
+    };
+    let (ours, theirs) = (world.time_of(host.span.last), world.time_of(other.span.last));
+    let ms = |of: &Candidate<'_, '_>| number(of.latency.unwrap_or_default().as_ms());
+    if other.span.last < host.span.last {
+        let longer = number(ours.seconds_since(theirs));
+        format!("{longer} s longer than the next best, {}", other.id())
+    } else if host.latency < other.latency {
+        let mine =
+            if world.grid.ahead { format!("at {} ms now, ", ms(host)) } else { String::new() };
+        format!("{mine}{} at {} ms", other.id(), ms(other))
+    } else {
+        format!("as does {}", other.id())
+    }
+}
+
+/// The time of day of a moment.
+fn clock(at: Epoch) -> String {
+    let text = format!("{at:.0}");
+    text.get(11..19).unwrap_or(&text).to_owned()
+}
+
+/// A number with up to three decimals, none of them idle.
+fn number(value: f64) -> String {
+    let text = format!("{value:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
+}
+
+impl fmt::Display for NodeRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { node, at, unit, .. } = self;
+        let (value, limit, at) = (number(self.value), number(self.limit), clock(*at));
+        write!(f, "{node}: ")?;
+        match &self.constraint {
+            Constraint::Alive => write!(f, "is down"),
+            Constraint::Pinned => write!(f, "the task is pinned elsewhere"),
+            Constraint::Kind => write!(f, "not of a kind that may host the task"),
+            Constraint::Cpu | Constraint::Memory => {
+                write!(f, "{value} {unit} free, {limit} {unit} needed")
+            }
+            Constraint::Source { source } => {
+                write!(f, "the node of source {source} is down or not known")
+            }
+            Constraint::Latency { to } => {
+                write!(f, "latency to {to} {value} ms exceeds {limit} ms at {at}")
+            }
+            Constraint::Outage { to } => write!(f, "no path to {to} at {at}"),
+            Constraint::Unplanned { to } => {
+                write!(f, "the contact plan does not know the path to {to} at {at}")
+            }
+            Constraint::Battery => {
+                write!(f, "charge {value} % falls below the reserve of {limit} % at {at}")
+            }
+            Constraint::Temperature => {
+                write!(f, "temperature {value} °C reaches the limit of {limit} °C at {at}")
+            }
+            Constraint::Shorter => write!(f, "holds for {value} s, the host for {limit} s"),
+            Constraint::Farther => {
+                write!(f, "holds as long, but at {value} ms now, the host at {limit} ms")
+            }
+            Constraint::Order => write!(f, "does as well, but comes later in order"),
+            Constraint::Stays => {
+                write!(f, "holds for {value} s, but the task stays for {limit} s")
+            }
+            Constraint::Copy => {
+                write!(f, "holds for {value} s, but has no copy of the state")
+            }
+            Constraint::Followers { task } => write!(f, "would leave no node for {task}"),
+        }
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Placed(plan) => plan.fmt(f),
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+impl fmt::Display for Plan {
+    /// One line for each task, and below it one for each node that does not host it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at {:.0}", self.workflow, self.at)?;
+        self.assignments.iter().try_for_each(|assignment| assignment.fmt(f))
+    }
+}
+
+impl fmt::Display for Assignment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {} on {}", self.task, self.node)?;
+        if let Some(latency) = self.latency_now {
+            write!(f, " at {} ms", number(latency.as_ms()))?;
+        }
+        if let Some(replica) = &self.replica {
+            write!(f, ", copy on {replica}")?;
+        }
+        writeln!(f, ": {}", self.because)?;
+        self.refused.iter().try_for_each(|refusal| writeln!(f, "    {refusal}"))
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} at {:.0}: no node can host {}", self.workflow, self.at, self.task)?;
+        self.nodes.iter().try_for_each(|refusal| writeln!(f, "    {refusal}"))
+    }
+}

@@ -1,0 +1,27 @@
+//! Decides where each task of a workflow runs, and says why (placement: HyperDrive, with the future
+//! known). Performs no I/O and reads no clock.
+//!
+//! Reading order: [`workflow`] (what is to run), [`view`] (what is known of the world), [`decision`]
+//! (what comes out), [`plan`] (how it is found: `planner` goes through the tasks, `choose` through the
+//! nodes of a task, `span` through the time of a node, `body` through its battery and temperature),
+//! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), `explain`
+//! (all of it in words).
+
+pub mod constraint;
+pub mod decision;
+pub mod view;
+pub mod workflow;
+
+mod body;
+mod choose;
+mod explain;
+mod planner;
+mod replica;
+mod span;
+mod world;
+
+pub use constraint::{Constraint, NodeRefusal, violation};
+pub use decision::{Assignment, Decision, Next, Plan, Refusal};
+pub use planner::plan;
+pub use view::{NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
+pub use workflow::{After, DataSource, SourceNeed, Task, Workflow, WorkflowError};

@@ -1,0 +1,198 @@
+//! Events: what happened on a node, once each, in order, replayed after gaps.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use types::{
+    Arch, Capacity, EnergySource, Epoch, Generation, LeaderEpoch, NodeId, NodeKind, OwnerEpoch,
+    RunId, TaskId, WorkflowId,
+};
+
+use crate::codec::{Message, Schema};
+use crate::invoke::InvocationRecord;
+use crate::report::Header;
+
+/// Most stages in a run record: the most tasks of a workflow.
+pub const STAGES_MAX: usize = 32;
+/// Longest free text in an event, in bytes.
+pub const TEXT_BYTES_MAX: usize = 512;
+/// Most events in one page of a replay.
+pub const PAGE_EVENTS_MAX: usize = 64;
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// Who, when, and its number in the order of this start.
+    pub header: Header,
+    /// What happened.
+    pub kind: EventKind,
+}
+
+/// What can happen.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum EventKind {
+    /// The agent is up and has read its store.
+    Started(NodeFacts),
+    /// Code and state of a task are here and current, and the task may start at once.
+    Prepared {
+        /// Its workflow.
+        workflow: WorkflowId,
+        /// The task.
+        task: TaskId,
+        /// The desired state that asked for it.
+        generation: Generation,
+    },
+    /// This node became the owner of a task's state.
+    TookOver {
+        /// Its workflow.
+        workflow: WorkflowId,
+        /// The task.
+        task: TaskId,
+        /// The epoch under which it owns.
+        owner_epoch: OwnerEpoch,
+        /// Who owned before; `None` for the first owner or when nobody answered.
+        from: Option<NodeId>,
+    },
+    /// The first call of a task since this node took it over.
+    FirstCall {
+        /// Its workflow.
+        workflow: WorkflowId,
+        /// The task.
+        task: TaskId,
+        /// The run that called.
+        run: RunId,
+        /// The epoch under which it owns.
+        owner_epoch: OwnerEpoch,
+    },
+    /// A run that this node drives came to its end.
+    RunFinished(RunRecord),
+    /// The agent would not do what it was told.
+    Refused {
+        /// What and why.
+        reason: String,
+    },
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// Its role.
+    pub kind: NodeKind,
+    /// Its processor.
+    pub arch: Arch,
+    /// What it offers to functions.
+    pub capacity: Capacity,
+    /// Where its energy comes from.
+    pub energy: EnergySource,
+    /// Version of the agent.
+    pub version: String,
+    /// The highest controller epoch that it has obeyed.
+    pub epoch: LeaderEpoch,
+    /// The generation that it runs.
+    pub generation: Generation,
+}
+
+/// How a run went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunRecord {
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// The run.
+    pub run: RunId,
+    /// When it was triggered (sky).
+    pub started_at: Epoch,
+    /// From trigger to last commit, wall time in microseconds.
+    pub wall_us: u64,
+    /// `None` if it completed, else why it failed.
+    pub failure: Option<String>,
+    /// The stages in the order in which they committed.
+    pub stages: Vec<StageRecord>,
+    /// The body of the last stage's answer, for example a summary as JSON; at most 16 KiB.
+    pub result: Vec<u8>,
+}
+
+/// How a stage of a run went.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageRecord {
+    /// The task.
+    pub task: TaskId,
+    /// Where it ran.
+    pub node: NodeId,
+    /// How often it was tried, from 1.
+    pub attempts: u32,
+    /// Where its results are durable.
+    pub copies: Vec<NodeId>,
+    /// What it cost.
+    pub record: InvocationRecord,
+}
+
+/// Asks a node for events that were missed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EventQuery {
+    /// The first wanted number.
+    pub from_seq: u64,
+}
+
+/// The answer: what is still kept from there on, oldest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EventPage {
+    /// The events.
+    pub events: Vec<Event>,
+    /// How many that were asked for are gone.
+    pub lost: u64,
+}
+
+impl Message for Event {
+    const SCHEMA: Schema = Schema::Event;
+    const BYTES_MAX: usize = 64 * 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        match &self.kind {
+            EventKind::RunFinished(run) => run.validate(),
+            EventKind::Refused { reason } if TEXT_BYTES_MAX < reason.len() => {
+                Err("a reason has at most 512 bytes")
+            }
+            EventKind::Started(facts) if 64 < facts.version.len() => {
+                Err("a version has at most 64 bytes")
+            }
+            EventKind::Started(_)
+            | EventKind::Prepared { .. }
+            | EventKind::TookOver { .. }
+            | EventKind::FirstCall { .. }
+            | EventKind::Refused { .. } => Ok(()),
+        }
+    }
+}
+
+impl RunRecord {
+    fn validate(&self) -> Result<(), &'static str> {
+        if STAGES_MAX < self.stages.len() {
+            return Err("a run has at most 32 stages");
+        }
+        if 16 * 1024 < self.result.len() {
+            return Err("the result of a run has at most 16 KiB");
+        }
+        if self.failure.as_ref().is_some_and(|text| TEXT_BYTES_MAX < text.len()) {
+            return Err("a failure has at most 512 bytes");
+        }
+        Ok(())
+    }
+}
+
+impl Message for EventQuery {
+    const SCHEMA: Schema = Schema::EventQuery;
+    const BYTES_MAX: usize = 16;
+}
+
+impl Message for EventPage {
+    const SCHEMA: Schema = Schema::EventPage;
+    const BYTES_MAX: usize = 4 * 1024 * 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        if PAGE_EVENTS_MAX < self.events.len() {
+            return Err("a page holds at most 64 events");
+        }
+        self.events.iter().try_for_each(Message::validate)
+    }
+}

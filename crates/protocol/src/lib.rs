@@ -1,0 +1,26 @@
+//! Starbelt on the wire: messages, keys and their versioned encoding. Performs no I/O.
+//!
+//! Every payload is `version byte, schema byte, postcard` (see [`codec`] and `WIRE.md`); every message has a
+//! largest size, checked before anything is decoded, and is validated after. Field and variant order is the
+//! wire format: append only, golden bytes in `tests/golden` hold it.
+//!
+//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`desired`], [`invoke`], [`belt`], [`plan`],
+//! [`module`], [`command`], [`sim`], [`manifest`].
+#![no_std]
+
+extern crate alloc;
+
+pub mod belt;
+pub mod codec;
+pub mod command;
+pub mod desired;
+pub mod event;
+pub mod invoke;
+pub mod key;
+pub mod manifest;
+pub mod module;
+pub mod plan;
+pub mod report;
+pub mod sim;
+
+pub use codec::{DecodeError, EncodeError, Message, Schema, WIRE_VERSION, decode, encode};

@@ -1,0 +1,362 @@
+//! Reports: what a node tells about itself, group by group, `starbelt/<fleet>/<node>/tlm/<group>`.
+
+use alloc::vec::Vec;
+
+use serde::{Deserialize, Serialize};
+use types::{BootId, Capacity, EnergySource, Epoch, Geodetic, NodeId, TaskId, Uptime, WorkflowId};
+
+use crate::codec::{Message, Schema};
+
+/// Most links in one report: eight times what a satellite's terminals and neighbours need.
+pub const LINKS_MAX: usize = 64;
+/// Most functions in one report.
+pub const FUNCTIONS_MAX: usize = 64;
+
+/// The groups of reports; each has a key of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Group {
+    /// Energy.
+    Power,
+    /// Temperature.
+    Thermal,
+    /// Processor and memory.
+    Compute,
+    /// Graphics processor.
+    Gpu,
+    /// Measured links.
+    Link,
+    /// Where the node is.
+    Position,
+    /// Functions and what they cost.
+    Function,
+    /// Queues and what they dropped.
+    Queue,
+}
+
+impl Group {
+    /// Its key segment.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Power => "power",
+            Self::Thermal => "thermal",
+            Self::Compute => "compute",
+            Self::Gpu => "gpu",
+            Self::Link => "link",
+            Self::Position => "position",
+            Self::Function => "function",
+            Self::Queue => "queue",
+        }
+    }
+}
+
+/// What every report and event carries.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Header {
+    /// Who says it; must equal the key.
+    pub node: NodeId,
+    /// Which start of that node.
+    pub boot: BootId,
+    /// Counts what this start said in this stream (reports of all groups; events apart), from 1.
+    pub seq: u64,
+    /// The sky when it was said.
+    pub at: Epoch,
+    /// How long the agent has run.
+    pub uptime: Uptime,
+}
+
+/// One report. Each one renews the node's lease.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Who, when.
+    pub header: Header,
+    /// The newest event that this start issued, so that a gap is noticed; 0 for none.
+    pub last_event_seq: u64,
+    /// What.
+    pub body: ReportBody,
+}
+
+/// The groups with their values.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub enum ReportBody {
+    /// Energy.
+    Power(PowerReport),
+    /// Temperature.
+    Thermal(ThermalReport),
+    /// Processor and memory.
+    Compute(ComputeReport),
+    /// Graphics processor.
+    Gpu(GpuReport),
+    /// Measured links.
+    Link(LinkReport),
+    /// Where the node is.
+    Position(PositionReport),
+    /// Functions and what they cost.
+    Function(FunctionReport),
+    /// Queues and what they dropped.
+    Queue(QueueReport),
+}
+
+impl ReportBody {
+    /// Its group.
+    pub const fn group(&self) -> Group {
+        match self {
+            Self::Power(_) => Group::Power,
+            Self::Thermal(_) => Group::Thermal,
+            Self::Compute(_) => Group::Compute,
+            Self::Gpu(_) => Group::Gpu,
+            Self::Link(_) => Group::Link,
+            Self::Position(_) => Group::Position,
+            Self::Function(_) => Group::Function,
+            Self::Queue(_) => Group::Queue,
+        }
+    }
+}
+
+/// A number from a sensor or model, or why there is none. Unknown is not zero.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub enum Reading {
+    /// A value in the unit that the field's name states.
+    Known {
+        /// The value.
+        value: f32,
+        /// Its standard deviation in the same unit, where it is an estimate.
+        sigma: Option<f32>,
+        /// Where it comes from.
+        source: Source,
+    },
+    /// No value.
+    Unknown(NoReading),
+}
+
+impl Reading {
+    /// A value without a stated uncertainty.
+    pub const fn known(value: f32, source: Source) -> Self {
+        Self::Known { value, sigma: None, source }
+    }
+
+    /// The value, if there is one.
+    pub const fn value(self) -> Option<f32> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            Self::Unknown(_) => None,
+        }
+    }
+
+    fn is_within(self, low: f32, high: f32) -> bool {
+        self.value().is_none_or(|v| (low..=high).contains(&v))
+    }
+}
+
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Source {
+    /// Measured by hardware.
+    Measured,
+    /// Counted by the kernel.
+    Kernel,
+    /// Estimated from measurements.
+    Estimated,
+    /// A model of hardware that is not there, fed by the emulation.
+    Virtual,
+    /// Written in the configuration.
+    Configured,
+}
+
+/// Why there is no value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum NoReading {
+    /// The board has no such sensor, or none was found.
+    NoSensor,
+    /// The sensor is there but the read failed.
+    ReadFailed,
+    /// The driver does not support it.
+    NotSupported,
+    /// The first sample is still to come.
+    NotYet,
+}
+
+/// Energy.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PowerReport {
+    /// State of charge, 0 to 1.
+    pub state_of_charge: Reading,
+    /// Capacity in Wh.
+    pub capacity_wh: Reading,
+    /// What the node draws, in W.
+    pub load_w: Reading,
+    /// What its panels give, in W.
+    pub solar_w: Reading,
+    /// Where the energy comes from.
+    pub source: EnergySource,
+}
+
+/// Temperature.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ThermalReport {
+    /// The hottest part that decides throttling, in °C.
+    pub hottest_c: Reading,
+    /// Where throttling starts, in °C.
+    pub limit_c: Reading,
+}
+
+/// Processor and memory.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ComputeReport {
+    /// What the node offers to functions in all.
+    pub capacity: Capacity,
+    /// What is not promised to a task.
+    pub free: Capacity,
+    /// Processor time in use by the agent and its functions, in thousandths of a core.
+    pub load_milli_cpu: Reading,
+    /// Proportional set size of the agent, in MiB.
+    pub pss_mib: Reading,
+    /// Threads of the agent.
+    pub threads: Reading,
+}
+
+/// Graphics processor.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct GpuReport {
+    /// Busy share, 0 to 1.
+    pub load: Reading,
+    /// Free memory in MiB.
+    pub free_mib: Reading,
+    /// Temperature in °C.
+    pub temperature_c: Reading,
+}
+
+/// Measured links.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct LinkReport {
+    /// One sample for each peer that was asked since the last report.
+    pub samples: Vec<LinkSample>,
+}
+
+/// One measured round trip.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkSample {
+    /// The other end.
+    pub peer: NodeId,
+    /// The sky half-way through the round trip.
+    pub at: Epoch,
+    /// The round trip in microseconds; `None` when no answer came in time.
+    pub rtt_us: Option<u32>,
+}
+
+/// Where the node is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct PositionReport {
+    /// The place.
+    pub position: Geodetic,
+    /// Where it comes from.
+    pub source: Source,
+}
+
+/// Functions and what they cost since the start of the agent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FunctionReport {
+    /// One entry for each task that ran here.
+    pub tasks: Vec<TaskStats>,
+    /// `false` when code is interpreted (10 to 20 times slower).
+    pub native_code: bool,
+}
+
+/// Sums over the calls of one task.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskStats {
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// The task.
+    pub task: TaskId,
+    /// Calls that answered.
+    pub calls: u64,
+    /// Calls that failed.
+    pub failures: u64,
+    /// Calls whose inputs and state were all here when they started.
+    pub local_starts: u64,
+    /// Wall time in microseconds.
+    pub wall_us: u64,
+    /// Processor time in microseconds.
+    pub cpu_us: u64,
+}
+
+/// Queues and what they dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueReport {
+    /// Invocations waiting.
+    pub invocations_waiting: u32,
+    /// Transfers waiting for a contact.
+    pub transfers_waiting: u32,
+    /// Bytes of state held.
+    pub state_bytes: u64,
+    /// Frames that did not decode, since the start.
+    pub frames_dropped: u64,
+    /// Latest wins: reports that were replaced before they left.
+    pub reports_dropped: u64,
+}
+
+/// A round-trip probe; the answer is the same frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ping {
+    /// Tells answers apart.
+    pub nonce: u64,
+}
+
+impl Message for Ping {
+    const SCHEMA: Schema = Schema::Ping;
+    const BYTES_MAX: usize = 16;
+}
+
+impl Message for Report {
+    const SCHEMA: Schema = Schema::Report;
+    const BYTES_MAX: usize = 8 * 1024;
+
+    fn validate(&self) -> Result<(), &'static str> {
+        match &self.body {
+            ReportBody::Power(power) => power.validate(),
+            ReportBody::Thermal(thermal) => {
+                let possible = thermal.hottest_c.is_within(-150.0, 500.0)
+                    && thermal.limit_c.is_within(-150.0, 500.0);
+                possible.then_some(()).ok_or("a temperature lies outside -150 to 500 °C")
+            }
+            ReportBody::Link(link) if LINKS_MAX < link.samples.len() => {
+                Err("a link report holds at most 64 samples")
+            }
+            ReportBody::Function(function) if FUNCTIONS_MAX < function.tasks.len() => {
+                Err("a function report holds at most 64 tasks")
+            }
+            ReportBody::Position(position) => {
+                let on_earth = position.position.checked().is_ok();
+                on_earth.then_some(()).ok_or("the position is not on Earth")
+            }
+            ReportBody::Compute(_)
+            | ReportBody::Gpu(_)
+            | ReportBody::Link(_)
+            | ReportBody::Function(_)
+            | ReportBody::Queue(_) => Ok(()),
+        }
+    }
+}
+
+impl PowerReport {
+    fn validate(&self) -> Result<(), &'static str> {
+        if !self.state_of_charge.is_within(0.0, 1.0) {
+            return Err("the state of charge lies outside 0 to 1");
+        }
+        if !self.capacity_wh.is_within(0.0, 1.0e9) {
+            return Err("the battery capacity lies outside 0 to 1e9 Wh");
+        }
+        if !self.load_w.is_within(-1.0e6, 1.0e6) || !self.solar_w.is_within(0.0, 1.0e6) {
+            return Err("a power lies outside its range");
+        }
+        match &self.source {
+            EnergySource::Grid { zone } if 32 < zone.len() => {
+                Err("a grid zone has at most 32 bytes")
+            }
+            EnergySource::Grid { .. }
+            | EnergySource::Unknown
+            | EnergySource::Battery
+            | EnergySource::Photovoltaic => Ok(()),
+        }
+    }
+}

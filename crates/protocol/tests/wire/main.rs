@@ -1,0 +1,8 @@
+//! The wire: golden bytes of every message, and what hostile bytes must not do.
+
+mod document;
+mod golden;
+mod hostile;
+mod limits;
+mod sample;
+mod variants;

@@ -1,0 +1,23 @@
+//! Units, ids and times that every part of Starbelt shares. Holds values and their rules, no behaviour.
+//!
+//! Reading order: [`id`], [`unit`], [`time`], [`geo`], [`node`], [`exec`]. Performs no I/O and reads no clock.
+#![no_std]
+extern crate alloc;
+pub mod exec;
+pub mod geo;
+pub mod id;
+pub mod node;
+pub mod time;
+pub mod unit;
+
+pub use exec::{Backend, ExecutionMode, InputClass, ResourceProfileId};
+pub use geo::{Geodetic, InvalidGeodetic};
+pub use id::{
+    BootId, FleetId, FunctionId, Generation, InvalidName, InvalidStateKey, LeaderEpoch, NodeId,
+    ObjectId, OwnerEpoch, PlanVersion, RunId, StateKey, TaskId, Version, WindowId, WorkflowId,
+};
+pub use node::{Arch, Capacity, EnergySource, NodeKind};
+pub use time::{Epoch, Instant, InvalidEpoch, InvalidSkyClock, SkyClock, Uptime, WallTime};
+pub use unit::{
+    Celsius, InvalidUnit, Km, LatencyUs, MiB, MilliCpu, StateOfCharge, WattHours, Watts,
+};

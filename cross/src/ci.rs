@@ -1,0 +1,24 @@
+//! `ci`: what `.ci/run` calls, so that what passes here passes there.
+
+use anyhow::{Result, bail};
+
+use crate::command::say;
+use crate::workspace::Workspace;
+use crate::{lint, test};
+
+/// Runs all checks and all tests, even if a check fails; tests last, so that their counts end the
+/// output.
+///
+/// # Errors
+/// When a check or a test fails.
+pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
+    if !args.is_empty() {
+        bail!("ci takes no arguments");
+    }
+    let linted = lint::run(workspace, &[]);
+    if let Err(error) = &linted {
+        say(&format!("error: {error:#}"));
+    }
+    test::run(workspace, &[])?;
+    linted
+}

@@ -1,0 +1,80 @@
+//! Finds the components that `cargo xtask functions` built.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+/// The example functions.
+pub const NAMES: [&str; 4] = ["ingest", "extract-frames", "object-det", "prepare-ds"];
+
+/// How many folders above a program its target directory may be: `<target>/<triple>/debug/deps/`.
+const FOLDERS_UP_MAX: usize = 5;
+
+/// Components that were not built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missing {
+    /// Their names.
+    pub names: Vec<&'static str>,
+    /// Where they should be.
+    pub folder: PathBuf,
+}
+
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (names, folder) = (self.names.join(", "), self.folder.display());
+        write!(f, "no components of {names} in {folder}: run `cargo xtask functions`")
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// Where the component of a function is or should be.
+pub fn component_path(name: &str) -> PathBuf {
+    folder().join(name).with_extension("wasm")
+}
+
+/// Whether all example functions are built.
+///
+/// # Errors
+/// [`Missing`] names those that are not.
+pub fn available() -> Result<(), Missing> {
+    let folder = folder();
+    let names: Vec<_> =
+        NAMES.into_iter().filter(|name| !is_component(&folder.join(name))).collect();
+    if names.is_empty() { Ok(()) } else { Err(Missing { names, folder }) }
+}
+
+fn is_component(path: &Path) -> bool {
+    path.with_extension("wasm").is_file()
+}
+
+/// The folder of components in the target directory that this program lies in: so a
+/// `CARGO_TARGET_DIR` of the build counts without being set now.
+fn folder() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    let above = program.ancestors().skip(1).take(FOLDERS_UP_MAX).map(|dir| dir.join("functions"));
+    let beside = above.into_iter().find(|folder| folder.join("stamp").is_file());
+    beside.unwrap_or_else(|| {
+        let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
+        let root = root.unwrap_or_else(|| Path::new("."));
+        root.join(target.unwrap_or_else(|| PathBuf::from("target"))).join("functions")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_component_is_named_after_its_function() {
+        let path = component_path("object-det");
+        assert!(path.ends_with("functions/object-det.wasm"), "{}", path.display());
+    }
+
+    #[test]
+    fn what_is_missing_and_what_to_do_is_said() {
+        let missing = Missing { names: vec!["a", "b"], folder: PathBuf::from("x/functions") };
+        let said = "no components of a, b in x/functions: run `cargo xtask functions`";
+        assert_eq!(missing.to_string(), said);
+    }
+}

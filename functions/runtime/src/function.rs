@@ -1,0 +1,134 @@
+//! From the bytes of a component to a function that can be called at once.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use accel::{InspectError, ModuleFacts, ScanLimits};
+use wasmtime::Engine;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use crate::bindings;
+use crate::context::Context;
+use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+
+/// A loaded function. Cloning shares it.
+#[derive(Clone)]
+pub struct Function {
+    pub(crate) inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    facts: ModuleFacts,
+    compiled_in: Duration,
+    /// The component with its imports resolved and its handler found.
+    pub(crate) pre: bindings::FunctionPre<Context>,
+    /// Calls that run now.
+    pub(crate) in_flight: AtomicU32,
+    /// Whether it was ever called.
+    pub(crate) called: AtomicBool,
+}
+
+impl Function {
+    /// What the pre-scan found in it.
+    pub fn facts(&self) -> &ModuleFacts {
+        &self.inner.facts
+    }
+
+    /// How long compiling took, of wall time.
+    pub fn compiled_in(&self) -> Duration {
+        self.inner.compiled_in
+    }
+}
+
+impl fmt::Debug for Function {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Function")
+            .field("bytes", &self.inner.facts.bytes)
+            .field("compiled_in", &self.inner.compiled_in)
+            .finish_non_exhaustive()
+    }
+}
+
+type Source = Box<dyn std::error::Error + Send + Sync>;
+
+/// Why a function cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The pre-scan refuses it.
+    #[error(transparent)]
+    Inspect(#[from] InspectError),
+    /// The engine refuses it.
+    #[error("the engine cannot compile the component")]
+    Compile {
+        /// What the engine says.
+        source: Source,
+    },
+    /// It takes more memories or tables than a call may have.
+    #[error("an instance takes {value} {what}, over the limit of {limit}")]
+    Resources {
+        /// Of what.
+        what: &'static str,
+        /// How many.
+        value: u64,
+        /// How many it may take.
+        limit: u64,
+    },
+    /// An import or the handler has another type than the contract's.
+    #[error("the component was built against another contract than starbelt:function@0.1.0")]
+    Contract {
+        /// Which, and how they differ.
+        source: Source,
+    },
+}
+
+/// Loads functions, one at a time, so that compiling never takes more memory than one component needs.
+pub(crate) struct Loader {
+    linker: Linker<Context>,
+    limits: ScanLimits,
+    one_at_a_time: Mutex<()>,
+}
+
+impl Loader {
+    pub(crate) fn new(engine: &Engine, limits: ScanLimits) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(engine);
+        bindings::Function::add_to_linker::<_, HasSelf<Context>>(&mut linker, |context| context)?;
+        Ok(Self { linker, limits, one_at_a_time: Mutex::new(()) })
+    }
+
+    /// Pre-scan, then compile, then resolve.
+    pub(crate) fn load(&self, wasm: &[u8]) -> Result<Function, LoadError> {
+        let facts = accel::inspect(wasm, &self.limits)?;
+        let turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let started = Instant::now();
+        let component = Component::from_binary(self.linker.engine(), wasm)
+            .map_err(|error| LoadError::Compile { source: error.into() })?;
+        let compiled_in = started.elapsed();
+        drop(turn);
+        check_resources(&component)?;
+        let pre = self
+            .linker
+            .instantiate_pre(&component)
+            .and_then(bindings::FunctionPre::new)
+            .map_err(|error| LoadError::Contract { source: error.into() })?;
+        let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
+        Ok(Function { inner: Arc::new(Inner { facts, compiled_in, pre, in_flight, called }) })
+    }
+}
+
+/// Modules can be instantiated more than once, which the pre-scan does not see.
+fn check_resources(component: &Component) -> Result<(), LoadError> {
+    // Nothing is known of components that import modules, and those the pre-scan has refused.
+    let Some(needs) = component.resources_required() else { return Ok(()) };
+    let table_elements = needs.max_initial_table_size.unwrap_or_default();
+    let checks = [
+        ("linear memories", u64::from(needs.num_memories), u64::from(MEMORIES_MAX)),
+        ("tables", u64::from(needs.num_tables), u64::from(TABLES_MAX)),
+        ("elements of a table", table_elements, TABLE_ELEMENTS_MAX as u64),
+    ];
+    match checks.into_iter().find(|(_, value, limit)| limit < value) {
+        Some((what, value, limit)) => Err(LoadError::Resources { what, value, limit }),
+        None => Ok(()),
+    }
+}

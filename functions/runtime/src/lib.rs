@@ -1,0 +1,109 @@
+//! Runs guest functions: isolated, limited and metered.
+//!
+//! Reading order: [`Host`] (what a function can ask for), [`Request`] to [`CallReport`] (one call), [`Function`] (a loaded
+//! component), [`Runtime`]. Every call gets a store and an instance of its own, which are gone when it returns. Nothing is
+//! compiled before the pre-scan of `accel` has bounded it, and no compiled code is ever taken from outside.
+
+mod admission;
+mod bindings;
+mod call;
+mod config;
+mod context;
+mod engine;
+mod epoch;
+mod function;
+mod host;
+mod lend;
+mod limits;
+mod log;
+mod pool;
+mod probe;
+mod run;
+
+use std::fmt;
+use std::time::Duration;
+
+pub use crate::call::{CallFault, CallLimits, CallReport, Request, Usage};
+pub use crate::config::RuntimeConfig;
+pub use crate::function::{Function, LoadError};
+pub use crate::host::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
+pub use crate::pool::PoolMode;
+
+use crate::function::Loader;
+use crate::run::Runner;
+
+/// Largest body in and out; larger values travel as objects.
+pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Most linear memory that one call can be granted, in MiB.
+pub const LINEAR_MEMORY_MIB_MAX: u32 = 256;
+/// Longest that a call can run.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(30);
+
+/// Loads and runs functions. One for a process; it is shared between threads by reference.
+pub struct Runtime {
+    loader: Loader,
+    runner: Runner,
+}
+
+/// Why there is no runtime.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The engine does not start.
+    #[error("the WebAssembly engine does not start")]
+    Engine {
+        /// What the engine says.
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The system gives no thread for the ticks that stop guests.
+    #[error("no thread for the epoch ticks")]
+    Thread {
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+impl Runtime {
+    /// Starts an engine with the largest pool that memory and address space allow.
+    ///
+    /// # Errors
+    /// [`RuntimeError`] when the engine or its thread does not start.
+    pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
+        let (engine, mode) = engine::engine(config.memory_mib)?;
+        let loader = Loader::new(&engine, config.limits)
+            .map_err(|error| RuntimeError::Engine { source: error.into() })?;
+        let runner = Runner::new(engine, mode, config.memory_mib)
+            .map_err(|source| RuntimeError::Thread { source })?;
+        Ok(Self { loader, runner })
+    }
+
+    /// Pre-scans, compiles and links a component. Takes about half a second for each MB; one at a time.
+    ///
+    /// # Errors
+    /// [`LoadError`] with the first reason to refuse it.
+    pub fn load(&self, wasm: &[u8]) -> Result<Function, LoadError> {
+        self.loader.load(wasm)
+    }
+
+    /// Runs one call on this thread until it ends or is stopped. Never waits for room: a call beyond the
+    /// limits of the node or of the function gets [`CallFault::Busy`].
+    pub fn call(
+        &self,
+        function: &Function,
+        request: Request,
+        limits: CallLimits,
+        host: &mut dyn Host,
+    ) -> CallReport {
+        self.runner.call(function, request, limits, host)
+    }
+
+    /// How instances get their memory here.
+    pub fn pool_mode(&self) -> PoolMode {
+        self.runner.mode
+    }
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Runtime").field("pool_mode", &self.runner.mode).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,9 @@
+//! Functions made from text, run as an agent runs them: the contract, the limits, and what is refused.
+
+mod address_space;
+mod calls;
+#[path = "../support/host.rs"]
+mod host;
+mod limits;
+mod puppet;
+mod refusals;

@@ -1,0 +1,59 @@
+//! Guests made from text, and a stage for the one that does as it is told.
+
+use std::error::Error;
+use std::time::Duration;
+
+use runtime::{CallLimits, CallReport, Function, Runtime, RuntimeConfig};
+use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
+use wit_parser::Resolve;
+
+use crate::host::{TestHost, request};
+
+pub(crate) type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
+
+/// A component for the contract, from the text of its core module.
+pub(crate) fn component(core_wat: &str) -> Result<Vec<u8>> {
+    let mut resolve = Resolve::default();
+    let package = resolve.push_source("world.wit", include_str!("../../../wit/world.wit"))?;
+    let world = resolve.select_world(&[package], Some("function"))?;
+    let mut module = wat::parse_str(core_wat)?;
+    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
+    Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)
+}
+
+/// The guest of `wat/puppet.wat`.
+pub(crate) fn puppet() -> Result<Vec<u8>> {
+    component(include_str!("wat/puppet.wat"))
+}
+
+/// A runtime with the puppet loaded.
+pub(crate) fn stage() -> Result<(Runtime, Function)> {
+    let runtime = Runtime::new(RuntimeConfig::default())?;
+    let function = runtime.load(&puppet()?)?;
+    Ok((runtime, function))
+}
+
+/// A guest that answers nothing, with `fields` added to its module.
+pub(crate) fn idle_guest(fields: &str) -> String {
+    format!(
+        r#"(module
+            {fields}
+            (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
+            (func (export "starbelt:function/handler@0.1.0#handle")
+                (param i64 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+                (i32.const 64)))"#
+    )
+}
+
+/// A body of the puppet: what to do, and a number.
+pub(crate) fn order(what: u8, number: u32) -> Vec<u8> {
+    [&[what][..], &number.to_le_bytes()].concat()
+}
+
+pub(crate) const LIMITS: CallLimits =
+    CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(10) };
+
+/// Calls the puppet with the usual limits and a host of its own.
+pub(crate) fn call(stage: &(Runtime, Function), body: impl Into<Vec<u8>>) -> CallReport {
+    stage.0.call(&stage.1, request(body), LIMITS, &mut TestHost::default())
+}

@@ -1,0 +1,192 @@
+;; A guest that does what the first byte of the body says; see the list at `handle`.
+;; Memory: 64 the answer, 128 what the host answers, 256 names, from 1024 on the heap.
+(module
+  (import "starbelt:function/state@0.1.0" "get" (func $state_get (param i32 i32 i32)))
+  (import "starbelt:function/state@0.1.0" "put" (func $state_put (param i32 i32 i32 i32 i32 i64 i32)))
+  (import "starbelt:function/state@0.1.0" "delete" (func $state_delete (param i32 i32 i32)))
+  (import "starbelt:function/state@0.1.0" "keys" (func $state_keys (param i32 i32 i32)))
+  (import "starbelt:function/objects@0.1.0" "inputs" (func $inputs (param i32)))
+  (import "starbelt:function/objects@0.1.0" "read" (func $read (param i32 i32 i32 i32 i64 i32 i32)))
+  (import "starbelt:function/objects@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
+  (import "starbelt:function/node@0.1.0" "describe" (func $describe (param i32)))
+  (import "starbelt:function/sky@0.1.0" "now" (func $now (result i64)))
+  (import "starbelt:function/sky@0.1.0" "next-contact" (func $next_contact (param i32 i32 i32)))
+  (import "starbelt:function/output@0.1.0" "log" (func $log (param i32 i32 i32)))
+
+  (memory (export "memory") 2)
+  (global $heap (mut i32) (i32.const 1024))
+  (data (i32.const 256) "counter")
+  (data (i32.const 272) "../x")
+  (data (i32.const 288) "copy")
+  (data (i32.const 304) "sat-2")
+
+  (func $realloc (export "cabi_realloc") (param i32 i32) (param $align i32) (param $len i32) (result i32)
+    (local $at i32) (local $missing i32)
+    (local.set $at (i32.and
+      (i32.add (global.get $heap) (i32.sub (local.get $align) (i32.const 1)))
+      (i32.sub (i32.const 0) (local.get $align))))
+    (global.set $heap (i32.add (local.get $at) (local.get $len)))
+    (local.set $missing (i32.sub (global.get $heap) (i32.shl (memory.size) (i32.const 16))))
+    (if (i32.gt_s (local.get $missing) (i32.const 0)) (then
+      (if (i32.eq (i32.const -1) (memory.grow
+            (i32.shr_u (i32.add (local.get $missing) (i32.const 65535)) (i32.const 16))))
+        (then (unreachable)))))
+    (local.get $at))
+
+  (func $ok (param $at i32) (param $len i32) (result i32)
+    (i32.store8 (i32.const 64) (i32.const 0))
+    (i32.store (i32.const 72) (local.get $at))
+    (i32.store (i32.const 76) (local.get $len))
+    (i32.const 64))
+
+  (func $ok_u64 (param $value i64) (result i32)
+    (i64.store (i32.const 96) (local.get $value))
+    (call $ok (i32.const 96) (i32.const 8)))
+
+  ;; Answers what lies at 128 as `result<u64, fault>`; a fault lies there as it does in our own answer.
+  (func $ok_u64_or_fault (result i32)
+    (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+    (call $ok_u64 (i64.load (i32.const 136))))
+
+  (func $ok_list_or_fault (result i32)
+    (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+    (call $ok (i32.load (i32.const 136)) (i32.load (i32.const 140))))
+
+  (func $fall (param $n i32) (result i32)
+    (i32.add (i32.const 1) (call $fall (i32.add (local.get $n) (i32.const 1)))))
+
+  ;; counter += 1, if nobody else has written it since.
+  (func $count (result i32)
+    (local $version i64)
+    (call $state_get (i32.const 256) (i32.const 7) (i32.const 128))
+    (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+    (i64.store (i32.const 192) (i64.const 0))
+    (if (i32.load8_u (i32.const 136)) (then
+      (i64.store (i32.const 192) (i64.load (i32.load (i32.const 144))))
+      (local.set $version (i64.load (i32.const 152)))))
+    (i64.store (i32.const 192) (i64.add (i64.const 1) (i64.load (i32.const 192))))
+    (call $state_put (i32.const 256) (i32.const 7) (i32.const 192) (i32.const 8)
+      (i32.const 1) (local.get $version) (i32.const 128))
+    (call $ok_u64_or_fault))
+
+  (func $touch (param $pages i32)
+    (local $at i32)
+    (drop (memory.grow (i32.const 16)))
+    (local.set $at (i32.const 131072))
+    (loop $next
+      (if (local.get $pages) (then
+        (i32.store8 (local.get $at) (i32.const 1))
+        (local.set $at (i32.add (local.get $at) (i32.const 4096)))
+        (local.set $pages (i32.sub (local.get $pages) (i32.const 1)))
+        (br $next)))))
+
+  ;; The sum of all bytes above the heap: what an earlier instance may have left.
+  (func $sum (result i64)
+    (local $at i32) (local $sum i64)
+    (local.set $at (i32.and (i32.add (global.get $heap) (i32.const 7)) (i32.const -8)))
+    (loop $next
+      (if (i32.lt_u (local.get $at) (i32.shl (memory.size) (i32.const 16))) (then
+        (local.set $sum (i64.or (local.get $sum) (i64.load (local.get $at))))
+        (local.set $at (i32.add (local.get $at) (i32.const 8)))
+        (br $next))))
+    (local.get $sum))
+
+  (func (export "starbelt:function/handler@0.1.0#handle")
+    (param $run i64) (param $root i64) (param $hops i32) (param $attempt i32)
+    (param $source i32) (param $source_len i32) (param $deadline_ms i32)
+    (param $schema i32) (param $schema_len i32) (param $type i32) (param $type_len i32)
+    (param $body i32) (param $len i32) (result i32)
+    (local $do i32) (local $n i32)
+    (if (local.get $len) (then (local.set $do (i32.load8_u (local.get $body)))))
+    (if (i32.lt_u (i32.const 4) (local.get $len))
+      (then (local.set $n (i32.load align=1 (i32.add (local.get $body) (i32.const 1))))))
+
+    ;; answer the number as so many bytes
+    (if (i32.eq (local.get $do) (i32.const 0x61)) (then ;; a
+      (return (call $ok (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (local.get $n)) (local.get $n)))))
+    ;; count in lasting state
+    (if (i32.eq (local.get $do) (i32.const 0x63)) (then ;; c
+      (return (call $count))))
+    ;; describe: answer the node's name
+    (if (i32.eq (local.get $do) (i32.const 0x64)) (then ;; d
+      (call $describe (i32.const 128))
+      (return (call $ok (i32.load (i32.const 128)) (i32.load (i32.const 132))))))
+    ;; fail with the body as the text of an internal fault
+    (if (i32.eq (local.get $do) (i32.const 0x66)) (then ;; f
+      (i32.store8 (i32.const 64) (i32.const 1))
+      (i32.store8 (i32.const 72) (i32.const 7))
+      (i32.store (i32.const 80) (local.get $body))
+      (i32.store (i32.const 84) (local.get $len))
+      (return (i32.const 64))))
+    ;; grow until refused, then give up
+    (if (i32.eq (local.get $do) (i32.const 0x67)) (then ;; g
+      (loop $more (br_if $more (i32.ne (i32.const -1) (memory.grow (i32.const 1)))))
+      (unreachable)))
+    ;; host calls without end
+    (if (i32.eq (local.get $do) (i32.const 0x68)) (then ;; h
+      (loop $again
+        (call $state_keys (i32.const 0) (i32.const 0) (i32.const 128))
+        (br $again))))
+    ;; inputs: answer the bytes of the first
+    (if (i32.eq (local.get $do) (i32.const 0x69)) (then ;; i
+      (call $inputs (i32.const 128))
+      (local.set $n (i32.load (i32.const 128)))
+      (call $read (i32.load (local.get $n)) (i32.load offset=4 (local.get $n))
+        (i32.load offset=8 (local.get $n)) (i32.load offset=12 (local.get $n))
+        (i64.const 0) (i32.wrap_i64 (i64.load offset=16 (local.get $n))) (i32.const 128))
+      (return (call $ok_list_or_fault))))
+    ;; log the body so many times
+    (if (i32.eq (local.get $do) (i32.const 0x6c)) (then ;; l
+      (loop $again
+        (call $log (i32.const 2) (local.get $body) (local.get $len))
+        (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+        (br_if $again (local.get $n)))))
+    ;; now: the sky clock
+    (if (i32.eq (local.get $do) (i32.const 0x6e)) (then ;; n
+      (return (call $ok_u64 (call $now)))))
+    ;; out of bounds
+    (if (i32.eq (local.get $do) (i32.const 0x6f)) (then ;; o
+      (drop (i32.load (i32.const -8)))))
+    ;; put under a key that is none
+    (if (i32.eq (local.get $do) (i32.const 0x6b)) (then ;; k
+      (call $state_put (i32.const 272) (i32.const 4) (local.get $body) (local.get $len)
+        (i32.const 0) (i64.const 0) (i32.const 128))
+      (return (call $ok_u64_or_fault))))
+    ;; recurse
+    (if (i32.eq (local.get $do) (i32.const 0x72)) (then ;; r
+      (return (call $ok_u64 (i64.extend_i32_u (call $fall (i32.const 0)))))))
+    ;; spin
+    (if (i32.eq (local.get $do) (i32.const 0x73)) (then ;; s
+      (loop $again (br $again))))
+    ;; touch so many pages of 4 KiB
+    (if (i32.eq (local.get $do) (i32.const 0x74)) (then ;; t
+      (call $touch (local.get $n))
+      (return (call $ok_u64 (i64.extend_i32_u (local.get $n))))))
+    ;; unreachable
+    (if (i32.eq (local.get $do) (i32.const 0x75)) (then ;; u
+      (unreachable)))
+    ;; put the counter with a version that it does not have
+    (if (i32.eq (local.get $do) (i32.const 0x76)) (then ;; v
+      (call $state_put (i32.const 256) (i32.const 7) (local.get $body) (local.get $len)
+        (i32.const 1) (i64.const 999) (i32.const 128))
+      (return (call $ok_u64_or_fault))))
+    ;; write the body to the output "copy"
+    (if (i32.eq (local.get $do) (i32.const 0x77)) (then ;; w
+      (call $write (i32.const 288) (i32.const 4) (local.get $body) (local.get $len) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+      (return (call $ok (local.get $body) (local.get $len)))))
+    ;; delete the counter
+    (if (i32.eq (local.get $do) (i32.const 0x78)) (then ;; x
+      (call $state_delete (i32.const 256) (i32.const 7) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
+    ;; next contact with sat-2: the flag and the three numbers
+    (if (i32.eq (local.get $do) (i32.const 0x79)) (then ;; y
+      (call $next_contact (i32.const 304) (i32.const 5) (i32.const 128))
+      (return (call $ok (i32.const 128) (i32.const 32)))))
+    ;; look for what an earlier instance left
+    (if (i32.eq (local.get $do) (i32.const 0x7a)) (then ;; z
+      (drop (memory.grow (i32.const 16)))
+      (return (call $ok_u64 (call $sum)))))
+    ;; anything else: echo
+    (call $ok (local.get $body) (local.get $len)))
+)

@@ -1,0 +1,46 @@
+//! Lasting state of the task: keys and values that follow it from node to node.
+//!
+//! Writes become durable and visible together when the call succeeds, or not at all.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::Fault;
+#[cfg(target_family = "wasm")]
+use crate::bindings::starbelt::function::state as host;
+pub use crate::bindings::starbelt::function::state::Versioned;
+#[cfg(not(target_family = "wasm"))]
+use crate::fake::state as host;
+
+/// Reads a value; sees the writes of this call.
+///
+/// # Errors
+/// [`Fault::BadInput`] for a key against the rules, [`Fault::Denied`] for one that is not granted.
+pub fn get(key: &str) -> Result<Option<Versioned>, Fault> {
+    host::get(key)
+}
+
+/// Writes a value of at most 1 MiB and answers its coming version. With `expect` it does so only if
+/// that is the present version; 0 stands for no value yet.
+///
+/// # Errors
+/// [`Fault::Conflict`] with the present version, [`Fault::TooLarge`], and those of [`get`].
+pub fn put(key: &str, value: &[u8], expect: Option<u64>) -> Result<u64, Fault> {
+    host::put(key, value, expect)
+}
+
+/// Removes a value.
+///
+/// # Errors
+/// [`Fault::NotFound`] when there is none, and those of [`get`].
+pub fn delete(key: &str) -> Result<(), Fault> {
+    host::delete(key)
+}
+
+/// The keys at or below a prefix, in order; an empty prefix means all.
+///
+/// # Errors
+/// Those of [`get`].
+pub fn keys(prefix: &str) -> Result<Vec<String>, Fault> {
+    host::keys(prefix)
+}

@@ -1,0 +1,83 @@
+//! The demo: Starbelt's main job on one machine. Started by `cargo xtask demo`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::Parser;
+use hil_tests::demo::{self, DemoError, Stop};
+use hil_tests::fleet::FleetError;
+use hil_tests::options::Options;
+
+/// Bad configuration (here: a malformed constellation).
+const EXIT_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let options = Options::parse();
+    match run(&options) {
+        Ok(code) => code,
+        Err(error) => {
+            eprint_line(&format!("demo: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let stop = stop_on_signals()?;
+    match demo::run(options, &bed_dir()?, &stop) {
+        Ok(report) => {
+            let shortcomings = demo::shortcomings(&report, hil_tests::fleet::NODES);
+            for shortcoming in &shortcomings {
+                eprint_line(&format!("demo: {shortcoming}"));
+            }
+            Ok(if shortcomings.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+        }
+        Err(DemoError::Fleet(error)) => {
+            eprint_line(&format!("demo: {error}"));
+            Ok(match error {
+                FleetError::Malformed { .. } => ExitCode::from(EXIT_CONFIG),
+                FleetError::Read { .. } => ExitCode::FAILURE,
+            })
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// `<target directory>/demo`, two folders above this program.
+fn bed_dir() -> anyhow::Result<PathBuf> {
+    let me = std::env::current_exe().context("finding this program")?;
+    let target = me.parent().and_then(std::path::Path::parent);
+    Ok(target.context("this program lies in no target directory")?.join("demo"))
+}
+
+/// Ctrl-C and SIGTERM end the demo cleanly.
+fn stop_on_signals() -> anyhow::Result<Stop> {
+    let stop: Stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()
+        .context("preparing to hear signals")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            let terminate =
+                tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+            let Ok(mut terminate) = terminate else { return };
+            tokio::select! {
+                _ = tokio::signal::ctrl_c() => {}
+                _ = terminate.recv() => {}
+            }
+            flag.store(true, Ordering::Relaxed);
+        });
+    });
+    Ok(stop)
+}
+
+fn eprint_line(line: &str) {
+    use std::io::Write;
+    // Nothing is left to tell it to when stderr is closed.
+    writeln!(std::io::stderr().lock(), "{line}").ok();
+}

@@ -1,0 +1,174 @@
+//! All that two nodes exchange crosses their shaped pair: cut it and it stops, heal it and it comes back.
+
+use std::time::{Duration, Instant};
+
+use clap::Parser;
+use controller::api;
+use hil_tests::client::Api;
+use hil_tests::faults::LinkFaults;
+use hil_tests::fleet::{CONTROLLER, CONTROLLER_SITE, DRONE, Fleet};
+use hil_tests::layout::Layout;
+use hil_tests::options::Options;
+use hil_tests::process_bed::{self, ProcessBed};
+use protocol::sim::FaultAction;
+use types::NodeId;
+
+/// Two of our leases and a look.
+const NOTICED_WITHIN: Duration = Duration::from_secs(7);
+/// Reconnecting, routing and a report.
+const BACK_WITHIN: Duration = Duration::from_secs(20);
+
+struct Bed {
+    _processes: ProcessBed,
+    _dir: tempfile::TempDir,
+    api: Api,
+    faults: LinkFaults,
+    fleet: Fleet,
+}
+
+impl Bed {
+    fn start() -> Self {
+        let port = std::net::TcpListener::bind(("127.0.0.1", 0))
+            .expect("the bed works")
+            .local_addr()
+            .expect("the bed works")
+            .port();
+        let options = Options::parse_from(["demo", "--port", &port.to_string()]);
+        let fleet = Fleet::choose(&options).expect("the bed works");
+        let dir = tempfile::tempdir().expect("the bed works");
+        let bed = dir.path().join("bed");
+        let programs = process_bed::check(&bed, port).expect("the bed works");
+        let layout = Layout::write(&bed, &fleet, &options).expect("the bed works");
+        let ports = layout.ports.clone();
+        let processes = ProcessBed::start(layout, programs, &fleet).expect("the bed works");
+        let api = Api::new(ports.http);
+        let ready = wait(Duration::from_secs(60), || {
+            let health = api.get::<api::Health>("/health").ok()?;
+            (health.nodes_heard == health.nodes).then_some(())
+        });
+        assert!(ready.is_some(), "the fleet did not come up");
+        let faults = LinkFaults::connect(ports.sim).expect("the bed works");
+        Self { _processes: processes, _dir: dir, api, faults, fleet }
+    }
+
+    /// A node that is neither the drone nor at the controller's place.
+    fn victim(&self) -> NodeId {
+        let mut nodes = self.fleet.nodes();
+        nodes
+            .find(|n| n.as_str() != DRONE && n.as_str() != CONTROLLER_SITE)
+            .expect("the bed works")
+            .clone()
+    }
+
+    fn node(&self, node: &NodeId) -> api::NodeInfo {
+        self.api.get(&format!("/nodes/{node}")).expect("the bed works")
+    }
+
+    fn last_link_cursor(&self) -> u64 {
+        let mut after = 0;
+        loop {
+            let page: api::LinkSamples =
+                self.api.get(&format!("/links?after={after}")).expect("the bed works");
+            after = page.next;
+            if !page.more {
+                return after;
+            }
+        }
+    }
+
+    /// Answered round trips to a node since a cursor.
+    fn answered(&self, node: &NodeId, after: u64) -> usize {
+        let page: api::LinkSamples =
+            self.api.get(&format!("/links?after={after}")).expect("the bed works");
+        page.samples.iter().filter(|s| s.peer == *node && s.rtt_us.is_some()).count()
+    }
+}
+
+fn wait<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
+    let started = Instant::now();
+    loop {
+        if let Some(value) = condition() {
+            return Some(value);
+        }
+        if limit < started.elapsed() {
+            return None;
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
+fn a_node_without_its_pairs_is_alone_and_comes_back() {
+    if let Err(missing) = artifacts::available() {
+        println!("skipped: a_node_without_its_pairs_is_alone_and_comes_back: {missing}");
+        return;
+    }
+    let bed = Bed::start();
+    let victim = bed.victim();
+    for action in [FaultAction::Close, FaultAction::BlackHole] {
+        let pairs = bed.faults.apply(&victim, None, action).expect("the bed works");
+        assert_eq!(usize::try_from(pairs).expect("the bed works"), bed.fleet.members.len());
+        let lost = wait(NOTICED_WITHIN, || {
+            (bed.node(&victim).state == api::NodeState::Down).then_some(())
+        });
+        assert!(lost.is_some(), "{action:?}: {victim} still counts as up");
+        let cursor = bed.last_link_cursor();
+        let reports = bed.node(&victim).reports;
+        std::thread::sleep(Duration::from_secs(4));
+        assert_eq!(bed.answered(&victim, cursor), 0, "{action:?}: someone still reaches {victim}");
+        assert_eq!(bed.node(&victim).reports, reports, "{action:?}: {victim} still reports");
+        bed.faults.apply(&victim, None, FaultAction::Heal).expect("the bed works");
+        let cursor = bed.last_link_cursor();
+        let back = wait(BACK_WITHIN, || {
+            let up = bed.node(&victim).state == api::NodeState::Up;
+            (up && 0 < bed.answered(&victim, cursor)).then_some(())
+        });
+        assert!(back.is_some(), "{action:?}: {victim} did not come back");
+    }
+    one_cut_pair_is_routed_round(&bed, &victim);
+    bed.faults.apply(&victim, None, FaultAction::Heal).unwrap();
+    the_recorded_snapshot_yields_the_same_plan(&bed);
+}
+
+fn one_cut_pair_is_routed_round(bed: &Bed, node: &NodeId) {
+    let controller = NodeId::new(CONTROLLER).expect("the bed works");
+    let pairs =
+        bed.faults.apply(node, Some(&controller), FaultAction::Close).expect("the bed works");
+    assert_eq!(pairs, 1);
+    // Longer than two leases: only reports that came another way keep it up.
+    std::thread::sleep(Duration::from_secs(8));
+    let state = bed.node(node);
+    assert_eq!(state.state, api::NodeState::Up, "{:?} ms since the last report", state.age_ms);
+}
+
+/// What the controller says it knew yields, in another process, what it decided.
+fn the_recorded_snapshot_yields_the_same_plan(bed: &Bed) {
+    let text = include_str!("../../configs/workflows/flood-response.toml");
+    let mut workflow: placement::Workflow = toml::from_str(text).expect("a shipped workflow");
+    for source in &mut workflow.sources {
+        source.node = bed.fleet.reference_holder().clone();
+    }
+    let body = serde_json::to_vec(&workflow).expect("a workflow is JSON");
+    for task in &workflow.tasks {
+        let component = std::fs::read(artifacts::component_path(task.function.as_str()));
+        let path = format!("/functions/{}", task.function);
+        let pushed = bed.api.post::<api::FunctionInfo>(
+            &path,
+            "application/wasm",
+            &component.expect("guests are built"),
+        );
+        pushed.expect("a shipped function is taken");
+    }
+    let submitted = bed.api.post::<api::WorkflowInfo>("/workflows", "application/json", &body);
+    submitted.expect("a shipped workflow is taken");
+    for _ in 0..3 {
+        let recorded = wait(Duration::from_secs(20), || {
+            let path = format!("/decisions/{}", workflow.id);
+            let recorded: api::DecisionInfo = bed.api.get(&path).ok()?;
+            matches!(recorded.snapshot.decide(), placement::Decision::Placed(_)).then_some(recorded)
+        });
+        let recorded = recorded.expect("the workflow is placed");
+        assert_eq!(recorded.snapshot.decide().to_string(), recorded.decision);
+        std::thread::sleep(Duration::from_secs(2));
+    }
+}
