@@ -142,7 +142,7 @@ fn node_table(view: &View) -> Table<'static> {
         "sun",
         "cores",
         "report",
-        "runs",
+        "hosts",
     ];
     let rows: Vec<Row<'static>> = view.nodes.iter().map(|node| node_row(node, view.sky)).collect();
     let widths = [16, 14, 10, 17, 8, 8, 5, 6, 8, 40].map(Constraint::Length);

@@ -138,7 +138,7 @@ fn nothing_is_left_behind_when_the_demo_is_killed() {
     demo.wait().expect("the bed works");
     let children = children.expect("the demo starts a bridge, a controller and its agents");
     let gone = wait_for(Duration::from_secs(15), || {
-        children.iter().all(|pid| !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+        (!children.iter().any(|pid| is_running(*pid))).then_some(())
     });
     assert!(gone.is_some(), "some of {children:?} still run");
 }
@@ -158,6 +158,13 @@ fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Opt
         }
         std::thread::sleep(Duration::from_millis(100));
     }
+}
+
+/// A process that has ended and that nobody waited for does not run.
+fn is_running(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(')').and_then(|(_, rest)| rest.split_ascii_whitespace().next());
+    state.is_some_and(|state| state != "Z")
 }
 
 /// Processes whose parent is this child, from `/proc/<pid>/stat` (the fourth field).

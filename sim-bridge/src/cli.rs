@@ -133,8 +133,8 @@ impl Cli {
 fn bind_to_parent() -> Result<bool, CommandError> {
     let parent = getppid();
     set_parent_process_death_signal(Some(Signal::TERM)).map_err(CommandError::Parent)?;
-    // It may have ended before the request was in force.
-    Ok(getppid() == parent)
+    // It may have ended before the request was in force, or even before it was asked for.
+    Ok(parent.is_some_and(|pid| !pid.is_init()) && getppid() == parent)
 }
 
 fn print_sky(file: &Path, at: Option<Epoch>, output: Output) -> Result<(), CommandError> {

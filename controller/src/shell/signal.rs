@@ -38,7 +38,7 @@ pub fn exit_with_parent() -> io::Result<()> {
     let parent = rustix::process::getppid();
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
     // The parent may have ended before the request: then nobody would ever tell.
-    if rustix::process::getppid() != parent {
+    if parent.is_none_or(rustix::process::Pid::is_init) || rustix::process::getppid() != parent {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)?;
     }
     Ok(())

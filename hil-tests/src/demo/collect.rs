@@ -225,7 +225,9 @@ impl Collector {
                 self.note(one.decided_at, text);
             }
             if one.took_over_at.is_some() && self.noted_moves.insert((one.id, true)) {
-                let early = one.predicted_close.map_or_else(String::new, |close| {
+                let planned =
+                    one.predicted_close.filter(|_| one.kind == api::HandoverKind::Planned);
+                let early = planned.map_or_else(String::new, |close| {
                     let at = one.took_over_at.unwrap_or(sky);
                     format!(", {:.0} s before the window closes", close.seconds_since(at))
                 });

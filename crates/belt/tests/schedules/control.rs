@@ -207,6 +207,19 @@ impl World {
 
     fn fail_over_to_replica(&mut self) {
         let (owner, now) = (self.controller.owner, self.now);
+        if self.is_hasty() {
+            let possible: Vec<usize> = self.controller.replicas[owner]
+                .iter()
+                .flatten()
+                .copied()
+                .filter(|node| self.controller.is_heard(*node, now))
+                .collect();
+            if !possible.is_empty() {
+                let heir = possible[self.rng.pick(possible.len())];
+                self.fail_over(heir);
+            }
+            return;
+        }
         // In doubt about where the second copy is, wait.
         let mut possible = self.controller.replicas[owner].iter();
         let (Some(Some(replica)), None) = (possible.next().copied(), possible.next()) else {

@@ -66,6 +66,13 @@ fn a_dead_disk_loses_nothing() {
 }
 
 #[test]
+fn a_kill_in_the_middle_of_a_change_loses_nothing() {
+    let totals = nothing_is_lost(Faults::OneKill);
+    println!("{SCHEDULES} schedules with a kill: {totals:?}");
+    assert!(20_000 < totals.two_copies && 3_000 < totals.hand_overs, "{totals:?}");
+}
+
+#[test]
 fn a_seed_tells_one_story() {
     for faults in [Faults::CrashesAndCuts, Faults::OneDisk] {
         assert_eq!(tell(7, faults, Mutation::None), tell(7, faults, Mutation::None));
@@ -114,6 +121,7 @@ fn leaving_the_second_copy_out_loses_acknowledged_writes() {
     println!("{}", find(Mutation::NoSecondCopy, Faults::OneDisk, is_lost));
     println!("{}", find(Mutation::NoSecondCopy, Faults::CrashesAndCuts, is_lost));
     println!("{}", find(Mutation::NothingKept, Faults::CrashesAndCuts, is_lost));
+    println!("{}", find(Mutation::NoCatchUp, Faults::OneKill, is_lost));
 }
 
 #[test]

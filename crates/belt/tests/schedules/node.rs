@@ -1,6 +1,6 @@
 //! A node of a schedule: carries out what the machines say, the way the agent does.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
 use belt::commit::{Finish, SecondCopy, Settled, Single, Stages, Start, settle};
@@ -39,6 +39,7 @@ pub(crate) struct Memory {
     calls: BTreeMap<u64, Call>,
     pending: BTreeMap<u32, Pending>,
     granting: bool,
+    pub(crate) catching_up: Option<CatchUp>,
 }
 
 impl Default for Memory {
@@ -58,8 +59,17 @@ impl Memory {
             calls: BTreeMap::new(),
             pending: BTreeMap::new(),
             granting: false,
+            catching_up: None,
         }
     }
+}
+
+/// A new owner asks the others.
+pub(crate) struct CatchUp {
+    pub(crate) request: u64,
+    pub(crate) rounds: u32,
+    pub(crate) answered: BTreeSet<usize>,
+    pub(crate) best: Option<(Stamp, Vec<Vec<u8>>)>,
 }
 
 struct Call {
@@ -122,6 +132,14 @@ impl World {
                 };
                 self.send(node, CONTROLLER, Message::Status(status));
             }
+            Message::Ask { request } => {
+                let seen = &self.nodes[node].disk.seen;
+                let (stamp, items) = (seen.record.stamp, seen.group_items());
+                self.send(node, from, Message::Told { request, stamp, items });
+            }
+            Message::Told { request, stamp, items } => {
+                self.on_told(node, from, request, (stamp, items));
+            }
             Message::Status(_) | Message::Answered { .. } => {}
         }
     }
@@ -138,6 +156,7 @@ impl World {
             }
             Timer::Settle { run } => self.push_state(node, run),
             Timer::LateSync => self.nodes[node].disk.sync(),
+            Timer::AskAgain { request } => self.ask_again(node, request),
         }
     }
 
@@ -237,10 +256,11 @@ impl World {
         if self.group(node).freezing().is_some_and(|to| Some(to) != named.as_ref()) {
             self.group(node).handle(Input::Thaw);
         }
+        self.catch_up(node);
         if let RoleSpec::Own { successor: Some((to, at)), .. } = role {
             let wait = at.saturating_sub(self.now);
             self.timer(node, wait, Timer::HandOver);
-            if self.group(node).owner_epoch().is_some() {
+            if self.group(node).owner_epoch().is_some() && self.group(node).is_checked() {
                 self.start_copy(node, to, Purpose::Prepare);
             }
         }
@@ -263,6 +283,9 @@ impl World {
             && self.mutation != Mutation::NoStageTable
         {
             return self.answer(node, run, Outcome::Done);
+        }
+        if !self.group(node).is_checked() && self.mutation != Mutation::NoCatchUp {
+            return self.answer(node, run, Outcome::Failed);
         }
         let outputs = self.group(node).handle(Input::Call);
         let Some(Output::Admit { epoch }) = outputs.first() else {

@@ -46,6 +46,8 @@ pub(crate) enum Mutation {
     FailoverByOne,
     /// What a replaced state alone held is not kept.
     NothingKept,
+    /// After a failover nobody looks for a fresher copy.
+    NoCatchUp,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -184,6 +186,15 @@ pub(crate) enum Message {
         role: RoleSpec,
     },
     Poll,
+    /// A new owner looks for the freshest copy.
+    Ask {
+        request: u64,
+    },
+    Told {
+        request: u64,
+        stamp: Stamp,
+        items: Vec<Vec<u8>>,
+    },
     // To the controller and the driver.
     Status(Status),
     Answered {
@@ -216,6 +227,9 @@ pub(crate) enum Event {
     DestroyNow {
         node: usize,
     },
+    KillNow {
+        node: usize,
+    },
     Cut {
         pair: (usize, usize),
         until: u64,
@@ -233,4 +247,5 @@ pub(crate) enum Timer {
     FreezeOver,
     Settle { run: u32 },
     LateSync,
+    AskAgain { request: u64 },
 }

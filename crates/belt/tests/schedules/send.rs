@@ -9,14 +9,16 @@ use belt::transfer::{
     ChunkAnswer, ChunkVerdict, Failure, OfferAnswer, OfferVerdict, Sender, SenderInput,
     SenderOutput,
 };
-use belt::{Hash, hash_of};
+use belt::{Hash, Stamp, hash_of};
 use types::OwnerEpoch;
 
-use crate::node::Payload;
+use crate::node::{CatchUp, Payload};
 use crate::plan::{Bundle, Content, Message, Mutation, Refusal, Reply, Timer, name};
-use crate::world::World;
+use crate::world::{NODES, World};
 
 const PATIENCE: u64 = 30;
+const ASK_PATIENCE: u64 = 20;
+const ASK_ROUNDS: u32 = 5;
 
 pub(crate) struct Transfer {
     to: usize,
@@ -231,6 +233,68 @@ impl World {
             }
         };
         self.reply(node, bundle.from, query, reply);
+    }
+
+    /// A new owner asks all others for a fresher copy, several times, before it serves.
+    pub(crate) fn catch_up(&mut self, node: usize) {
+        if self.group(node).is_checked() || self.mutation == Mutation::NoCatchUp {
+            return;
+        }
+        let request = self.rng.next();
+        let (rounds, answered, best) = (0, BTreeSet::new(), None);
+        self.nodes[node].memory.catching_up = Some(CatchUp { request, rounds, answered, best });
+        self.ask(node, request);
+    }
+
+    fn ask(&mut self, node: usize, request: u64) {
+        for other in (0..NODES).filter(|other| *other != node) {
+            self.send(node, other, Message::Ask { request });
+        }
+        self.timer(node, ASK_PATIENCE, Timer::AskAgain { request });
+    }
+
+    pub(crate) fn ask_again(&mut self, node: usize, request: u64) {
+        match &mut self.nodes[node].memory.catching_up {
+            Some(catching) if catching.request == request => {
+                catching.rounds += 1;
+                if catching.rounds < ASK_ROUNDS {
+                    self.ask(node, request);
+                } else {
+                    self.caught_up(node);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    pub(crate) fn on_told(
+        &mut self,
+        node: usize,
+        from: usize,
+        request: u64,
+        copy: (Stamp, Vec<Vec<u8>>),
+    ) {
+        match &mut self.nodes[node].memory.catching_up {
+            Some(catching) if catching.request == request => {
+                catching.answered.insert(from);
+                if catching.best.as_ref().is_none_or(|(best, _)| *best < copy.0) {
+                    catching.best = Some(copy);
+                }
+                if catching.answered.len() == NODES - 1 {
+                    self.caught_up(node);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn caught_up(&mut self, node: usize) {
+        let Some(catching) = self.nodes[node].memory.catching_up.take() else { return };
+        let (found, items) =
+            catching.best.map_or((None, Vec::new()), |(s, items)| (Some(s), items));
+        let outputs = self.group(node).handle(Input::CaughtUp { found });
+        self.note(|| format!("n{node} has looked for a fresher copy: {found:?}"));
+        self.carry_out(node, outputs, &Payload::Items(items));
     }
 
     fn forget(&mut self, node: usize, bundle: &Hash) {

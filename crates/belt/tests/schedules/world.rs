@@ -26,6 +26,9 @@ pub(crate) enum Faults {
     CrashesAndCuts,
     /// One disk dies; nodes and links hold.
     OneDisk,
+    /// One node is killed and stays away for a while, and the controller replaces it without being sure who holds the
+    /// newest copy.
+    OneKill,
 }
 
 pub(crate) struct World {
@@ -111,6 +114,11 @@ impl World {
     }
 
     fn plan_faults(&mut self) {
+        if self.faults == Faults::OneKill {
+            let (time, node) = (self.rng.between(60, FAULTS_UNTIL), self.rng.pick(NODES));
+            self.at(time, Event::KillNow { node });
+            return;
+        }
         if self.faults == Faults::OneDisk {
             let (time, node) = (self.rng.between(100, FAULTS_UNTIL), self.rng.pick(NODES));
             self.at(time, Event::DestroyNow { node });
@@ -197,6 +205,10 @@ impl World {
             Event::DriverTick => self.driver_tick(),
             Event::CrashNow { node } => self.crash(node),
             Event::Restart { node } => self.restart(node),
+            Event::KillNow { node } => {
+                let after = self.rng.between(250, 400);
+                self.crash_for(node, after);
+            }
             Event::DestroyNow { node } => {
                 self.note(|| format!("n{node} loses its disk"));
                 self.audit.destroyed(node);
@@ -251,7 +263,12 @@ impl World {
         let record: Record = restarted.disk.seen.record.clone();
         restarted.memory = Memory::new(Group::new(record));
         self.apply_desired(node);
+        self.catch_up(node);
         self.grant_again(node);
+    }
+
+    pub(crate) fn is_hasty(&self) -> bool {
+        self.faults == Faults::OneKill
     }
 
     /// Who owns now; `None` while a grant is on its way.
