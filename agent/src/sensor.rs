@@ -45,6 +45,9 @@ pub struct Sensors {
     battery: Box<dyn Battery>,
     thermal: Box<dyn Thermal>,
     load: Option<crate::config::LoadModel>,
+    /// State of charge that is not to be used up, and whether it is being used now.
+    reserve: Option<f64>,
+    is_low: bool,
     host: Host,
     env: Option<SimEnv>,
     last_power: Option<PowerReport>,
@@ -83,6 +86,8 @@ impl Sensors {
             battery,
             thermal,
             load: config.battery.load,
+            reserve: config.battery.cell.map(|cell| cell.reserve),
+            is_low: false,
             host: Host::of_this_process(),
             env: None,
             last_power: None,
@@ -120,8 +125,23 @@ impl Sensors {
     /// Energy, now.
     pub fn power(&mut self, sky: Epoch) -> PowerReport {
         let report = self.battery.sample(&self.moment(sky));
+        self.watch_reserve();
         self.last_power = Some(report.clone());
         report
+    }
+
+    /// Tells once when the reserve is touched and once when it is whole again; whom to relieve is the planner's choice.
+    fn watch_reserve(&mut self) {
+        let (Some(soc), Some(reserve)) = (self.battery.soc(), self.reserve) else { return };
+        if (soc < reserve) == self.is_low {
+            return;
+        }
+        self.is_low = soc < reserve;
+        if self.is_low {
+            tracing::warn!(soc, reserve, "the battery is below its reserve");
+        } else {
+            tracing::info!(soc, reserve, "the battery is above its reserve");
+        }
     }
 
     /// Temperature, now.

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use protocol::desired::Verdict;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -118,7 +119,13 @@ impl Shell {
     fn perform(&mut self, now: &Now, outputs: Vec<Output>) {
         for output in outputs {
             match output {
-                Output::AnswerDesired { ticket, reply } => self.answer(ticket, &*reply),
+                Output::AnswerDesired { ticket, reply } => {
+                    if reply.verdict != Verdict::Reported {
+                        let (epoch, generation) = (reply.facts.epoch, reply.facts.generation);
+                        tracing::info!(%epoch, %generation, verdict = ?reply.verdict, "desired");
+                    }
+                    self.answer(ticket, &*reply);
+                }
                 Output::AnswerCommand { ticket, reply } => self.answer(ticket, &reply),
                 Output::AnswerEvents { ticket, page } => self.answer(ticket, &page),
                 other => self.work.perform(now, other),

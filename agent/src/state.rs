@@ -17,6 +17,7 @@ use types::{Epoch, NodeId, OwnerEpoch, SkyClock, StateKey, TaskId};
 mod audit;
 mod bundle;
 mod call;
+mod catch_up;
 mod commit;
 mod fetch;
 mod groups;
@@ -174,7 +175,8 @@ pub enum GroupEvent {
 pub enum Begin {
     /// The stage was committed by an earlier attempt: answer this.
     Again(Committed),
-    /// These inputs are not here: fetch them, then begin again.
+    /// These inputs are not here: fetch them, then begin again. After a failover the newest state of the task may be
+    /// among them; the fetch then asks all neighbours for it.
     Missing(Vec<Input>),
     /// Run the function.
     Ready(CallState),
@@ -236,6 +238,12 @@ impl StateService {
     /// From now on audit lines and ages are in the time of this sky; the wall clock before the first call.
     pub fn set_clock(&self, clock: SkyClock) {
         self.inner.set_clock(clock);
+    }
+
+    /// Tells whom to ask for a fresher copy of a group when this node becomes its owner by a failover. Without
+    /// neighbours a new owner serves what it holds.
+    pub fn set_neighbours(&self, nodes: &[NodeId]) {
+        self.inner.set_neighbours(nodes);
     }
 
     /// Puts a standing object of a data source into the store; a no-op when it is there.

@@ -91,18 +91,26 @@ async fn page(work: &Work, node: &NodeId, query: InventoryQuery) -> Result<Inven
 /// Calls a stage and says what came of it.
 pub(super) async fn call(work: &Work, call: StageCall) -> Answer {
     let (node, sources) = (call.node.clone(), call.sources.clone());
+    let (task, run, attempt) = (call.task.clone(), call.run, call.attempt);
+    tracing::debug!(%task, %run, attempt, %node, "stage called");
     let invoked = match invoke_of(work, call).await {
         Ok(invoke) => invoked(work, &node, invoke).await,
         Err(reason) => Err(reason),
     };
     match invoked {
         Ok(invoked) => {
-            if let Outcome::Failed(Fault::InputMissing(_)) = &invoked.outcome {
-                work.source_book().forget(&sources);
+            if let Outcome::Failed(fault) = &invoked.outcome {
+                tracing::info!(%task, %run, attempt, %node, ?fault, "stage failed");
+                if matches!(fault, Fault::InputMissing(_)) {
+                    work.source_book().forget(&sources);
+                }
             }
             Answer::Invoked(Box::new(invoked))
         }
-        Err(reason) => Answer::Silence(reason),
+        Err(reason) => {
+            tracing::info!(%task, %run, attempt, %node, reason, "stage was not answered");
+            Answer::Silence(reason)
+        }
     }
 }
 

@@ -313,12 +313,15 @@ impl Work {
     fn sample(self: &Arc<Self>, group: Group) {
         let this = Arc::clone(self);
         self.crew().spawn(async move {
-            let sampler = Arc::clone(&this);
-            // One at a time keeps the process at few threads. Some of it are reads of files that the kernel makes
-            // up, a millisecond long.
-            let _turn = this.sampling.lock().await;
-            let sampled = tokio::task::spawn_blocking(move || report::sample(&sampler, group));
-            match sampled.await {
+            let sampled = if report::may_block(group) {
+                let sampler = Arc::clone(&this);
+                // One at a time keeps the process at few threads.
+                let _turn = this.sampling.lock().await;
+                tokio::task::spawn_blocking(move || report::sample(&sampler, group)).await
+            } else {
+                Ok(report::sample(&this, group))
+            };
+            match sampled {
                 Ok(Some(body)) => this.tell(Input::Sampled(body)).await,
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, ?group, "sample was lost"),

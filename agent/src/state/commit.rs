@@ -70,9 +70,12 @@ impl Inner {
             Ok(Some(row)) => row.meta.hash != input.object.hash,
             _ => true,
         };
-        let missing: Vec<_> = call.inputs.iter().filter(missing).cloned().collect();
+        let mut missing: Vec<_> = call.inputs.iter().filter(missing).cloned().collect();
         let held = self.groups.get(&group);
         let held = held.ok_or_else(|| Fault::NotFound(format!("{group} is not here")))?;
+        if self.must_catch_up(&held) {
+            missing.extend(self.heads_to_ask(&group));
+        }
         let (epoch, stamp, snapshot) = match held.admit(|| self.store.snapshot()) {
             Admission::Admitted { epoch, stamp, seen } => (epoch, stamp, seen),
             Admission::Refused(outputs) => return Err(refusal(&group, &outputs)),

@@ -11,6 +11,7 @@ use tokio::time::{Duration, Instant, sleep};
 use types::NodeId;
 
 use super::Peers;
+use super::groups::is_head;
 use super::inner::{Inner, blocking, cut, internal};
 use crate::store::{Room, StateError, Sync};
 
@@ -27,7 +28,11 @@ impl Inner {
         deadline: Instant,
     ) -> Result<u64, Fault> {
         let mut fetched = 0;
-        for input in inputs {
+        // The head of a group stands for its newest state; who holds that is found by asking all.
+        if let Some(input) = inputs.iter().find(|input| is_head(&input.object.id)) {
+            fetched += self.catch_up_for_call(peers, &input.object.id).await?;
+        }
+        for input in inputs.iter().filter(|input| !is_head(&input.object.id)) {
             let bytes = fetch_object(peers, input, deadline).await?;
             fetched += bytes.len() as u64;
             let (this, meta) = (Arc::clone(self), input.object.clone());
@@ -55,7 +60,7 @@ impl Inner {
     }
 }
 
-async fn fetch_object(
+pub(super) async fn fetch_object(
     peers: &impl Peers,
     input: &Input,
     deadline: Instant,

@@ -69,6 +69,8 @@ pub(super) struct Held {
     pub(super) quiet: Notify,
     /// One hand-over at a time.
     pub(super) handing_over: tokio::sync::Mutex<()>,
+    /// One search for a fresher copy at a time.
+    pub(super) catching_up: tokio::sync::Mutex<()>,
 }
 
 impl Held {
@@ -79,6 +81,7 @@ impl Held {
             word: Mutex::default(),
             quiet: Notify::new(),
             handing_over: tokio::sync::Mutex::default(),
+            catching_up: tokio::sync::Mutex::default(),
         }
     }
 

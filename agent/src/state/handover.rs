@@ -31,6 +31,7 @@ impl Inner {
         if held.look(|machine| machine.owner_epoch()).is_none() {
             return Err(TransferError::NotOwner { group: group.clone() });
         }
+        self.catch_up(peers, &held).await?;
         self.copy_group(peers, &held, to, Instant::now() + COPY_TIME_MAX).await.0
     }
 

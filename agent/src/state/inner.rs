@@ -29,6 +29,8 @@ const COPY_PATIENCE: Duration = Duration::from_secs(5);
 const SILENT_PATIENCE: Duration = Duration::from_secs(1);
 /// How long a node counts as silent.
 const SILENT_FOR: Duration = Duration::from_secs(10);
+/// Most nodes that are asked for a fresher copy: as many as a plan has.
+const NEIGHBOURS_MAX: usize = 256;
 /// Most nodes that are remembered as silent: as many as a plan has.
 const SILENT_MAX: usize = 256;
 
@@ -41,6 +43,8 @@ pub(super) struct Inner {
     pub(super) audit: Option<Audit>,
     stages: Mutex<Stages>,
     missed: Mutex<BTreeSet<(StageId, u32)>>,
+    /// Whom to ask for a fresher copy after a failover.
+    neighbours: Mutex<Vec<NodeId>>,
     /// Nodes that did not answer when they were asked last.
     silent: Mutex<BTreeMap<NodeId, Instant>>,
     clock: Mutex<SkyClock>,
@@ -56,6 +60,7 @@ impl Inner {
             audit,
             stages: Mutex::default(),
             missed: Mutex::default(),
+            neighbours: Mutex::default(),
             silent: Mutex::default(),
             clock: Mutex::new(SkyClock::REAL),
         })
@@ -63,6 +68,15 @@ impl Inner {
 
     pub(super) fn set_clock(&self, clock: SkyClock) {
         *locked(&self.clock) = clock;
+    }
+
+    pub(super) fn set_neighbours(&self, nodes: &[NodeId]) {
+        let others = nodes.iter().filter(|node| **node != self.me).take(NEIGHBOURS_MAX);
+        *locked(&self.neighbours) = others.cloned().collect();
+    }
+
+    pub(super) fn neighbours(&self) -> Vec<NodeId> {
+        locked(&self.neighbours).clone()
     }
 
     /// The sky now.

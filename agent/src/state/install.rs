@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use belt::group::With;
-use belt::hash_of;
-use protocol::belt::{Chunk, ObjectMeta};
-use types::Version;
+use belt::{GroupId, hash_of};
+use protocol::belt::{Chunk, ObjectMeta, Offer};
+use types::{ObjectId, Version};
 
 use super::groups::{is_commit, is_head};
 use super::serve::Open;
@@ -77,6 +77,19 @@ pub(super) fn install_objects(
     Ok(())
 }
 
+/// A whole group, as another node holds it.
+#[derive(Debug)]
+pub(super) struct New {
+    /// Its objects.
+    pub(super) objects: Vec<ObjectMeta>,
+    /// The values that were deleted.
+    pub(super) deleted: Vec<(ObjectId, Version)>,
+    /// The bytes of those that are not here yet, by their place in `objects`.
+    pub(super) fresh: BTreeMap<usize, Vec<u8>>,
+    /// What no version of a new value may fall below.
+    pub(super) floor: Version,
+}
+
 /// A whole group in place of the one that is here.
 pub(super) fn install_group(
     writer: &mut Writer<'_>,
@@ -85,15 +98,28 @@ pub(super) fn install_group(
     (with, at): (With, i64),
     row: &mut GroupRow,
 ) -> Result<(), Install> {
-    let With::Bundle { keep_old } = with else { return Ok(()) };
-    let fresh = assemble(writer, open, last)?;
     let group = open.group().ok_or(Install::Corrupt)?;
+    let fresh = assemble(writer, open, last)?;
+    let Offer { objects, deleted, .. } = open.offer.clone();
+    let head = objects.iter().position(|object| is_head(&object.id));
+    let floor = floor_of(head.and_then(|head| fresh.get(&head))).unwrap_or(row.floor);
+    let new = New { objects, deleted, fresh, floor };
+    replace_group(writer, &group, &new, (with, at), row)
+}
+
+/// Puts a group in place of the one that is here.
+pub(super) fn replace_group(
+    writer: &mut Writer<'_>,
+    group: &GroupId,
+    new: &New,
+    (with, at): (With, i64),
+    row: &mut GroupRow,
+) -> Result<(), Install> {
+    let With::Bundle { keep_old } = with else { return Ok(()) };
     let seq = row.record.stamp.seq;
-    let stays = |meta: &ObjectMeta| {
-        open.offer.objects.iter().any(|new| new.id == meta.id && new.hash == meta.hash)
-    };
-    for old in writer.group_objects(&group)? {
-        if stays(&old.meta) {
+    for old in writer.group_objects(group)? {
+        let stays = |object: &ObjectMeta| object.id == old.meta.id && object.hash == old.meta.hash;
+        if new.objects.iter().any(stays) {
             continue;
         }
         if keep_old && !is_head(&old.meta.id) {
@@ -102,8 +128,8 @@ pub(super) fn install_group(
             writer.remove(&old.meta.id)?;
         }
     }
-    for (index, object) in open.offer.objects.iter().enumerate() {
-        match (fresh.get(&index), writer.object(&object.id)?) {
+    for (index, object) in new.objects.iter().enumerate() {
+        match (new.fresh.get(&index), writer.object(&object.id)?) {
             (Some(bytes), old) => {
                 if old.is_some() && is_commit(&object.id) {
                     writer.keep(&object.id)?;
@@ -114,24 +140,16 @@ pub(super) fn install_group(
             (None, Some(old)) if old.meta != *object => writer.retitle(&old, object)?,
             (None, _) => {}
         }
-        if is_head(&object.id) {
-            row.floor = floor_of(fresh.get(&index)).unwrap_or(row.floor);
-        }
     }
-    bury_all(writer, open, seq)?;
-    let commits = open.offer.objects.iter().filter(|object| is_commit(&object.id));
-    row.recent = commits.filter_map(|object| object.id.run).collect();
-    Ok(())
-}
-
-fn bury_all(writer: &mut Writer<'_>, open: &Open, seq: u64) -> Result<(), Install> {
-    let group = open.group().ok_or(Install::Corrupt)?;
-    for old in writer.tombstones(&group)? {
+    for old in writer.tombstones(group)? {
         writer.unbury(&old.id)?;
     }
-    for (id, version) in &open.offer.deleted {
+    for (id, version) in &new.deleted {
         writer.bury(&Tombstone { id: id.clone(), version: *version, seq })?;
     }
+    let commits = new.objects.iter().filter(|object| is_commit(&object.id));
+    row.recent = commits.filter_map(|object| object.id.run).collect();
+    row.floor = new.floor;
     Ok(())
 }
 

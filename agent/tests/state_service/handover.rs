@@ -248,41 +248,6 @@ async fn a_declined_grant_makes_the_old_owner_the_new_one() {
 }
 
 #[tokio::test]
-async fn an_owner_that_was_replaced_is_fenced_and_its_writes_are_kept() {
-    let bed = bed();
-    let a = bed.service("a");
-    a.set_role(&group(), &own(1), Some(node("b"))).unwrap();
-    bed.append("a", &invoke(1, 1)).await.unwrap();
-    // a is alone for a while; what it acknowledges then, it acknowledges with one copy.
-    bed.fates(|query| if *query.from == node("a") { Fate::Lost } else { Fate::Arrives });
-    let alone = bed.append("a", &invoke(2, 1)).await.unwrap();
-    assert_eq!(alone.copies, [node("a")]);
-    let change = bed.service("b").set_role(&group(), &own(3), Some(node("c"))).unwrap();
-    assert_eq!(change.took_over, Some(OwnerEpoch(3)));
-    bed.append("b", &invoke(3, 1)).await.unwrap();
-    assert_eq!(bed.log("b"), [1, 3]);
-    // Back again, still believing: the second copy is refused, nothing is acknowledged.
-    bed.all_arrives();
-    let lines = bed.audit("a").len();
-    let fenced = bed.append("a", &invoke(4, 1)).await.unwrap_err();
-    assert_eq!(fenced, Fault::Moved { to: node("b"), owner_epoch: OwnerEpoch(3) });
-    assert_eq!(bed.audit("a").len(), lines);
-    assert!(matches!(a.begin(&invoke(5, 1)).unwrap_err(), Fault::NotFound(_)));
-    assert_eq!(a.set_role(&group(), &own(1), None).unwrap().outranked, Some(OwnerEpoch(3)));
-    let copy = a.replicate(&bed.bus("a"), &group(), &node("b")).await;
-    assert_eq!(copy, Err(TransferError::NotOwner { group: group() }));
-    // The new owner's state comes; what only a had stays beside it.
-    bed.service("b").set_role(&group(), &own(3), Some(node("a"))).unwrap();
-    bed.append("b", &invoke(6, 1)).await.unwrap();
-    assert_eq!(bed.log("a"), [1, 3, 6]);
-    let kept = a.kept().unwrap();
-    assert!(
-        kept.iter().any(|meta| meta.owner_epoch == OwnerEpoch(1) && meta.bytes == 24),
-        "{kept:?}"
-    );
-}
-
-#[tokio::test]
 async fn a_stale_copy_or_grant_is_refused() {
     let bed = bed();
     bed.append("a", &invoke(1, 1)).await.unwrap();

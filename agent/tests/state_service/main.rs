@@ -4,6 +4,7 @@ mod bed;
 mod commit;
 mod crash;
 mod disk;
+mod failover;
 mod handover;
 mod kill;
 mod quota;

@@ -125,8 +125,10 @@ impl Work {
                 .chunks(share)
                 .map(|points| scope.spawn(|| rows_of(&sky, points, stop)))
                 .collect();
-            parts.into_iter().map(thread::ScopedJoinHandle::join).collect::<Result<Vec<_>, _>>()
+            // All are joined before any is looked at, or the scope would panic for those that are not.
+            parts.into_iter().map(thread::ScopedJoinHandle::join).collect::<Vec<_>>()
         });
+        let rows: Result<Vec<_>, _> = rows.into_iter().collect();
         let rows = rows.map_err(|_panic| "the prediction of the sky panicked".to_owned())?;
         self.feed.fill(&missing, rows.concat());
         Ok(())

@@ -216,7 +216,7 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
         abort.abort();
     }
     owner.jobs.shutdown().await;
-    owner.bus.close().await;
+    owner.bus.leave();
     if let Some(clock) = clock {
         stop_clock(clock).await;
     }
@@ -324,6 +324,7 @@ impl Owner {
                 },
             };
             if let Wake::Input(Input::Plan(plan)) = &wake {
+                tracing::info!(version = %plan.version, until = %plan.end(), "contact plan");
                 self.publish(Arc::clone(plan));
             }
             let outputs = self.shared.take(wake);

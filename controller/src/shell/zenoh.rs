@@ -243,6 +243,14 @@ impl Bus {
             .map_err(declare("putting to", key))
     }
 
+    /// Leaves the fleet at the end of the process, which closes the links.
+    ///
+    /// Zenoh 1.10.2 panics in its own threads when links close while the session of a router does: the tables that
+    /// closed links are to be taken out of are gone already (`net/routing/dispatcher/resource.rs`, `context_mut`).
+    pub fn leave(&self) {
+        std::mem::forget(self.session.clone());
+    }
+
     /// Ends the session and all that was declared on it.
     pub async fn close(&self) {
         match tokio::time::timeout(CLOSE_TIMEOUT, self.session.close()).await {

@@ -18,7 +18,8 @@
 //!    when it is offered and again when all of it has arrived.
 //!
 //! A failover may reach a node that does not hold the newest acknowledged commit, since the controller cannot always know
-//! who does. So the new owner first asks the other nodes, and takes the freshest copy that answers ([`Input::CaughtUp`]).
+//! who does. So the new owner first shows its epoch to the other nodes, which fences off whoever owned before, and then
+//! takes the freshest copy that they hold ([`Input::CaughtUp`]).
 //!
 //! Each input yields outputs to be carried out in order. A [`Output::Persist`] must be durable before any later output
 //! of the same step is carried out; if it fails, nothing has happened: go on with the machine as it was before.

@@ -8,6 +8,11 @@ use types::Capacity;
 
 use super::{Work, locked};
 
+/// Whether reading a group takes more than memory: the kernel makes up `/proc` on the spot, for a millisecond.
+pub(super) const fn may_block(group: Group) -> bool {
+    matches!(group, Group::Compute | Group::Queue)
+}
+
 /// Reads the sensors of a group; what only the machine knows is left empty for it.
 pub(super) fn sample(work: &Work, group: Group) -> Option<ReportBody> {
     let now = work.clock().now();

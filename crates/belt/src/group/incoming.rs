@@ -18,12 +18,15 @@ impl Group {
         let Some(at) = outputs.iter().position(|output| *output == Output::Take) else {
             return outputs;
         };
+        // What changed already becomes durable with the bundle.
         outputs.truncate(at);
-        outputs.extend(match incoming.kind {
+        outputs.retain(|output| !matches!(output, Output::Persist { .. }));
+        let mut installed = match incoming.kind {
             Kind::Copy => self.install_copy(incoming),
             Kind::Grant => self.take_grant(incoming, true),
-        });
-        outputs
+        };
+        installed.append(&mut outputs);
+        installed
     }
 
     fn copy_offered(&mut self, incoming: &Incoming) -> Vec<Output> {
@@ -34,20 +37,17 @@ impl Group {
         }
         // What the owner has committed under its epoch is in what it committed later.
         let held = incoming.stamp <= self.record.stamp;
-        if !held && !incoming.room {
-            return vec![Output::ReplyNoRoom];
-        }
         let mut outputs = match self.raise_fence(incoming.epoch) {
             Raised::OwnerFell => vec![self.persist(With::Nothing), Output::SteppedDown],
-            Raised::Yes if held => vec![self.persist(With::Nothing)],
-            Raised::Yes => {
-                // The fence goes up with the bundle; a crash before may forget it.
-                self.record.fence = fence;
-                Vec::new()
-            }
+            // Before any bytes: from here on this node helps no older owner to acknowledge anything.
+            Raised::Yes => vec![self.persist(With::Nothing)],
             Raised::Not => Vec::new(),
         };
-        outputs.push(if held { Output::ReplyDurable } else { Output::Take });
+        outputs.push(match (held, incoming.room) {
+            (true, _) => Output::ReplyDurable,
+            (false, true) => Output::Take,
+            (false, false) => Output::ReplyNoRoom,
+        });
         outputs
     }
 

@@ -152,7 +152,7 @@ fn a_standby_becomes_owner_when_the_grant_has_arrived() {
     check(vec![
         (stand_by("a"), "persist"),
         (CALL, "wait"),
-        (Some(Input::Offered(copy(1, "a", 5))), "take"),
+        (Some(Input::Offered(copy(1, "a", 5))), "persist, take"),
         (Some(Input::Arrived(copy(1, "a", 5))), "persist bundle, durable"),
         (Some(Input::Offered(copy(1, "a", 4))), "durable"),
         (Some(Input::Offered(grant(2, "a", 7))), "take"),
@@ -236,7 +236,7 @@ fn without_room_a_copy_is_refused_and_a_grant_declined() {
     let full = |incoming: Incoming| Input::Offered(Incoming { room: false, ..incoming });
     check(vec![
         (stand_by("a"), "persist"),
-        (Some(full(copy(1, "a", 5))), "no room"),
+        (Some(full(copy(1, "a", 5))), "persist, no room"),
         (Some(full(grant(2, "a", 5))), "persist, declined"),
         (Some(Input::Offered(grant(2, "a", 5))), "declined"),
     ]);
@@ -311,7 +311,7 @@ fn after_a_failover_the_freshest_copy_counts() {
 #[test]
 fn the_fence_is_asked_again_when_all_has_arrived() {
     check(vec![
-        (Some(Input::Offered(copy(1, "a", 5))), "take"),
+        (Some(Input::Offered(copy(1, "a", 5))), "persist, take"),
         (own(3), "persist, took over 3"),
         (Some(Input::Arrived(copy(1, "a", 5))), "fenced 3"),
     ]);
@@ -332,7 +332,7 @@ fn an_owner_that_meets_a_newer_one_steps_down_and_keeps_what_only_it_has() {
         (own(1), "persist, took over 1"),
         (commit(1), "persist call, committed 1.1"),
         (copy_answered(stamp(1, 1), Answer::Durable), ""),
-        (Some(Input::Arrived(copy(3, "c", 1))), "persist, stepped down, persist bundle, durable"),
+        (Some(Input::Arrived(copy(3, "c", 1))), "persist bundle, durable, stepped down"),
     ]);
 }
 

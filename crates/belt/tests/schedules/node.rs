@@ -132,7 +132,10 @@ impl World {
                 };
                 self.send(node, CONTROLLER, Message::Status(status));
             }
-            Message::Ask { request } => {
+            Message::Ask { request, epoch } => {
+                if !self.show_fence(node, from, epoch) {
+                    return;
+                }
                 let seen = &self.nodes[node].disk.seen;
                 let (stamp, items) = (seen.record.stamp, seen.group_items());
                 self.send(node, from, Message::Told { request, stamp, items });
@@ -284,7 +287,7 @@ impl World {
         {
             return self.answer(node, run, Outcome::Done);
         }
-        if !self.group(node).is_checked() && self.mutation != Mutation::NoCatchUp {
+        if !self.group(node).is_checked() && self.nodes[node].memory.catching_up.is_some() {
             return self.answer(node, run, Outcome::Failed);
         }
         let outputs = self.group(node).handle(Input::Call);

@@ -48,6 +48,8 @@ pub(crate) enum Mutation {
     NothingKept,
     /// After a failover nobody looks for a fresher copy.
     NoCatchUp,
+    /// A new owner looks for a fresher copy without showing its epoch first.
+    NoFenceShown,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -186,9 +188,10 @@ pub(crate) enum Message {
         role: RoleSpec,
     },
     Poll,
-    /// A new owner looks for the freshest copy.
+    /// A new owner shows its epoch and looks for the freshest copy.
     Ask {
         request: u64,
+        epoch: OwnerEpoch,
     },
     Told {
         request: u64,

@@ -237,7 +237,9 @@ impl World {
 
     /// A new owner asks all others for a fresher copy, several times, before it serves.
     pub(crate) fn catch_up(&mut self, node: usize) {
-        if self.group(node).is_checked() || self.mutation == Mutation::NoCatchUp {
+        // What is kept matters where nobody asks for it.
+        let nobody = matches!(self.mutation, Mutation::NoCatchUp | Mutation::NothingKept);
+        if self.group(node).is_checked() || nobody {
             return;
         }
         let request = self.rng.next();
@@ -247,10 +249,22 @@ impl World {
     }
 
     fn ask(&mut self, node: usize, request: u64) {
+        let Some(epoch) = self.group(node).owner_epoch() else { return };
         for other in (0..NODES).filter(|other| *other != node) {
-            self.send(node, other, Message::Ask { request });
+            self.send(node, other, Message::Ask { request, epoch });
         }
         self.timer(node, ASK_PATIENCE, Timer::AskAgain { request });
+    }
+
+    /// The question of a new owner is an offer of which no bytes ever come.
+    pub(crate) fn show_fence(&mut self, node: usize, from: usize, epoch: OwnerEpoch) -> bool {
+        if self.mutation == Mutation::NoFenceShown {
+            return true;
+        }
+        let stamp = Stamp { epoch, seq: 0 };
+        let incoming = Incoming { kind: Kind::Copy, epoch, from: name(from), stamp, room: true };
+        let outputs = self.group(node).handle(Input::Offered(incoming));
+        self.carry_out(node, outputs, &Payload::None).is_some()
     }
 
     pub(crate) fn ask_again(&mut self, node: usize, request: u64) {

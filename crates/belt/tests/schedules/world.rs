@@ -206,7 +206,7 @@ impl World {
             Event::CrashNow { node } => self.crash(node),
             Event::Restart { node } => self.restart(node),
             Event::KillNow { node } => {
-                let after = self.rng.between(250, 400);
+                let after = self.rng.between(60, 300);
                 self.crash_for(node, after);
             }
             Event::DestroyNow { node } => {
