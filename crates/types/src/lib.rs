@@ -1,6 +1,6 @@
 //! Units, ids and times that every part of Starbelt shares. Holds values and their rules, no behaviour.
 //!
-//! Reading order: [`id`], [`unit`], [`time`], [`geo`], [`node`], [`exec`]. Performs no I/O and reads no clock.
+//! Reading order: [`id`], [`mod@unit`], [`time`], [`geo`], [`node`], [`exec`]. Performs no I/O and reads no clock.
 #![no_std]
 extern crate alloc;
 pub mod exec;
