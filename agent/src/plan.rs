@@ -124,4 +124,14 @@ mod tests {
         assert!(book.take(off_grid).is_err());
         assert_eq!(book.version(), Some(PlanVersion(3)));
     }
+
+    #[test]
+    fn a_controller_that_lost_count_is_followed_once_its_plan_starts_later() {
+        let book = PlanBook::new(node("sat-1"));
+        let first = message(9, Vec::new());
+        let later = first.start.plus_s(600.0);
+        assert_eq!(book.take(first), Ok(true));
+        assert_eq!(book.take(PlanMessage { start: later, ..message(1, Vec::new()) }), Ok(true));
+        assert_eq!(book.version(), Some(PlanVersion(1)));
+    }
 }

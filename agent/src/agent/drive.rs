@@ -310,7 +310,7 @@ impl Drive {
             hops: u8::try_from(run.stages.len()).unwrap_or(u8::MAX),
             node: node.clone(),
             deadline_ms: stage.deadline_ms.min(left_ms).max(1),
-            inputs: run.inputs_of(stage, &node),
+            inputs: run.inputs_of(stage, &node, attempt),
             sources: stage.sources.clone(),
             outputs_to: self.consumer_of(&stage.task, &node),
             trigger: is_first.then_some(run.id.0),
@@ -463,12 +463,14 @@ impl Drive {
 }
 
 impl OpenRun {
-    /// The outputs that a stage takes, each with a node that surely holds it.
-    fn inputs_of(&self, stage: &StageSpec, at: &NodeId) -> Vec<invoke::Input> {
+    /// The outputs that a stage on `at` takes, each with a node that should hold it: first the one that made it, then,
+    /// try by try, the others. What `at` itself holds it will find without being told.
+    fn inputs_of(&self, stage: &StageSpec, at: &NodeId, attempt: u32) -> Vec<invoke::Input> {
         let mut inputs = Vec::new();
         for done in stage.after.iter().filter_map(|task| self.stage(task)) {
-            let copies = &done.record.copies;
-            let holder = copies.iter().find(|copy| *copy == at).or_else(|| copies.first());
+            let others: Vec<_> = done.record.copies.iter().filter(|copy| *copy != at).collect();
+            let turn = usize::try_from(attempt.saturating_sub(1)).unwrap_or(0);
+            let holder = turn.checked_rem(others.len()).map(|index| others[index]);
             let holder = holder.unwrap_or(&done.record.node);
             for object in &done.outputs {
                 inputs.push(invoke::Input { object: object.clone(), holder: holder.clone() });

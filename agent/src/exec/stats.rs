@@ -52,3 +52,57 @@ impl Stats {
         self.tasks.values().cloned().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use protocol::invoke::{Committed, Fault, InvocationRecord};
+    use types::{NodeId, TaskId, WorkflowId};
+
+    use super::*;
+
+    fn group(task: &str) -> GroupId {
+        GroupId { workflow: WorkflowId::new("flood").unwrap(), task: TaskId::new(task).unwrap() }
+    }
+
+    fn done(local_at_start: bool, again: bool) -> Outcome {
+        Outcome::Committed(Committed {
+            outputs: Vec::new(),
+            copies: vec![NodeId::new("sat-1").unwrap()],
+            single_copy: None,
+            state_writes: 0,
+            local_at_start,
+            again,
+            body: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn calls_are_summed_by_what_came_of_them() {
+        let mut stats = Stats::default();
+        let record = InvocationRecord { cpu_ns: 2_000_000, ..InvocationRecord::default() };
+        for outcome in
+            [done(true, false), done(false, false), done(true, true), Outcome::Failed(Fault::Busy)]
+        {
+            let invoked = Invoked { outcome, record: record.clone() };
+            stats.count(&group("detect"), &invoked, Duration::from_millis(5));
+        }
+        let sums = &stats.tasks()[0];
+        assert_eq!((sums.calls, sums.failures, sums.local_starts), (3, 1, 1));
+        assert_eq!((sums.wall_us, sums.cpu_us), (20_000, 8000));
+    }
+
+    #[test]
+    fn the_task_that_ran_least_makes_room() {
+        let mut stats = Stats::default();
+        let once = Invoked { outcome: done(true, false), record: InvocationRecord::default() };
+        for number in 0..40 {
+            for _ in 0..=number {
+                stats.count(&group(&format!("t{number}")), &once, Duration::ZERO);
+            }
+        }
+        let tasks = stats.tasks();
+        assert_eq!(tasks.len(), TASKS_REPORTED_MAX);
+        assert!(tasks.iter().all(|task| task.task.as_str() != "t0"));
+        assert!(tasks.iter().any(|task| task.task.as_str() == "t39"));
+    }
+}

@@ -169,6 +169,8 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         audit_log: config.store.audit_log.clone(),
     };
     let state = StateService::open(&store, config.node.clone()).map_err(unusable)?;
+    // After a fail-over the new owner asks them for a fresher copy before it serves.
+    state.set_neighbours(&config.bus.peers);
     let clock = json_record(&state, CLOCK).map_err(unusable)?;
     if let Some(clock) = clock {
         state.set_clock(clock);

@@ -299,7 +299,7 @@ fn an_idle_agent_is_small() {
     };
     let (pss_kib, threads) = (read("smaps_rollup", "Pss:"), read("status", "Threads:"));
     say(&format!("an idle agent has a PSS of {pss_kib} KiB and {threads} threads"));
-    // Measured with the dev profile: 14 MiB and 9 threads, of which three come and go.
+    // Measured with the dev profile: 7.5 MiB beside other agents, 15.5 MiB alone; 9 threads, a few more come and go.
     assert!(pss_kib <= 20 * 1024, "{pss_kib} KiB");
     assert!(threads <= 12, "{threads} threads");
 }

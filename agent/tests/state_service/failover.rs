@@ -154,14 +154,19 @@ async fn a_new_owner_fences_the_lost_one_wherever_that_keeps_its_copies() {
     let fenced = bed.append("a", &invoke(3, 1)).await.unwrap_err();
     assert_eq!(fenced, Fault::Moved { to: node("c"), owner_epoch: OwnerEpoch(3) });
     assert_eq!((bed.log("b"), bed.log("c")), (vec![1, 2], vec![1]));
-    // An owner that is outranked itself learns it the same way.
-    bed.role("a", &own(2), None);
-    bed.all_arrives();
-    bed.service("b").drop_role(&group()).unwrap();
+}
+
+#[tokio::test]
+async fn a_new_owner_that_is_outranked_learns_it_before_it_serves() {
+    let bed = bed();
+    bed.service("c").set_neighbours(&[node("b")]);
     bed.role("c", &own(5), None);
-    bed.append("c", &invoke(4, 1)).await.unwrap();
-    let late = bed.service("a").set_role(&group(), &own(4), None).unwrap();
-    assert_eq!(late.outranked, Some(OwnerEpoch(5)));
+    bed.append("c", &invoke(1, 1)).await.unwrap();
+    let change = bed.role("a", &own(3), Some("b"));
+    assert_eq!(change.took_over, Some(OwnerEpoch(3)), "nobody has told it of c");
+    let moved = bed.append("a", &invoke(2, 1)).await.unwrap_err();
+    assert!(matches!(moved, Fault::Moved { owner_epoch: OwnerEpoch(5), .. }), "{moved:?}");
+    assert_eq!(bed.service("a").group_status(&group()).ownership, Ownership::Copy);
 }
 
 #[tokio::test]

@@ -359,3 +359,66 @@ fn bad_frames_are_counted_renew_nothing_and_flag_the_node() {
     assert_eq!(Group::Queue.as_str(), "queue");
     assert!(fleet.is_alive(&id("sat-1")));
 }
+
+proptest::proptest! {
+    /// Events that come (0), get lost (1) or come twice (2), and questions that are answered or not.
+    #[test]
+    fn every_event_is_taken_once_and_in_order(
+        fates in proptest::collection::vec((0..3_u8, proptest::bool::ANY), 1..80),
+    ) {
+        let mut fleet = fleet();
+        let all: Vec<Event> = (1..).take(fates.len()).map(|seq| event(1, seq)).collect();
+        let page = |from: u64| {
+            let wanted = all.iter().filter(|event| from <= event.header.seq);
+            let events = wanted.take(protocol::event::PAGE_EVENTS_MAX).cloned().collect();
+            encode(&EventPage { events, lost: 0 }).unwrap()
+        };
+        let mut taken = Vec::new();
+        let mut ms = 0;
+        let mut last_promise = 0;
+        for (index, (fate, is_answered)) in fates.iter().enumerate() {
+            ms += 700;
+            let mut changes = Vec::new();
+            for _ in 0..[1, 0, 2][usize::from(*fate)] {
+                let frame = encode(&all[index]).unwrap();
+                changes.extend(fleet.event(at_ms(ms), EVENT_KEY, &frame).unwrap());
+            }
+            last_promise += 1;
+            let promise = report(1, last_promise, index as u64 + 1);
+            changes.extend(fleet.report(at_ms(ms), QUEUE_KEY, &promise).unwrap());
+            while let Some(change) = changes.pop() {
+                match change {
+                    Change::Event(event) => taken.push(event.header.seq),
+                    Change::Missing { from_seq, .. } => {
+                        let frame = if *is_answered { Ok(page(from_seq)) } else { Err("lost") };
+                        let frame = frame.as_deref().map_err(|words| *words);
+                        let more = fleet.replayed(at_ms(ms), &id("sat-1"), frame).unwrap();
+                        // The newest is looked at first: put the older ones on top.
+                        changes.extend(more.into_iter().rev());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        for _ in 0..4 {
+            ms += 2_500;
+            let mut changes = fleet.tick(at_ms(ms), |_| None);
+            last_promise += 1;
+            let promise = report(1, last_promise, all.len() as u64);
+            changes.extend(fleet.report(at_ms(ms), QUEUE_KEY, &promise).unwrap());
+            for change in changes {
+                if let Change::Missing { from_seq, .. } = change {
+                    let frame = page(from_seq);
+                    for change in fleet.replayed(at_ms(ms), &id("sat-1"), Ok(&frame)).unwrap() {
+                        if let Change::Event(event) = change {
+                            taken.push(event.header.seq);
+                        }
+                    }
+                }
+            }
+        }
+        let expected: Vec<u64> = (1..).take(all.len()).collect();
+        proptest::prop_assert_eq!(taken, expected);
+        proptest::prop_assert_eq!(fleet.node(&id("sat-1")).unwrap().events().1, 0);
+    }
+}

@@ -329,7 +329,8 @@ impl Desk<'_> {
 
     fn plan_ahead(&mut self, host: &mut Host, next: &Next) {
         let moment = &self.world.moment;
-        if moment.sky_after(ANNOUNCE_EARLIEST) < next.at
+        if next.node == host.node
+            || moment.sky_after(ANNOUNCE_EARLIEST) < next.at
             || !self.world.is_alive(&next.node)
             || !self.room.has(self.world, self.key, &next.node)
         {

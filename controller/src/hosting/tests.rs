@@ -433,3 +433,53 @@ fn the_table_survives_its_file() {
     assert_eq!(restored.hosts, story.hosting.hosts);
     assert_eq!(restored.ledger().records(), story.hosting.ledger().records());
 }
+
+proptest::proptest! {
+    /// Whatever plans, losses and events come: there is one owner at a time, and epochs only rise.
+    #[test]
+    fn one_owner_at_a_time_and_epochs_only_rise(
+        steps in proptest::collection::vec((0..7_u8, 0..4_usize, 0..4_usize), 1..60),
+    ) {
+        let names = ["a", "b", "c", "d"];
+        let mut story = Story::new();
+        let mut epoch = story.host().owner_epoch;
+        for (index, (what, one, other)) in (1_u32..).zip(steps) {
+            story.at(f64::from(index) * 40.0);
+            match what {
+                0 => story.assignment().node = id(names[one]),
+                1 => {
+                    let at = story.world.moment.sky.plus_s(200.0);
+                    let window = window(f64::from(index) * 40.0 + 600.0);
+                    story.assignment().next = Some(Next { node: id(names[one]), at, window });
+                }
+                2 => story.assignment().next = None,
+                3 => {
+                    let node = story.world.nodes.get_mut(&id(names[one])).unwrap();
+                    node.is_alive = !node.is_alive;
+                }
+                4 => {
+                    story.prepared(names[one]);
+                }
+                5 => {
+                    let next = story.host().owner_epoch.next().0;
+                    story.took_over(names[one], next, names[other]);
+                }
+                _ => {
+                    let next = story.host().owner_epoch.0 + u64::from(one == 0);
+                    story.stands(names[other], [Phase::Active, Phase::Released][one % 2], next);
+                }
+            }
+            story.assignment().replica = Some(id(names[other]));
+            story.apply();
+            let host = story.host();
+            proptest::prop_assert!(epoch <= host.owner_epoch);
+            epoch = host.owner_epoch;
+            proptest::prop_assert_ne!(host.second_copy(), Some(&host.node));
+            proptest::prop_assert!(host.step.as_ref().is_none_or(|step| step.to != host.node));
+            let told = story.told();
+            let owners = told.iter().filter(|line| line.contains("owner")).count();
+            proptest::prop_assert_eq!(owners, 1, "{:?}", told);
+            proptest::prop_assert!(told.len() <= 2, "{:?}", told);
+        }
+    }
+}

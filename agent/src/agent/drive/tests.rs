@@ -199,8 +199,7 @@ fn a_run_goes_through_its_stages_and_hands_outputs_on() {
     story.at(30).commits(b"");
     let call = story.calls[1].clone();
     assert_eq!((call.task.as_str(), call.hops, call.trigger), ("detect", 1, None));
-    // The output lies where it is needed already.
-    let input = invoke::Input { object: output(RunId(FIRST), "ingest"), holder: node("sat-1") };
+    let input = invoke::Input { object: output(RunId(FIRST), "ingest"), holder: node("drone") };
     // What nobody takes goes to who drives the run, so that there are two copies.
     assert_eq!((call.inputs, call.outputs_to), (vec![input], Some(node("drone"))));
     story.at(80).commits(b"{\"targets\":2}");
@@ -246,6 +245,24 @@ fn a_stage_is_tried_again_after_growing_pauses() {
     }
     assert_eq!(pauses, [50, 100, 200, 400, 800, 1000, 1000]);
     assert_eq!(story.called().last().map(String::as_str), Some("ingest@drone#8"));
+}
+
+#[test]
+fn inputs_are_sought_at_each_copy_in_turn() {
+    let mut story = Story::begin(&spec("sat-1"));
+    story.commits(b"");
+    story.wants(&[spec("sat-3")]);
+    story.answers(Answer::Silence("gone".to_owned()));
+    let mut holders = Vec::new();
+    for ms in [100, 1000, 2000] {
+        story.at(ms);
+        let call = story.calls.last().unwrap();
+        assert_eq!(call.node, node("sat-3"));
+        holders.push(call.inputs[0].holder.as_str().to_owned());
+        story.fails(Fault::InputMissing("flood/1/ingest/out".to_owned()));
+    }
+    // Made on the drone, pushed to sat-1 before the task moved on to sat-3.
+    assert_eq!(holders, ["sat-1", "drone", "sat-1"]);
 }
 
 #[test]
