@@ -236,7 +236,10 @@ impl Controller {
     /// The sky, if its clock is known.
     pub fn moment(&self, now: Now) -> Option<Moment> {
         let clock = self.clock?;
-        Some(Moment { instant: now.instant, sky: clock.sky(now.wall), rate: clock.rate })
+        // Whole milliseconds, as times are printed: what is read from a record decides as it did.
+        let ns = clock.sky(now.wall).unix_ns();
+        let sky = Epoch::from_unix_ns(ns - ns.rem_euclid(1_000_000));
+        Some(Moment { instant: now.instant, sky, rate: clock.rate })
     }
 
     /// The newest contact plan.
