@@ -35,9 +35,9 @@ enum Verb {
         /// Its configuration.
         #[arg(long)]
         config: PathBuf,
-        /// End when the process that started this one ends.
-        #[arg(long)]
-        exit_with_parent: bool,
+        /// End when the process that started this one ends; its id.
+        #[arg(long, value_name = "PID")]
+        exit_with_parent: Option<i32>,
     },
     /// Works on configurations.
     #[command(subcommand)]
@@ -71,7 +71,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if !runs {
         return Ok(ExitCode::SUCCESS);
     }
-    if matches!(verb, Verb::Run { exit_with_parent: true, .. }) && !signal::end_with_parent()? {
+    if let Verb::Run { exit_with_parent: Some(parent), .. } = verb
+        && !signal::end_with_parent(parent)?
+    {
         return Ok(ExitCode::SUCCESS);
     }
     let reactor = tokio::runtime::Builder::new_multi_thread()

@@ -32,9 +32,9 @@ enum Verb {
         /// The configuration.
         #[arg(long, value_name = "FILE", default_value = "/etc/starbelt/controller.toml")]
         config: PathBuf,
-        /// Ends with the process that started this one.
-        #[arg(long)]
-        exit_with_parent: bool,
+        /// Ends with the process that started this one; its id.
+        #[arg(long, value_name = "PID")]
+        exit_with_parent: Option<i32>,
     },
     /// Looks at the configuration.
     Config {
@@ -91,9 +91,9 @@ fn load(path: &Path) -> Result<Config, ConfigError> {
     Config::load(path, readable)
 }
 
-fn start(path: &Path, exit_with_parent: bool) -> Result<(), RunError> {
-    if exit_with_parent {
-        signal::exit_with_parent()
+fn start(path: &Path, exit_with_parent: Option<i32>) -> Result<(), RunError> {
+    if let Some(parent) = exit_with_parent {
+        signal::exit_with_parent(parent)
             .map_err(|source| RunError::Io { what: "asking to end with the parent", source })?;
     }
     let config = load(path)?;

@@ -187,7 +187,7 @@ struct Process {
 impl Process {
     fn start(config: &Path, http: u16) -> Self {
         let child = Command::new(env!("CARGO_BIN_EXE_starbelt-controller"))
-            .args(["run", "--exit-with-parent", "--config"])
+            .args(["run", "--exit-with-parent", &std::process::id().to_string(), "--config"])
             .arg(config)
             .stdin(Stdio::null())
             .stdout(Stdio::null())

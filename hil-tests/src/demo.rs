@@ -14,6 +14,7 @@ use controller::api::{self, HealthState, NodeState};
 use protocol::sim::FaultAction;
 use types::NodeId;
 
+use crate::claim::Claim;
 use crate::client::{Api, ClientError};
 use crate::faults::{self, LinkFaults, Schedule, Step};
 use crate::fleet::{DRONE, Fleet, FleetError};
@@ -75,13 +76,17 @@ fn io_error(what: impl Into<String>) -> impl FnOnce(io::Error) -> DemoError {
 /// Set when the user wants to stop.
 pub type Stop = Arc<AtomicBool>;
 
-/// Runs the demo in `dir` and answers its report, which is also written to a file.
+/// Runs the demo in `dir` and answers its report, which is also written to a file; `None` when it was stopped before
+/// the fleet was up.
 ///
 /// # Errors
 /// [`DemoError`] when it could not run to its end.
-pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Report, DemoError> {
+pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Option<Report>, DemoError> {
     let fleet = Fleet::choose(options)?;
     let programs = process_bed::check(dir, options.port)?;
+    let path = options.report.clone().unwrap_or_else(|| dir.join("report.json"));
+    // Held until the end: nobody else may make the folder anew meanwhile.
+    let _claim = Claim::of(dir)?;
     let layout =
         Layout::write(dir, &fleet, options).map_err(io_error("writing the bed's files"))?;
     say(&format!(
@@ -94,16 +99,19 @@ pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Report, DemoErr
     ))?;
     let bed = ProcessBed::start(layout, programs, &fleet)?;
     let mut demo = Demo::new(options, fleet, bed)?;
-    demo.wait_until_ready(stop)?;
+    if let Ready::Stopped = demo.wait_until_ready(stop)? {
+        demo.bed.stop();
+        say("stopped before the fleet was up: nothing to report")?;
+        return Ok(None);
+    }
     demo.deploy()?;
     let watched = demo.watch(stop)?;
     say("checking every acknowledged write …")?;
     let report = demo.conclude(watched)?;
     demo.bed.stop();
-    let path = options.report.clone().unwrap_or_else(|| dir.join("report.json"));
     write_report(&path, &report)?;
     summary::print(&report, &path).map_err(io_error("printing the summary"))?;
-    Ok(report)
+    Ok(Some(report))
 }
 
 /// Why a finished demo is not a success, if so.
@@ -120,6 +128,9 @@ pub fn shortcomings(report: &Report, nodes: usize) -> Vec<String> {
     }
     if !report.state_went_back.is_empty() {
         found.push(format!("state went back: {}", report.state_went_back.join("; ")));
+    }
+    if report.state_forked != 0 {
+        found.push(format!("{} keys have two values under one version", report.state_forked));
     }
     if report.state_lost != 0 {
         found.push(format!("{} acknowledged writes are lost", report.state_lost));
@@ -143,16 +154,19 @@ impl<'a> Demo<'a> {
         Ok(Self { options, fleet, bed, api, collector })
     }
 
-    fn wait_until_ready(&mut self, stop: &Stop) -> Result<(), DemoError> {
+    fn wait_until_ready(&mut self, stop: &Stop) -> Result<Ready, DemoError> {
         let started = Instant::now();
         let mut told = String::new();
         loop {
+            if stop.load(Ordering::Relaxed) {
+                return Ok(Ready::Stopped);
+            }
             self.bed.check_alive()?;
             let problem = match self.api.get::<api::Health>("/health") {
                 Ok(health)
                     if health.state == HealthState::Ready && health.nodes_heard == health.nodes =>
                 {
-                    return Ok(());
+                    return Ok(Ready::All);
                 }
                 Ok(health) if health.nodes_heard < health.nodes => {
                     format!("{} of {} nodes were heard", health.nodes_heard, health.nodes)
@@ -160,7 +174,7 @@ impl<'a> Demo<'a> {
                 Ok(health) => format!("the controller waits for {}", health.waiting_for.join(", ")),
                 Err(_) => "the controller does not answer yet".to_owned(),
             };
-            if START_TIMEOUT < started.elapsed() || stop.load(Ordering::Relaxed) {
+            if START_TIMEOUT < started.elapsed() {
                 return Err(DemoError::NotReady {
                     problem,
                     logs: self.bed.layout().dir.join("logs"),
@@ -241,6 +255,14 @@ impl<'a> Demo<'a> {
         }
         Screen::table().map_err(io_error("preparing the terminal"))
     }
+}
+
+/// How waiting for the fleet ended.
+enum Ready {
+    /// Every node was heard.
+    All,
+    /// The user does not want to wait any more.
+    Stopped,
 }
 
 /// What only the watching loop knows.

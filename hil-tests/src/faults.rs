@@ -1,4 +1,5 @@
-//! Faults: one agent is killed and restarted, one node is cut off twice (closed, then as a black hole).
+//! Faults: an agent is killed and restarted, a node is cut off with its links closed, then one with its links as black
+//! holes.
 //!
 //! Victims are chosen from what the fleet does at that moment, by rule and seed; nothing names a node.
 

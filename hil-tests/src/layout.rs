@@ -13,7 +13,7 @@ use crate::options::Options;
 
 /// Images that the drone's camera takes in turn.
 pub const BURSTS: u32 = 32;
-/// Our lease, wall milliseconds (blueprint: 3 s).
+/// Our lease, wall milliseconds: three reports of a second each.
 pub const LEASE_MS: u64 = 3_000;
 /// A hand-over starts so long before the window closes, wall seconds: freezing, the last changes and the grant.
 const GUARD_WALL_S: f64 = 1.5;
@@ -21,6 +21,17 @@ const GUARD_WALL_S: f64 = 1.5;
 const PLAN_STEP_MS: u64 = 10_000;
 /// What an agent may store.
 const QUOTA_BYTES: u64 = 256 * 1024 * 1024;
+
+/// Flood response as it ships.
+pub const FLOOD_RESPONSE: &str = include_str!("../../configs/workflows/flood-response.toml");
+/// The shipped workflows.
+const WORKFLOWS: [(&str, &str); 2] = [
+    ("flood-response.toml", FLOOD_RESPONSE),
+    (
+        "wildfire-detection.toml",
+        include_str!("../../configs/workflows/wildfire-detection.toml"),
+    ),
+];
 
 /// Addresses of all endpoints of a bed.
 #[derive(Clone, Debug)]
@@ -79,16 +90,13 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Makes the folder anew and writes all configuration files and inputs.
+    /// Writes all configuration files and inputs into an empty folder.
     ///
     /// # Errors
     /// When a file cannot be written or no port is free.
     pub fn write(dir: &Path, fleet: &Fleet, options: &Options) -> io::Result<Self> {
-        match std::fs::remove_dir_all(dir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Ok(()) | Err(_) => {}
-        }
         std::fs::create_dir_all(dir.join("logs"))?;
+        std::fs::create_dir_all(dir.join("workflows"))?;
         let ports = Ports::find(&endpoints(fleet), options.port)?;
         let layout = Self { dir: dir.to_owned(), ports };
         std::fs::write(layout.sky_path(), &fleet.sky_toml)?;
@@ -100,6 +108,7 @@ impl Layout {
             std::fs::write(layout.agent_config(&member.node), layout.agent_toml(fleet, member))?;
         }
         layout.write_inputs(fleet, options.seed)?;
+        layout.write_workflows(fleet)?;
         Ok(layout)
     }
 
@@ -147,6 +156,15 @@ impl Layout {
         }
         let reference = artifacts::burst::reference(seed);
         std::fs::write(self.node_dir(fleet.reference_holder()).join("eo-reference"), reference)
+    }
+
+    /// The shipped workflows, ready to be submitted to this fleet.
+    fn write_workflows(&self, fleet: &Fleet) -> io::Result<()> {
+        let dir = self.dir.join("workflows");
+        for (name, text) in WORKFLOWS {
+            std::fs::write(dir.join(name), workflow_toml(fleet, text))?;
+        }
+        Ok(())
     }
 
     fn agent_toml(&self, fleet: &Fleet, member: &Member) -> String {
@@ -279,6 +297,11 @@ fn body_toml(member: &Member) -> String {
          heat_capacity_j_k = 600.0\nconductance_w_k = 0.5\n",
         body.limit_c
     )
+}
+
+/// A shipped workflow whose source of Earth-observation data is this fleet's.
+pub fn workflow_toml(fleet: &Fleet, shipped: &str) -> String {
+    shipped.replace("\"eo-satellite\"", &format!("\"{}\"", fleet.reference_holder()))
 }
 
 /// A path as a TOML string.

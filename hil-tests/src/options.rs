@@ -32,13 +32,17 @@ pub struct Options {
     /// Sky seconds per wall second, 1 to 120.
     #[arg(long, value_name = "K", default_value_t = SPEED_DEFAULT, value_parser = speed)]
     pub speed: f64,
+    /// Folder of the run's files, made anew [default: demo in the target directory].
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
     /// Chooses the start in the sky, the images and the victims of faults.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
     /// Port of the controller's HTTP API on 127.0.0.1.
     #[arg(long, value_name = "P", default_value_t = 8080)]
     pub port: u16,
-    /// Kills one agent and cuts one node off twice (always on when headless).
+    /// Kills an agent, closes all links of a node, later lets all links of one swallow everything
+    /// (always on when headless).
     #[arg(long)]
     pub faults: bool,
     /// Plans without the future, for comparison: moves only after a limit is broken.

@@ -8,6 +8,7 @@ use std::fs::File;
 use std::io;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt as _;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -52,6 +53,18 @@ pub enum BedError {
         path: PathBuf,
         /// What is free.
         free_mib: u64,
+    },
+    /// The folder is another run's.
+    #[error("another demo runs in {}; end it, or give this one a folder with --dir", path.display())]
+    InUse {
+        /// Which.
+        path: PathBuf,
+    },
+    /// The folder holds something else.
+    #[error("{} holds files that no demo wrote, and a demo makes its folder anew; name another with --dir", path.display())]
+    Foreign {
+        /// Which.
+        path: PathBuf,
     },
     /// A process ended by itself.
     #[error("{process} ended ({status}); the end of its log:\n{log}")]
@@ -201,7 +214,9 @@ impl ProcessBed {
             .args(verb)
             .arg("--config")
             .arg(config)
-            .arg("--exit-with-parent")
+            .args(["--exit-with-parent", &std::process::id().to_string()])
+            // Ctrl-C in a terminal goes to the whole group of the demo: it decides when they end.
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

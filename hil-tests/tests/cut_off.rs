@@ -7,7 +7,7 @@ use controller::api;
 use hil_tests::client::Api;
 use hil_tests::faults::LinkFaults;
 use hil_tests::fleet::{CONTROLLER, CONTROLLER_SITE, DRONE, Fleet};
-use hil_tests::layout::Layout;
+use hil_tests::layout::{self, Layout};
 use hil_tests::options::Options;
 use hil_tests::process_bed::{self, ProcessBed};
 use protocol::sim::FaultAction;
@@ -143,11 +143,8 @@ fn one_cut_pair_is_routed_round(bed: &Bed, node: &NodeId) {
 
 /// What the controller says it knew yields, in another process, what it decided.
 fn the_recorded_snapshot_yields_the_same_plan(bed: &Bed) {
-    let text = include_str!("../../configs/workflows/flood-response.toml");
-    let mut workflow: placement::Workflow = toml::from_str(text).expect("a shipped workflow");
-    for source in &mut workflow.sources {
-        source.node = bed.fleet.reference_holder().clone();
-    }
+    let text = layout::workflow_toml(&bed.fleet, layout::FLOOD_RESPONSE);
+    let workflow: placement::Workflow = toml::from_str(&text).expect("a shipped workflow");
     let body = serde_json::to_vec(&workflow).expect("a workflow is JSON");
     for task in &workflow.tasks {
         let component = std::fs::read(artifacts::component_path(task.function.as_str()));

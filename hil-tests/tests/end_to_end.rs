@@ -40,7 +40,9 @@ fn run(dir: &Path, args: &[&str]) -> Report {
         report.to_str().expect("the bed works"),
     ];
     let options = Options::parse_from(all.iter().chain(args));
-    demo::run(&options, &dir.join("bed"), &Arc::new(AtomicBool::new(false))).expect("the bed works")
+    demo::run(&options, &dir.join("bed"), &Arc::new(AtomicBool::new(false)))
+        .expect("the bed works")
+        .expect("nobody stops it")
 }
 
 fn free_port() -> u16 {

@@ -35,9 +35,9 @@ pub enum Command {
         /// The bed's sim.toml
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
-        /// End when the process that started this one ends
-        #[arg(long)]
-        exit_with_parent: bool,
+        /// End when the process that started this one ends; its id
+        #[arg(long, value_name = "PID")]
+        exit_with_parent: Option<i32>,
     },
     /// Works on configuration files
     #[command(subcommand)]
@@ -115,7 +115,9 @@ impl Cli {
     pub async fn run(self) -> Result<(), CommandError> {
         match self.command {
             Command::Bridge { config, exit_with_parent } => {
-                if exit_with_parent && !bind_to_parent()? {
+                if let Some(parent) = exit_with_parent
+                    && !bind_to_parent(parent)?
+                {
                     return Ok(());
                 }
                 Ok(Prepared::load(&config)?.run().await?)
@@ -129,12 +131,13 @@ impl Cli {
     }
 }
 
-/// Asks for SIGTERM when the parent ends; false when it has ended already.
-fn bind_to_parent() -> Result<bool, CommandError> {
-    let parent = getppid();
+/// Asks for SIGTERM when the parent, whose id is given, ends; false when it has ended already.
+///
+/// The id has to be told: an orphan's parent is process 1, but so is the demo's child's in a container.
+fn bind_to_parent(parent: i32) -> Result<bool, CommandError> {
     set_parent_process_death_signal(Some(Signal::TERM)).map_err(CommandError::Parent)?;
-    // It may have ended before the request was in force, or even before it was asked for.
-    Ok(parent.is_some_and(|pid| !pid.is_init()) && getppid() == parent)
+    // It may have ended before the request was in force.
+    Ok(getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent))
 }
 
 fn print_sky(file: &Path, at: Option<Epoch>, output: Output) -> Result<(), CommandError> {

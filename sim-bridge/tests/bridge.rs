@@ -67,7 +67,7 @@ impl Bed {
 
     fn start(&self) -> Running {
         let child = Command::new(PROGRAM)
-            .args(["bridge", "--exit-with-parent", "--config"])
+            .args(["bridge", "--exit-with-parent", &std::process::id().to_string(), "--config"])
             .arg(self.file("sim.toml"))
             .stderr(Stdio::piped())
             .stdout(Stdio::piped())
@@ -170,7 +170,7 @@ fn the_sky_is_printed_for_people_and_for_scripts() {
 #[test]
 fn nothing_is_left_behind_when_the_parent_is_killed() {
     let bed = Bed::new();
-    let start = "\"$0\" bridge --exit-with-parent --config \"$1\" & exec sleep 1000";
+    let start = "\"$0\" bridge --exit-with-parent $$ --config \"$1\" & exec sleep 1000";
     let mut parent = Command::new("sh")
         .args(["-c", start, PROGRAM])
         .arg(bed.file("sim.toml"))

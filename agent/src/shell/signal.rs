@@ -32,12 +32,13 @@ impl Signals {
 }
 
 /// Asks for SIGTERM when the thread that started this process ends, so that nothing is left behind when a bed is
-/// killed. Says whether the parent lives: it may have ended before the kernel knew.
+/// killed. Says whether the parent, whose id is given, lives: it may have ended before the kernel knew.
+///
+/// The id has to be told: an orphan's parent is process 1, but so is the demo's child's in a container.
 ///
 /// # Errors
 /// What the system says.
-pub fn end_with_parent() -> std::io::Result<bool> {
-    let parent = getppid();
+pub fn end_with_parent(parent: i32) -> std::io::Result<bool> {
     set_parent_process_death_signal(Some(Signal::TERM))?;
-    Ok(parent.is_some_and(|pid| !pid.is_init()) && getppid() == parent)
+    Ok(getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent))
 }

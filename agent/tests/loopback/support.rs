@@ -159,7 +159,7 @@ fn spawn(config: &Path) -> Child {
         .open(config.with_extension("log"))
         .expect("a writable directory");
     Command::new(env!("CARGO_BIN_EXE_starbelt-agent"))
-        .args(["run", "--exit-with-parent", "--config"])
+        .args(["run", "--exit-with-parent", &std::process::id().to_string(), "--config"])
         .arg(config)
         .env("STARBELT_LOG", "info,agent=debug,zenoh=warn")
         .stdin(Stdio::null())

@@ -30,15 +30,18 @@ impl Stop {
     }
 }
 
-/// Ends this process with SIGTERM when its parent ends, also when the parent is killed.
+/// Ends this process with SIGTERM when its parent, whose id is given, ends, also when the parent is killed.
+///
+/// The id has to be told: an orphan's parent is process 1, but so is the demo's child's in a container.
 ///
 /// # Errors
 /// When the operating system refuses.
-pub fn exit_with_parent() -> io::Result<()> {
-    let parent = rustix::process::getppid();
+pub fn exit_with_parent(parent: i32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
+    let lives =
+        rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent);
     // The parent may have ended before the request: then nobody would ever tell.
-    if parent.is_none_or(rustix::process::Pid::is_init) || rustix::process::getppid() != parent {
+    if !lives {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)?;
     }
     Ok(())

@@ -11,8 +11,11 @@ use hil_tests::demo::{self, DemoError, Stop};
 use hil_tests::fleet::FleetError;
 use hil_tests::options::Options;
 
-/// Bad configuration (here: a malformed constellation).
+/// Bad configuration (here: a constellation that is malformed or not there).
 const EXIT_CONFIG: u8 = 78;
+
+/// Ended by a signal, as shells say it: 128 + SIGINT.
+const EXIT_INTERRUPTED: i32 = 130;
 
 fn main() -> ExitCode {
     let options = Options::parse();
@@ -27,8 +30,10 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals()?;
-    match demo::run(options, &bed_dir()?, &stop) {
-        Ok(report) => {
+    let dir = options.dir.clone().map_or_else(bed_dir, Ok)?;
+    match demo::run(options, &dir, &stop) {
+        Ok(None) => Ok(ExitCode::SUCCESS),
+        Ok(Some(report)) => {
             let shortcomings = demo::shortcomings(&report, hil_tests::fleet::NODES);
             for shortcoming in &shortcomings {
                 eprint_line(&format!("demo: {shortcoming}"));
@@ -38,8 +43,9 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Err(DemoError::Fleet(error)) => {
             eprint_line(&format!("demo: {error}"));
             Ok(match error {
-                FleetError::Malformed { .. } => ExitCode::from(EXIT_CONFIG),
-                FleetError::Read { .. } => ExitCode::FAILURE,
+                FleetError::Malformed { .. } | FleetError::Read { .. } => {
+                    ExitCode::from(EXIT_CONFIG)
+                }
             })
         }
         Err(error) => Err(error.into()),
@@ -53,7 +59,7 @@ fn bed_dir() -> anyhow::Result<PathBuf> {
     Ok(target.context("this program lies in no target directory")?.join("demo"))
 }
 
-/// Ctrl-C and SIGTERM end the demo cleanly.
+/// Ctrl-C and SIGTERM end the demo cleanly, the second of them at once (and the bed's processes with it).
 fn stop_on_signals() -> anyhow::Result<Stop> {
     let stop: Stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);
@@ -66,14 +72,23 @@ fn stop_on_signals() -> anyhow::Result<Stop> {
             let terminate =
                 tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
             let Ok(mut terminate) = terminate else { return };
-            tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
-                _ = terminate.recv() => {}
+            loop {
+                tokio::select! {
+                    _ = tokio::signal::ctrl_c() => {}
+                    _ = terminate.recv() => {}
+                }
+                if flag.swap(true, Ordering::Relaxed) {
+                    end_at_once();
+                }
             }
-            flag.store(true, Ordering::Relaxed);
         });
     });
     Ok(stop)
+}
+
+#[expect(clippy::exit, reason = "the user asked twice; the kernel ends the children")]
+fn end_at_once() -> ! {
+    std::process::exit(EXIT_INTERRUPTED)
 }
 
 fn eprint_line(line: &str) {

@@ -9,6 +9,7 @@ use types::{Epoch, NodeId, SkyClock, TaskId, WallTime};
 
 use crate::client::{Api, ClientError};
 use crate::fleet::{CHAIN_LATENCY_MAX_MS, DRONE, Fleet};
+use crate::layout;
 use crate::report::RunningNeed;
 use crate::watch::{Contact, NodeRow, Note, RunRow, TaskRow, View};
 
@@ -20,11 +21,8 @@ const NOTES_MAX: usize = 64;
 /// # Errors
 /// When the file in the program is malformed.
 pub(super) fn workflow_for(fleet: &Fleet) -> Result<Workflow, String> {
-    let text = include_str!("../../../configs/workflows/flood-response.toml");
-    let mut workflow: Workflow = toml::from_str(text).map_err(|error| error.to_string())?;
-    for source in &mut workflow.sources {
-        source.node = fleet.reference_holder().clone();
-    }
+    let text = layout::workflow_toml(fleet, layout::FLOOD_RESPONSE);
+    let workflow: Workflow = toml::from_str(&text).map_err(|error| error.to_string())?;
     workflow.check().map_err(|error| error.to_string())?;
     Ok(workflow)
 }
