@@ -1,7 +1,8 @@
 //! `layering`: who depends on whom is a table, and the manifests, the table and its copy in
-//! docs/architecture.md agree.
+//! docs/architecture.md agree. What a manifest declares is used.
 
 mod table;
+mod used;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -57,6 +58,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         if !has_workspace_lints(&text) {
             problems.push(format!("{path}: `[lints]` without `workspace = true`"));
         }
+        problems.extend(used::problems(package)?);
     }
     let page = fs::read_to_string(workspace.path(PAGE)).unwrap_or_default();
     if shown_table(&page) != Some(markdown().trim()) {
@@ -70,7 +72,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     match problems.len() {
         0 => Ok(()),
-        count => bail!("{count} differences between manifests, table and {PAGE}"),
+        count => bail!("{count} differences between sources, manifests, table and {PAGE}"),
     }
 }
 

@@ -4,12 +4,7 @@ use super::Row;
 
 /// Who may depend on whom. A new edge between packages, or a crate from outside, needs a decision record.
 pub(super) const TABLE: &[Row] = &[
-    Row {
-        package: "types",
-        ours: &[],
-        outside: &["serde", "thiserror"],
-        dev: &["proptest", "serde_json"],
-    },
+    Row { package: "types", ours: &[], outside: &["serde", "thiserror"], dev: &["proptest"] },
     Row {
         package: "protocol",
         ours: &["types"],
@@ -66,7 +61,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "agent",
-        ours: &["accel", "belt", "protocol", "runtime", "topology", "types"],
+        ours: &["belt", "protocol", "runtime", "topology", "types"],
         outside: &[
             "anyhow",
             "blake3",
@@ -76,7 +71,6 @@ pub(super) const TABLE: &[Row] = &[
             "serde",
             "serde_json",
             "sha2",
-            "sysinfo",
             "thiserror",
             "tokio",
             "toml",
@@ -84,13 +78,12 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["artifacts", "proptest", "tempfile"],
+        dev: &["artifacts", "tempfile"],
     },
     Row {
         package: "controller",
-        ours: &["accel", "belt", "orbit", "placement", "protocol", "topology", "types"],
+        ours: &["accel", "orbit", "placement", "protocol", "topology", "types"],
         outside: &[
-            "anyhow",
             "axum",
             "blake3",
             "clap",
@@ -110,7 +103,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "sim-bridge",
-        ours: &["belt", "orbit", "placement", "protocol", "topology", "types"],
+        ours: &["orbit", "protocol", "types"],
         outside: &[
             "anyhow",
             "clap",
@@ -127,39 +120,26 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["proptest", "tempfile"],
+        dev: &["proptest", "tempfile", "topology"],
     },
     Row {
         package: "hil-tests",
-        ours: &[
-            "agent",
-            "artifacts",
-            "belt",
-            "controller",
-            "orbit",
-            "placement",
-            "protocol",
-            "sim-bridge",
-            "topology",
-            "types",
-        ],
+        ours: &["artifacts", "controller", "orbit", "placement", "protocol", "types"],
         outside: &[
             "anyhow",
-            "blake3",
             "clap",
             "crossterm",
             "ratatui",
             "rustix",
             "serde",
             "serde_json",
-            "tempfile",
             "thiserror",
             "tokio",
             "toml",
             "ureq",
             "zenoh",
         ],
-        dev: &["proptest"],
+        dev: &["tempfile"],
     },
     Row { package: "cross", ours: &[], outside: &["anyhow", "serde_json"], dev: &[] },
 ];
