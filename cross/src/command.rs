@@ -128,9 +128,12 @@ fn reason_of(answer: &Output) -> String {
     reason(&String::from_utf8_lossy(&answer.stderr))
 }
 
+/// How lines start that tell why: cargo's and rustup's, git's, apt's.
+const REASONS: [&str; 4] = ["error", "fatal: ", "E: ", "W: "];
+
 /// The line that tells why a program failed: the first that calls itself an error, else the last.
 fn reason(text: &str) -> String {
-    let is_error = |line: &&str| ["error", "E: ", "W: "].iter().any(|mark| line.starts_with(mark));
+    let is_error = |line: &&str| REASONS.iter().any(|mark| line.starts_with(mark));
     let last = || text.lines().rev().find(|line| !line.trim().is_empty());
     let line = text.lines().map(str::trim).find(is_error).or_else(last);
     line.unwrap_or("it said nothing").trim().to_owned()
@@ -144,6 +147,8 @@ mod tests {
     fn the_reason_of_a_failure_is_its_error_or_its_last_line() {
         let rustup = "info: downloading\nerror: could not download file\nstack:\n 15: unknown\n";
         assert_eq!(reason(rustup), "error: could not download file");
+        let git = "fatal: detected dubious ownership in repository at 'x'\nTo add an exception:\n";
+        assert_eq!(reason(git), "fatal: detected dubious ownership in repository at 'x'");
         assert_eq!(reason("one\ntwo\n\n"), "two");
         assert_eq!(reason(""), "it said nothing");
     }

@@ -41,6 +41,8 @@ const TOP: [&str; 23] = [
 ];
 /// Clippy reads only the file nearest to a crate: another one would switch the purity lint off.
 const CLIPPY_FILES: [&str; 2] = [".clippy.toml", "crates/.clippy.toml"];
+/// The page of claims, which names the test that each of them rests on.
+const CLAIMS: &str = "docs/reproduction.md";
 /// Folders that exist on somebody's machine only.
 const MACHINE_FOLDERS: [&str; 4] = ["/home/", "/root/", "/Users/", "/work/"];
 /// Words for work left undone; fine with the number of an issue.
@@ -52,7 +54,8 @@ const DATA: &str = concat!("../", "shared");
 /// Endings of the files that are read.
 const TEXT: [&str; 8] = ["rs", "toml", "md", "wit", "yml", "sh", "json", "run"];
 
-/// Checks all files that git knows or would take.
+/// Checks all files that git tracks: what somebody only tries out, or builds into a folder of the
+/// clone, is nobody's concern until it is added.
 ///
 /// # Errors
 /// When git is missing, or a rule is broken; then all places are listed.
@@ -62,15 +65,19 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     let mut problems = Vec::new();
     let mut types_lines = 0;
-    for file in files(&workspace.root)? {
-        problems.extend(check_name(&file));
-        let extension = Path::new(&file).extension().and_then(|e| e.to_str()).unwrap_or_default();
+    let files = files(&workspace.root)?;
+    for file in &files {
+        problems.extend(check_name(file));
+        let extension = Path::new(file).extension().and_then(|e| e.to_str()).unwrap_or_default();
         if !TEXT.contains(&extension) && file != ".ci/run" {
             continue;
         }
-        // A file that somebody deletes meanwhile is no problem of its content.
-        let Ok(text) = fs::read_to_string(workspace.path(&file)) else { continue };
-        problems.extend(check_text(&file, &text));
+        let text = fs::read_to_string(workspace.path(file));
+        let text = text.with_context(|| format!("cannot read {file}"))?;
+        problems.extend(check_text(file, &text));
+        if file == CLAIMS {
+            problems.extend(check_claims(&text, &files));
+        }
         if file.starts_with("crates/types/src/") {
             types_lines += text.lines().count();
         }
@@ -90,12 +97,16 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
 }
 
+/// The tracked files that are there, by name: one may be deleted, but not yet from the index.
 fn files(root: &Path) -> Result<Vec<String>> {
     let mut git = Command::new("git");
-    git.current_dir(root).args(["ls-files", "-z", "--cached", "--others", "--exclude-standard"]);
+    git.current_dir(root).args(["ls-files", "-z", "--cached"]);
     let list = command::output(&mut git).context("tidy asks git for the list of files")?;
-    let mut files: Vec<_> = list.split('\0').filter(|f| !f.is_empty()).map(str::to_owned).collect();
+    let is_there = |file: &&str| !file.is_empty() && root.join(file).is_file();
+    let mut files: Vec<_> = list.split('\0').filter(is_there).map(str::to_owned).collect();
     files.sort();
+    // While a merge is going on, a file may be in the index more than once.
+    files.dedup();
     Ok(files)
 }
 
@@ -127,6 +138,26 @@ fn check_text(file: &str, text: &str) -> Vec<String> {
     let names_rules = file == "cross/src/tidy.rs";
     for (number, line) in (1..).zip(text.lines()).filter(|_| !names_rules) {
         problems.extend(check_line(file, line).map(|rule| format!("{file}:{number}: {rule}")));
+    }
+    problems
+}
+
+/// Whether the tests and examples exist that a page names as `agent/tests/a.rs` or `--example a`.
+fn check_claims(text: &str, files: &[String]) -> Vec<String> {
+    let is_there = |span: &str| match span.split_once("--example ") {
+        Some((_, name)) => files.iter().any(|f| f.ends_with(&format!("/examples/{name}.rs"))),
+        // A folder stands for the files in it.
+        None => files.iter().any(|f| f == span || f.starts_with(&format!("{span}/"))),
+    };
+    let names_file = |span: &&str| {
+        span.contains("--example ") || span.contains('/') && !span.contains(char::is_whitespace)
+    };
+    let mut problems = Vec::new();
+    for (number, line) in (1..).zip(text.lines()) {
+        // Every other part stands between backticks.
+        let spans = line.split('`').skip(1).step_by(2).filter(names_file);
+        let gone = spans.filter(|span| !is_there(span));
+        problems.extend(gone.map(|span| format!("{CLAIMS}:{number}: {span} is not there")));
     }
     problems
 }
@@ -185,6 +216,16 @@ mod tests {
         let home = format!("path = \"{}me/x\"\n", MACHINE_FOLDERS[0]);
         check("configs/a.toml", &home, &["somebody's machine"]);
         check("README.md", &format!("see {DATA}\n"), &["only sim-bridge/tests/"]);
+    }
+
+    #[test]
+    fn tests_that_a_page_names_have_to_exist() {
+        let files = ["agent/tests/a/main.rs", "runtime/examples/cost.rs"].map(str::to_owned);
+        let page = "`agent/tests/a`, `agent/tests/a/main.rs`, `cargo run --example cost`, `a / b`\n\
+            `agent/tests/b.rs` and `cargo run --example price`\n";
+        let gone = ["agent/tests/b.rs", "cargo run --example price"];
+        let expected = gone.map(|span| format!("docs/reproduction.md:2: {span} is not there"));
+        assert_eq!(check_claims(page, &files), expected);
     }
 
     #[test]
