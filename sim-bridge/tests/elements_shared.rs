@@ -1,6 +1,6 @@
 //! Element sets of the real world: SGP4's verification set, readers' conformance corpus, constellations.
 //!
-//! The data lie beside the repository in `../shared/data`; each test says so in one line and passes without them.
+//! The data lie beside the repository in `../shared/data`; without them each test says so in one line and passes.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,21 @@ use serde_json::Value;
 use topology::NodeIx;
 use types::{Epoch, LatencyUs, NodeId};
 
-/// A file or folder below `../shared/data`; says that `test` is skipped where it is missing.
+/// Files or folders below `../shared/data`; says that `test` is skipped where none is there.
+///
+/// # Panics
+/// When only some are there: a test that ran on a part would look like one that ran on all.
 #[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn shared(test: &str, path: &str) -> Option<PathBuf> {
-    let found = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    if !found.exists() {
-        println!("skipped: {test}: ../shared/data/{path} is not there");
-        return None;
+fn shared<const N: usize>(test: &str, paths: [&str; N]) -> Option<[PathBuf; N]> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
+    let missing: Vec<_> = paths.into_iter().filter(|path| !data.join(path).exists()).collect();
+    if missing.is_empty() {
+        return Some(paths.map(|path| data.join(path)));
     }
-    Some(found)
+    let all = missing.join(", ");
+    assert_eq!(missing.len(), N, "{all} not in ../shared/data, which has the rest: complete it");
+    println!("skipped: {test}: not in ../shared/data: {all}");
+    None
 }
 
 fn text(path: &Path) -> String {
@@ -71,7 +77,7 @@ fn vallado_blocks(expected: &str) -> Vec<(String, Rows)> {
 fn sgp4_agrees_with_its_verification_set() {
     const TOLERANCE_KM: f64 = 1.0e-5;
     const TOLERANCE_KM_S: f64 = 1.0e-8;
-    let Some(folder) = shared("sgp4_agrees_with_its_verification_set", "sgp4") else { return };
+    let Some([folder]) = shared("sgp4_agrees_with_its_verification_set", ["sgp4"]) else { return };
     let cases = vallado_cases(&text(&folder.join("SGP4-VER.TLE")));
     let blocks = vallado_blocks(&text(&folder.join("tcppver.out")));
     assert_eq!((cases.len(), blocks.len()), (33, 33));
@@ -98,10 +104,8 @@ fn sgp4_agrees_with_its_verification_set() {
 
 #[test]
 fn sgp4_refuses_what_its_verification_set_expects_to_fail() {
-    let Some(folder) = shared("sgp4_refuses_what_its_verification_set_expects_to_fail", "sgp4")
-    else {
-        return;
-    };
+    let test = "sgp4_refuses_what_its_verification_set_expects_to_fail";
+    let Some([folder]) = shared(test, ["sgp4"]) else { return };
     let cases = vallado_cases(&text(&folder.join("SGP4-VER.TLE")));
     let blocks = vallado_blocks(&text(&folder.join("tcppver.out")));
     let mut refused = Vec::new();
@@ -142,10 +146,8 @@ fn same(a: &Elements, b: &Elements) -> bool {
 
 #[test]
 fn corrupt_input_is_refused_and_its_neighbours_are_read() {
-    let Some(corpus) = shared("corrupt_input_is_refused_and_its_neighbours_are_read", "gpconf")
-    else {
-        return;
-    };
+    let test = "corrupt_input_is_refused_and_its_neighbours_are_read";
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let expected = json(&corpus.join("fixtures/corrupt-input/expected.json"));
     let input = |name: &str| text(&corpus.join("derived/corrupt-input").join(name));
     let unedited = tle::parse(&input("unedited-sets.tle")).expect("the unedited sets are right");
@@ -201,7 +203,8 @@ fn check_values(read: &Elements, canonical: &Value, instead: &Value, what: &str)
 
 #[test]
 fn alpha_5_sets_are_read_to_the_last_digit() {
-    let Some(corpus) = shared("alpha_5_sets_are_read_to_the_last_digit", "gpconf") else { return };
+    let test = "alpha_5_sets_are_read_to_the_last_digit";
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let expected = json(&corpus.join("fixtures/alpha5-tle-derived/expected.json"));
     let mut files: BTreeMap<&str, BTreeMap<String, Elements>> = BTreeMap::new();
     let mut checked = 0;
@@ -224,9 +227,8 @@ fn alpha_5_sets_are_read_to_the_last_digit() {
 
 #[test]
 fn numbers_and_times_are_decoded_as_specified() {
-    let Some(corpus) = shared("numbers_and_times_are_decoded_as_specified", "gpconf") else {
-        return;
-    };
+    let test = "numbers_and_times_are_decoded_as_specified";
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let vectors = |name: &str| json(&corpus.join("vectors").join(name));
     let list = |value: &Value| value.as_array().cloned().expect("a list of vectors");
     let as_text = |value: &Value| value.as_str().expect("a text").to_owned();
@@ -267,15 +269,16 @@ fn numbers_and_times_are_decoded_as_specified() {
 #[test]
 fn real_constellations_are_read_whole_and_fly_where_they_should() {
     let test = "real_constellations_are_read_whole_and_fly_where_they_should";
-    for (path, satellites, newest) in [
+    let sets = [
         ("stardust/tle/starlink-2024-12-15.tle", 6882, "2024-12-15T13:49"),
         ("stardust/tle/starlink-2024-10-20.tle", 6469, "2024-10-21T04:38"),
         ("stardust/tle/starlink_250.tle", 250, "2024-10-21"),
         ("stardust/tle/starlink_500.tle", 500, "2024-10-21"),
         ("tle/oneweb-2022-09.tle", 426, "2022-09-14T22:00"),
         ("omm/iridium-next.json", 80, "2024-10-30T06:02:54"),
-    ] {
-        let Some(file) = shared(test, path) else { continue };
+    ];
+    let Some(files) = shared(test, sets.map(|(path, ..)| path)) else { return };
+    for ((path, satellites, newest), file) in sets.into_iter().zip(files) {
         let elements = parse_elements(&text(&file)).unwrap_or_else(|e| panic!("{path}: {e}"));
         assert_eq!(elements.len(), satellites, "{path}");
         let at = elements.iter().map(|e| e.epoch).max().expect("some satellites");
@@ -334,12 +337,13 @@ fn largest_mesh(sky: &Sky, at: Epoch) -> usize {
 #[test]
 fn real_constellations_make_a_connected_grid_and_a_chain_over_a_site() {
     let test = "real_constellations_make_a_connected_grid_and_a_chain_over_a_site";
-    for (path, mask_deg, links_min, mesh_min, window_s_min) in [
+    let sets = [
         ("stardust/tle/starlink-2024-12-15.tle", 25.0, 12_500, 6_800, 1000.0),
         ("tle/oneweb-2022-09.tle", 25.0, 780, 426, 1000.0),
         ("omm/iridium-next.json", 10.0, 130, 80, 600.0),
-    ] {
-        let Some(file) = shared(test, path) else { continue };
+    ];
+    let Some(files) = shared(test, sets.map(|(path, ..)| path)) else { return };
+    for ((path, mask_deg, links_min, mesh_min, window_s_min), file) in sets.into_iter().zip(files) {
         let bare = sky(&file, mask_deg, &[]);
         let start = bare.newest_epoch();
         let drone = NodeId::new("drone").expect("a valid name");

@@ -1,8 +1,9 @@
 //! Counts tests, and what they say about why they could not run.
 //!
-//! A test that cannot run prints `skipped: <test>: <reason>` and passes.
+//! A test that cannot run prints `skipped: <test>: <reason>` and passes. It counts once, however often
+//! it says so, and not at all if it failed: what did not run is taken off what passed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// What such a test prints first.
@@ -19,8 +20,22 @@ pub(super) struct Summary {
     ignored: u64,
     /// How many tests skipped themselves, by reason.
     reasons: BTreeMap<String, u64>,
-    /// Whether the output of passed tests is being read, which is not worth showing.
-    in_successes: bool,
+    /// Where in the output of a program the reading is.
+    place: Place,
+    /// Tests of this program that were counted as skipped.
+    skipped: BTreeSet<String>,
+}
+
+/// A part of what a test program prints.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Place {
+    /// Tests run, and those that write past the harness are heard.
+    #[default]
+    Running,
+    /// What passed tests printed, which is not worth showing; of this one, once it is named.
+    Passed(Option<String>),
+    /// What failed tests printed.
+    Failed,
 }
 
 impl Summary {
@@ -47,15 +62,27 @@ impl Summary {
         summary.passed = count("tests").unwrap_or_default().saturating_sub(bad);
         for line in xml.lines() {
             // The first line of a test's output stands behind the tag.
-            let line = line.rsplit_once("<system-out>").map_or(line, |(_, text)| text);
-            let line = line.split("</system-out>").next().unwrap_or_default();
-            summary.read_skipped(&unescape(line));
+            let text = line.rsplit_once("<system-out>").map_or(line, |(_, text)| text);
+            let text = text.split("</system-out>").next().unwrap_or_default();
+            if line.contains("<testcase ") {
+                // Each ran in a process of its own: nobody else's name can be meant.
+                summary.place = Place::Passed(Some(String::new()));
+                summary.skipped.clear();
+            } else if ["<failure", "<error"].iter().any(|tag| line.trim_start().starts_with(tag)) {
+                summary.place = Place::Failed;
+            }
+            summary.read_skipped(&unescape(text));
         }
         summary
     }
 
     /// Reads a line of libtest's output; answers whether it is worth showing.
     pub(super) fn read_libtest(&mut self, line: &str) -> bool {
+        match line {
+            "successes:" => self.place = Place::Passed(None),
+            "failures:" => self.place = Place::Failed,
+            _ => self.read_name(line),
+        }
         self.read_skipped(line);
         if let Some(counts) = line.strip_prefix("test result: ") {
             let count = |name: &str| {
@@ -65,32 +92,44 @@ impl Summary {
             self.passed += count("passed");
             self.failed += count("failed");
             self.ignored += count("ignored");
+            self.place = Place::Running;
+            self.skipped.clear();
         }
-        match line {
-            "successes:" => self.in_successes = true,
-            "failures:" => self.in_successes = false,
-            _ if line.starts_with("test result: ") => self.in_successes = false,
-            _ => {}
+        !matches!(self.place, Place::Passed(_)) && !line.trim().is_empty()
+    }
+
+    /// Reads whose output follows: `---- sky::real stdout ----`.
+    fn read_name(&mut self, line: &str) {
+        let name = line.strip_prefix("---- ").and_then(|rest| rest.strip_suffix(" stdout ----"));
+        if let (Place::Passed(test), Some(name)) = (&mut self.place, name) {
+            *test = Some(name.to_owned());
         }
-        !self.in_successes && !line.trim().is_empty()
     }
 
     fn read_skipped(&mut self, line: &str) {
         // With one thread, libtest prints the name of a test before what the test prints.
-        let line = match line.split_once(" ... ") {
-            Some((test, rest)) if test.starts_with("test ") => rest,
-            _ => line.trim_start(),
+        let (before, line) = match line.split_once(" ... ") {
+            Some((test, rest)) if test.starts_with("test ") => (Some(test), rest),
+            _ => (None, line.trim_start()),
         };
         let Some(said) = line.strip_prefix(SKIPPED) else { return };
         // The name of the test tells nothing about why.
         let is_name = |word: &str| {
             !word.is_empty() && word.chars().all(|c| c.is_alphanumeric() || "_:".contains(c))
         };
-        let reason = match said.split_once(": ") {
-            Some((name, reason)) if is_name(name) => reason,
-            _ => said,
+        let (name, reason) = match said.split_once(": ") {
+            Some((name, reason)) if is_name(name) => (Some(name), reason),
+            _ => (None, said),
         };
-        *self.reasons.entry(reason.trim().to_owned()).or_default() += 1;
+        let test = match &self.place {
+            Place::Failed => return,
+            Place::Passed(Some(test)) => Some(test.as_str()),
+            Place::Passed(None) | Place::Running => before.or(name),
+        };
+        // Who is not named cannot be told from others: each line counts.
+        if test.is_none_or(|test| self.skipped.insert(test.to_owned())) {
+            *self.reasons.entry(reason.trim().to_owned()).or_default() += 1;
+        }
     }
 }
 
@@ -175,9 +214,14 @@ mod tests {
             "<?xml version=\"1.0\"?>\n\
              <testsuites name=\"nextest-run\" tests=\"7\" failures=\"1\" errors=\"0\" uuid=\"x\">\n\
              <testsuite name=\"a\" tests=\"7\" failures=\"1\">\n\
-             <system-out>\nrunning 1 test\nskipped: one: no components of a &amp; b\n</system-out>\n\
+             <testcase name=\"one\">\n<system-out>\nrunning 1 test\n\
+             skipped: one: no components of a &amp; b\nskipped: again\n</system-out>\n\
+             <testcase name=\"two\">\n\
              <system-out>skipped: two: no components of a &amp; b</system-out>\n\
-             <system-out>test three ... skipped: no components: at all</system-out>\n",
+             <testcase name=\"three\">\n\
+             <system-out>test three ... skipped: no components: at all</system-out>\n\
+             <testcase name=\"four\">\n<failure type=\"x\"/>\n\
+             <system-out>skipped: four: a part</system-out>\n",
         );
         check(
             &summary,
@@ -185,6 +229,27 @@ mod tests {
              skipped 2: no components of a & b\n\
              skipped 1: no components: at all\n",
         );
+    }
+
+    #[test]
+    fn a_test_is_skipped_once_however_often_it_says_so() {
+        let (summary, _) = libtest(&[
+            "skipped: heard: why",
+            "skipped: heard: why not",
+            "test shown ... skipped: why",
+            "successes:",
+            "---- sky::real stdout ----",
+            "skipped: real: no a",
+            "skipped: real: no b",
+            "---- sky::odd stdout ----",
+            "skipped: no a",
+            "failures:",
+            "---- bad stdout ----",
+            "skipped: bad: no a",
+            "test result: FAILED. 5 passed; 1 failed; 0 ignored; 0 measured; 0 filtered out",
+        ]);
+        let expected = "tests: 1 passed, 1 failed, 4 skipped\nskipped 2: no a\nskipped 2: why\n";
+        check(&summary, expected);
     }
 
     #[test]
