@@ -15,6 +15,8 @@ use crate::workspace;
 /// What is needed to build for any target: the compiler, this machine's library for build scripts
 /// and macros, and the library's sources.
 const WANTED: [&str; 3] = ["rustc-web", "libstd-rust-web-dev", "rust-web-src"];
+/// Written last into the folder of a compiler: without it, unpacking was interrupted.
+const WHOLE: &str = "whole";
 /// The package whose version is the compiler's.
 const COMPILER: &str = "rustc-web";
 
@@ -94,7 +96,9 @@ fn fetch(
     if !release.is_ours {
         write_wrapper(&root)?;
     }
-    present(folder, oldest)
+    let compiler = usable(&root, oldest)?;
+    fs::write(folder.join(WHOLE), "").context("cannot mark the compiler as whole")?;
+    Ok(compiler)
 }
 
 /// The wanted packages and the shared libraries that they need. What this machine has of its own
@@ -130,11 +134,18 @@ fn is_on_this_machine(package: &str) -> bool {
 
 /// The compiler in `folder`, if it is whole and runs.
 fn present(folder: &Path, oldest: (u32, u32)) -> Result<Compiler> {
-    let root = folder.join("root");
+    if !folder.join(WHOLE).is_file() {
+        bail!("it was not unpacked to the end");
+    }
+    usable(&folder.join("root"), oldest)
+}
+
+/// The compiler below `root`, if it runs.
+fn usable(root: &Path, oldest: (u32, u32)) -> Result<Compiler> {
     let wrapper = root.join("rustc");
     let (rustc, libraries) = match wrapper.is_file() {
         true => (wrapper, None),
-        false => (root.join("usr/bin/rustc"), Some(library_folder(&root)?)),
+        false => (root.join("usr/bin/rustc"), Some(library_folder(root)?)),
     };
     let mut command = Command::new(&rustc);
     if let Some(libraries) = &libraries {
@@ -195,7 +206,19 @@ fn make_executable(_path: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::is_library;
+    use super::*;
+
+    #[test]
+    fn what_was_not_unpacked_to_the_end_is_not_taken() {
+        let folder = std::env::temp_dir().join(format!("starbelt-cross-{}", std::process::id()));
+        fs::create_dir_all(folder.join("root/usr/bin")).unwrap();
+        let interrupted = present(&folder, (1, 0)).unwrap_err().to_string();
+        fs::write(folder.join(WHOLE), "").unwrap();
+        let empty = present(&folder, (1, 0)).unwrap_err().to_string();
+        fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(interrupted, "it was not unpacked to the end");
+        assert_eq!(empty, "nothing is unpacked");
+    }
 
     #[test]
     fn libraries_are_followed_and_development_files_are_not() {
