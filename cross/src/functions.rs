@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -59,6 +60,8 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if is_built && fs::read_to_string(&stamp).is_ok_and(|old| old == fingerprint) {
         return Ok(());
     }
+    // From here on the components are not those of these sources, and nobody may take them for it.
+    forget(&stamp)?;
     let toolchain = Toolchain::find(workspace, TARGET, &ways).context(NoCompiler)?;
     say(&format!("functions: building {} with {}", names.join(", "), toolchain.label));
     let mut cargo = toolchain.cargo_build(workspace, PROFILE);
@@ -69,6 +72,16 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     command::run(&mut cargo)?;
     componentise(workspace, &toolchain.output_dir(workspace, PROFILE), &folder, &names)?;
     fs::write(&stamp, fingerprint).context("cannot write the stamp")
+}
+
+/// Removes the stamp, without which the package `artifacts` finds no components.
+fn forget(stamp: &Path) -> Result<()> {
+    match fs::remove_file(stamp) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", stamp.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
 }
 
 /// The example functions: the folders of functions/examples that say that they are one.

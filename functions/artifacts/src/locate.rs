@@ -9,7 +9,10 @@ pub const NAMES: [&str; 4] = ["ingest", "extract-frames", "object-det", "prepare
 /// How many folders above a program its target directory may be: `<target>/<triple>/debug/deps/`.
 const FOLDERS_UP_MAX: usize = 5;
 
-/// Components that were not built.
+/// What `cargo xtask functions` leaves beside components that are those of the present sources.
+const STAMP: &str = "stamp";
+
+/// Components that were not built, or of other sources.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     /// Their names.
@@ -21,7 +24,7 @@ pub struct Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (names, folder) = (self.names.join(", "), self.folder.display());
-        write!(f, "no components of {names} in {folder}: run `cargo xtask functions`")
+        write!(f, "no current components of {names} in {folder}: run `cargo xtask functions`")
     }
 }
 
@@ -32,19 +35,19 @@ pub fn component_path(name: &str) -> PathBuf {
     folder().join(name).with_extension("wasm")
 }
 
-/// Whether all example functions are built.
+/// Whether all example functions are built, and from the sources of the last `cargo xtask functions`.
 ///
 /// # Errors
 /// [`Missing`] names those that are not.
 pub fn available() -> Result<(), Missing> {
-    let folder = folder();
-    let names: Vec<_> =
-        NAMES.into_iter().filter(|name| !is_component(&folder.join(name))).collect();
-    if names.is_empty() { Ok(()) } else { Err(Missing { names, folder }) }
+    available_in(folder())
 }
 
-fn is_component(path: &Path) -> bool {
-    path.with_extension("wasm").is_file()
+fn available_in(folder: PathBuf) -> Result<(), Missing> {
+    let is_current = folder.join(STAMP).is_file();
+    let is_there = |name: &&str| folder.join(name).with_extension("wasm").is_file();
+    let names: Vec<_> = NAMES.into_iter().filter(|name| !is_current || !is_there(name)).collect();
+    if names.is_empty() { Ok(()) } else { Err(Missing { names, folder }) }
 }
 
 /// The folder of components in the target directory that this program lies in: so a
@@ -52,7 +55,7 @@ fn is_component(path: &Path) -> bool {
 fn folder() -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
     let above = program.ancestors().skip(1).take(FOLDERS_UP_MAX).map(|dir| dir.join("functions"));
-    let beside = above.into_iter().find(|folder| folder.join("stamp").is_file());
+    let beside = above.into_iter().find(|folder| folder.join(STAMP).is_file());
     beside.unwrap_or_else(|| {
         let target = std::env::var_os("CARGO_TARGET_DIR").map(PathBuf::from);
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2);
@@ -74,7 +77,23 @@ mod tests {
     #[test]
     fn what_is_missing_and_what_to_do_is_said() {
         let missing = Missing { names: vec!["a", "b"], folder: PathBuf::from("x/functions") };
-        let said = "no components of a, b in x/functions: run `cargo xtask functions`";
+        let said = "no current components of a, b in x/functions: run `cargo xtask functions`";
         assert_eq!(missing.to_string(), said);
+    }
+
+    #[test]
+    fn components_without_a_stamp_are_of_other_sources() {
+        let folder =
+            std::env::temp_dir().join(format!("starbelt-artifacts-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        for name in NAMES {
+            std::fs::write(folder.join(name).with_extension("wasm"), "").unwrap();
+        }
+        let stale = available_in(folder.clone());
+        std::fs::write(folder.join(STAMP), "").unwrap();
+        let current = available_in(folder.clone());
+        std::fs::remove_dir_all(&folder).unwrap();
+        assert_eq!(stale.unwrap_err().names, NAMES);
+        assert_eq!(current, Ok(()));
     }
 }
