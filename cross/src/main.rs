@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 
 use crate::command::{print, say};
+use crate::demo::NotReady;
 use crate::workspace::Workspace;
 
 mod ci;
@@ -76,7 +77,7 @@ fn finish(result: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("error: {error:#}"));
-            ExitCode::FAILURE
+            error.downcast_ref::<NotReady>().map_or(ExitCode::FAILURE, |no| ExitCode::from(no.code))
         }
     }
 }
