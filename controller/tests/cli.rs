@@ -205,12 +205,12 @@ fn config_check_says_what_is_wrong_and_ends_with_78() {
     };
     let (code, stdout, stderr) = check(&configs.join("laptop.toml"));
     assert_eq!((code, stderr.as_str()), (0, ""));
-    assert!(stdout.contains("good, 8 nodes, 1584 satellites"), "{stdout}");
+    assert!(stdout.contains("good, 3 nodes, 1584 satellites"), "{stdout}");
 
     let dir = tempfile::tempdir().expect("the test's set-up works");
     let text =
         std::fs::read_to_string(configs.join("laptop.toml")).expect("the test's set-up works");
-    let bad = text.replace("ms = 3000", "ms = 3").replace("tcp/127.0.0.1:7447", "udp/here");
+    let bad = text.replace("ms = 3000", "ms = 3").replace("tcp/127.0.0.1:7501", "udp/here");
     let file = dir.path().join("bad.toml");
     std::fs::write(&file, bad).expect("the test's set-up works");
     let (code, stdout, stderr) = check(&file);
