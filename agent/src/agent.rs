@@ -134,8 +134,8 @@ impl Agent {
                 self.driver.opened(now, &workflow, bytes.as_deref(), &mut effects);
             }
             Input::Read { .. } => {}
-            Input::StageAnswered { workflow, run, attempt, answer } => {
-                self.driver.answered(now, (&workflow, run, attempt), answer, &mut effects);
+            Input::StageAnswered { call, answer } => {
+                self.driver.answered(now, &call, answer, &mut effects);
             }
             Input::Sampled(body) => self.report(now, body),
             Input::Pinged(sample) => {
@@ -188,8 +188,8 @@ impl Agent {
                 self.tasks.group_changed(event, status, effects);
             }
             Input::Loaded { sha256, result } => self.tasks.loaded(sha256, result, effects),
-            Input::Replicated { group, result, status } => {
-                self.tasks.replicated(now, &group, result, status);
+            Input::Replicated { group, to, result, status } => {
+                self.tasks.replicated(now, (&group, to), result, status);
             }
             Input::HandedOver { group, result, status } => {
                 self.tasks.handed_over(now, &group, result, status, effects);

@@ -127,10 +127,12 @@ pub enum Input {
         /// Why not.
         result: Result<(), String>,
     },
-    /// A group was copied to its successor, or not.
+    /// A group was copied, or not.
     Replicated {
         /// Which.
         group: GroupId,
+        /// To whom.
+        to: NodeId,
         /// Why not.
         result: Result<(), TransferError>,
         /// How the group stands now.
@@ -156,12 +158,8 @@ pub enum Input {
     },
     /// A stage of a run that this node drives was answered, or not.
     StageAnswered {
-        /// Whose.
-        workflow: WorkflowId,
-        /// Which run.
-        run: RunId,
-        /// Which try.
-        attempt: u32,
+        /// Which call.
+        call: CallId,
         /// The answer.
         answer: Answer,
     },
@@ -171,6 +169,19 @@ pub enum Input {
     Pinged(LinkSample),
     /// The process is to end: start nothing new.
     Stopping,
+}
+
+/// One try of one stage of one run that this node drives.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallId {
+    /// Of which workflow.
+    pub workflow: WorkflowId,
+    /// Which run.
+    pub run: RunId,
+    /// Which stage.
+    pub task: TaskId,
+    /// Which try of it, from 1.
+    pub attempt: u32,
 }
 
 /// What became of a call to another node.
@@ -223,7 +234,7 @@ pub enum Output {
     Load(FunctionRef),
     /// Forget code.
     Unload([u8; 32]),
-    /// Copy a group to its successor, then say [`Input::Replicated`].
+    /// Copy a group, then say [`Input::Replicated`].
     Replicate {
         /// Which.
         group: GroupId,

@@ -480,7 +480,8 @@ impl Controller {
         };
         let nodes = self.fleet.nodes().map(|node| (node.id().clone(), node_now(node))).collect();
         let promises = self.deployments.values().flat_map(Deployment::promises).collect();
-        Some(World { moment, nodes, promises })
+        let pinned = self.deployments.values().flat_map(Deployment::pinned).collect();
+        Some(World { moment, nodes, promises, pinned })
     }
 
     fn function_table(&self) -> FunctionTable {

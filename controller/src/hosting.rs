@@ -56,6 +56,8 @@ pub struct Host {
     pub window: Option<HostWindow>,
     /// The move that is under way.
     pub step: Option<Step>,
+    /// Whether it was ever served, so that there may be state that must not be left behind.
+    pub has_served: bool,
     /// Since when nobody alive is known to hold its state.
     #[serde(skip)]
     orphan_since: Option<Instant>,

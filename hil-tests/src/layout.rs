@@ -27,10 +27,7 @@ pub const FLOOD_RESPONSE: &str = include_str!("../../configs/workflows/flood-res
 /// The shipped workflows.
 const WORKFLOWS: [(&str, &str); 2] = [
     ("flood-response.toml", FLOOD_RESPONSE),
-    (
-        "wildfire-detection.toml",
-        include_str!("../../configs/workflows/wildfire-detection.toml"),
-    ),
+    ("wildfire-detection.toml", include_str!("../../configs/workflows/wildfire-detection.toml")),
 ];
 
 /// Addresses of all endpoints of a bed.

@@ -17,11 +17,11 @@ use std::time::Duration;
 use protocol::desired::{DriveSpec, StageSpec};
 use protocol::event::{EventKind, RunRecord, StageRecord};
 use protocol::invoke::{self, Committed, Fault, InvocationRecord, Outcome};
-use types::{Instant, NodeId, OwnerEpoch, RunId, TaskId, WorkflowId};
+use types::{Instant, NodeId, OwnerEpoch, TaskId, WorkflowId};
 
 use self::journal::{Journal, OpenRun, StageDone};
 use super::tasks::Effects;
-use crate::event::{Answer, Now, Output, Record, StageCall};
+use crate::event::{Answer, CallId, Now, Output, Record, StageCall};
 
 /// Pause before the second try of a stage; doubles with each further one.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -148,19 +148,21 @@ impl Driver {
     pub(super) fn answered(
         &mut self,
         now: &Now,
-        (workflow, run, attempt): (&WorkflowId, RunId, u32),
+        call: &CallId,
         answer: Answer,
         effects: &mut Effects,
     ) {
-        let Some(drive) = self.drives.get_mut(workflow) else { return };
-        if drive.journal.run.as_ref().map(|open| open.id) != Some(run) {
+        let Some(drive) = self.drives.get_mut(&call.workflow) else { return };
+        if drive.journal.run.as_ref().map(|open| open.id) != Some(call.run) {
             return;
         }
         match &drive.step {
-            Step::Calling { attempt: waits_for, .. } if *waits_for == attempt => {
+            Step::Calling { task, attempt, .. }
+                if *task == call.task && *attempt == call.attempt =>
+            {
                 drive.answered(now, answer, effects);
             }
-            // Too late: another try is under way.
+            // Too late: another try, or another stage, is under way.
             _ => {}
         }
     }

@@ -44,7 +44,8 @@ struct Held {
     is_prepared: bool,
     /// The epoch whose first call is still to come.
     first_call: Option<OwnerEpoch>,
-    /// The successor that holds all that was there when it was copied.
+    /// Who holds all that was there when it was copied. What is committed after that goes to the keeper of the second
+    /// copy by itself.
     copied_to: Option<NodeId>,
     transfer: Transfer,
 }
@@ -125,7 +126,7 @@ impl Tasks {
                     held.is_prepared = false;
                     held.asked_by = by;
                 }
-                if successor(spec).map(|s| &s.node) != held.copied_to.as_ref() {
+                if keeper(spec) != held.copied_to.as_ref() {
                     held.copied_to = None;
                 }
                 held.spec = spec.clone();
@@ -243,7 +244,7 @@ impl Tasks {
     pub(super) fn replicated(
         &mut self,
         now: &Now,
-        group: &GroupId,
+        (group, to): (&GroupId, NodeId),
         result: Result<(), TransferError>,
         status: GroupStatus,
     ) {
@@ -251,7 +252,7 @@ impl Tasks {
         held.status = status;
         held.transfer = Transfer::Rests(now.at);
         match result {
-            Ok(()) => held.copied_to = successor(&held.spec).map(|s| s.node.clone()),
+            Ok(()) => held.copied_to = Some(to),
             Err(error) => held.transfer = Transfer::Rests(now.at.plus(retry_after(&error))),
         }
     }
@@ -329,7 +330,7 @@ impl Tasks {
     pub(super) fn waiting(&self) -> usize {
         let waits = |held: &&Held| {
             held.status.ownership == Ownership::Owner
-                && successor(&held.spec).is_some_and(|s| held.copied_to.as_ref() != Some(&s.node))
+                && keeper(&held.spec).is_some_and(|keeper| held.copied_to.as_ref() != Some(keeper))
         };
         self.held.values().filter(waits).count()
     }
@@ -390,19 +391,29 @@ impl Held {
         if self.status.ownership != Ownership::Owner {
             return None;
         }
-        let successor = successor(&self.spec)?;
-        let hand_over_at = now.when(successor.at).max(until);
-        let to = successor.node.clone();
-        if self.copied_to.as_ref() == Some(&to) || hand_over_at <= now.at {
-            return Some((hand_over_at, Transfer::HandsOver, to));
+        let to = keeper(&self.spec)?.clone();
+        let is_copied = self.copied_to.as_ref() == Some(&to);
+        let hand_over_at = successor(&self.spec).map(|next| now.when(next.at).max(until));
+        match hand_over_at {
+            Some(at) if is_copied || at <= now.at => Some((at, Transfer::HandsOver, to)),
+            _ if is_copied => None,
+            _ => Some((until, Transfer::Replicates, to)),
         }
-        Some((until, Transfer::Replicates, to))
     }
 }
 
 fn successor(spec: &TaskSpec) -> Option<&Successor> {
     match &spec.role {
         Role::Owner { successor, .. } => successor.as_ref(),
+        Role::Standby { .. } => None,
+    }
+}
+
+/// Who is to hold a copy of everything: the successor, or else who keeps the second copy.
+fn keeper(spec: &TaskSpec) -> Option<&NodeId> {
+    match &spec.role {
+        Role::Owner { successor: Some(successor), .. } => Some(&successor.node),
+        Role::Owner { successor: None, .. } => spec.replica.as_ref(),
         Role::Standby { .. } => None,
     }
 }

@@ -12,7 +12,7 @@ use super::guest::GuestHost;
 use super::module::Modules;
 use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
 use crate::agent::cut;
-use crate::state::{Begin, CallState, GroupId, Peers};
+use crate::state::{Begin, CallState, GroupId, Ownership, Peers};
 
 /// How often inputs are fetched for one call: once, and once more if the first ones named others.
 const FETCHES_MAX: u32 = 2;
@@ -56,8 +56,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             return Err(Fault::Busy);
         }
         let task = locked(&self.inner.tasks).get(self.group).cloned();
-        let no_task = || Fault::NotFound(format!("{} has no task here", self.group));
-        let task = task.ok_or_else(no_task)?;
+        let Some(task) = task else { return Err(self.elsewhere().await?) };
         self.record.route_ns = ns(received.elapsed());
         let queued_at = Instant::now();
         let _turn = self.turn(&task).await?;
@@ -77,6 +76,18 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let (state, report) = self.guest(function, &spec, state).await?;
         let body = report.outcome.map_err(fault_of_call)?;
         self.commit(state, body).await
+    }
+
+    /// Where a task went that this node handed over, if it did: who drives an old run may not have heard of that.
+    async fn elsewhere(&self) -> Result<Fault, Fault> {
+        let (state, group) = (self.inner.state.clone(), self.group.clone());
+        let status = blocking(move || state.group_status(&group)).await?;
+        Ok(match status.ownership {
+            Ownership::Released { to } => {
+                Fault::Moved { to, owner_epoch: status.owner_epoch.next() }
+            }
+            _ => Fault::NotFound(format!("{} has no task here", self.group)),
+        })
     }
 
     /// Waits for the turn of this call, in a queue of its task.

@@ -22,7 +22,7 @@ use self::crew::Crew;
 use super::calls::{self, SourceBook};
 use super::zenoh::Fleet;
 use crate::clock::Clock;
-use crate::event::{Input, Now, Output, Record, StageCall};
+use crate::event::{CallId, Input, Now, Output, Record, StageCall};
 use crate::exec::Executor;
 use crate::plan::PlanBook;
 use crate::sensor::{Memory, Sensors};
@@ -287,7 +287,7 @@ impl Work {
             let result = this.state().replicate(this.fleet(), &group, &to).await;
             tracing::info!(%group, %to, ?result, "group copied");
             let status = this.state().group_status(&group);
-            this.tell(Input::Replicated { group, result, status }).await;
+            this.tell(Input::Replicated { group, to, result, status }).await;
         });
     }
 
@@ -304,9 +304,10 @@ impl Work {
     fn call(self: &Arc<Self>, call: StageCall) {
         let this = Arc::clone(self);
         self.crew().spawn(async move {
-            let (workflow, run, attempt) = (call.workflow.clone(), call.run, call.attempt);
+            let (workflow, task) = (call.workflow.clone(), call.task.clone());
+            let id = CallId { workflow, run: call.run, task, attempt: call.attempt };
             let answer = calls::call(&this, call).await;
-            this.tell(Input::StageAnswered { workflow, run, attempt, answer }).await;
+            this.tell(Input::StageAnswered { call: id, answer }).await;
         });
     }
 

@@ -1,7 +1,7 @@
 //! The audit log: one line for each acknowledged object, written before the answer goes out.
 
 use std::fs::{File, OpenOptions};
-use std::io::Write as _;
+use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::Path;
 use std::sync::Mutex;
 
@@ -11,6 +11,9 @@ use types::{Epoch, NodeId, RunId, StateKey, TaskId, WorkflowId};
 
 use super::groups::locked;
 use crate::store::StateError;
+
+/// More than the lines of one acknowledgement have.
+const TAIL_BYTES: u64 = 1024 * 1024;
 
 /// A line. An independent checker reads it and asks the nodes in `copies` for the object.
 #[derive(Debug, Serialize)]
@@ -29,6 +32,16 @@ struct Line<'a> {
     copies: &'a [NodeId],
 }
 
+/// A line that a crash cut short was never answered: the next one must not be glued to it.
+fn cut_torn_line(file: &mut File) -> std::io::Result<()> {
+    let len = file.metadata()?.len();
+    let mut tail = Vec::new();
+    file.seek(SeekFrom::Start(len.saturating_sub(TAIL_BYTES)))?;
+    file.read_to_end(&mut tail)?;
+    let torn = tail.iter().rev().take_while(|byte| **byte != b'\n').count();
+    file.set_len(len - torn as u64)
+}
+
 #[derive(Debug)]
 pub(super) struct Audit {
     file: Mutex<File>,
@@ -36,9 +49,10 @@ pub(super) struct Audit {
 
 impl Audit {
     pub(super) fn open(path: &Path) -> Result<Self, StateError> {
-        let file = OpenOptions::new().create(true).append(true).open(path);
-        let file =
-            file.map_err(|error| StateError::new(&format!("open {}", path.display()), error))?;
+        let failed = |error| StateError::new(&format!("open {}", path.display()), error);
+        let file = OpenOptions::new().create(true).append(true).read(true).open(path);
+        let mut file = file.map_err(failed)?;
+        cut_torn_line(&mut file).map_err(failed)?;
         Ok(Self { file: Mutex::new(file) })
     }
 

@@ -1,6 +1,7 @@
 //! Calls: begin, fetch what is missing, commit here, copy elsewhere, acknowledge.
 
 use std::collections::BTreeMap;
+use std::iter;
 use std::sync::Arc;
 
 use belt::commit::{Finish, SecondCopy, Settled, Single, Stages, settle};
@@ -34,6 +35,7 @@ pub(super) struct Local {
     values: Vec<ObjectMeta>,
     /// Whether the outputs are here; a new owner may hold the commit and not them.
     has_outputs: bool,
+    /// The answer; its copies are those that hold the outputs by the commit record.
     done: Committed,
 }
 
@@ -46,10 +48,8 @@ enum Stop {
 
 impl From<StateError> for Stop {
     fn from(error: StateError) -> Self {
-        Self::Fault(match error {
-            StateError::Full { .. } => Fault::Busy,
-            StateError::Store { .. } => internal(error),
-        })
+        // A full store too: room may come, and whoever waits learns what is missing.
+        Self::Fault(internal(error))
     }
 }
 
@@ -110,7 +110,7 @@ impl Inner {
         let done = read_commit(&now.read(&row, 0, usize::MAX)?)?;
         Ok(Some(Committed {
             copies: how.copies,
-            single_copy: single_copy(how.single_unanswered),
+            single_copy: single_copy(how.single_refused),
             again: true,
             ..done
         }))
@@ -165,8 +165,9 @@ impl Inner {
 
     /// Acknowledges: the audit log first, then the settlement, which a crash may forget.
     fn acknowledge(&self, local: &Local, copies: &Copies) -> Result<Committed, Fault> {
-        let (copies_all, single) = match settle(&self.me, &copies.outputs, &copies.state) {
+        let (settled, single) = match settle(&self.me, &copies.outputs, &copies.state) {
             Settled::Acknowledge { copies, single } => (copies, single),
+            Settled::Unanswered => return Err(Fault::Busy),
             Settled::Fenced { epoch, by } => {
                 return Err(Fault::Moved { to: by, owner_epoch: epoch });
             }
@@ -181,16 +182,16 @@ impl Inner {
             audit.acknowledge(self.sky(), &self.me, &lines).map_err(internal)?;
         }
         let how = Settlement {
-            copies: copies_all.clone(),
-            single_unanswered: single.map(|why| why == Single::Unanswered),
+            copies: local.holders_with(settled),
+            single_refused: single.map(|why| why == Single::Refused),
         };
         let kept = self.store.write(Sync::Later, |writer| writer.settle(&local.commit, &how));
         if let Err(error) = kept {
             // The next attempt makes the copies again.
             tracing::warn!(%error, "settlement not kept");
         }
-        let single_copy = single_copy(how.single_unanswered);
-        Ok(Committed { copies: copies_all, single_copy, ..local.done.clone() })
+        let single_copy = single_copy(how.single_refused);
+        Ok(Committed { copies: how.copies, single_copy, ..local.done.clone() })
     }
 
     fn holders(&self, copy: &SecondCopy) -> Vec<NodeId> {
@@ -220,15 +221,15 @@ pub(super) async fn commit(
     let (this, stage) = (Arc::clone(inner), call.clone());
     let local = blocking(internal, move || this.commit_local(&stage, state, body)).await?;
     let plan = local.plan(&inner.me, call.outputs_to.as_ref());
-    let (outputs, state) = tokio::join!(
-        inner.copy_objects(peers, &plan.objects, plan.objects_to.as_ref(), deadline),
-        inner.copy_state(peers, &local.held, plan.state_to.as_ref(), deadline),
-    );
-    let pushed_bytes = outputs.1 + state.1;
-    let mut copies = Copies { outputs: outputs.0, state: state.0 };
-    if plan.state_goes_with_objects {
-        copies.state = SecondCopy::NotNeeded;
-    }
+    // Outputs first: whoever takes over with the commit record must find them where the record says they are.
+    let outputs = inner.copy_objects(peers, &plan.objects, plan.objects_to.as_ref(), deadline);
+    let (outputs, outputs_bytes) = outputs.await;
+    let (state, state_bytes) = match (&outputs, plan.state_goes_with_objects) {
+        (SecondCopy::Unanswered, _) | (_, true) => (SecondCopy::NotNeeded, 0),
+        _ => inner.copy_state(peers, &local.held, plan.state_to.as_ref(), deadline).await,
+    };
+    let pushed_bytes = outputs_bytes + state_bytes;
+    let copies = Copies { outputs, state };
     let this = Arc::clone(inner);
     let done = blocking(internal, move || this.acknowledge(&local, &copies)).await?;
     let commit_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
@@ -244,12 +245,32 @@ struct Plan {
     state_goes_with_objects: bool,
 }
 
+/// Who takes the outputs: the next stage's node, or else who keeps copies of the state.
+fn objects_to(
+    outputs_to: Option<&NodeId>,
+    replica: Option<&NodeId>,
+    me: &NodeId,
+) -> Option<NodeId> {
+    let other = |node: &&NodeId| *node != me;
+    outputs_to.filter(other).or(replica.filter(other)).cloned()
+}
+
 impl Local {
+    /// Who holds the answer: those that took a copy now, and where the outputs never came here, those that hold them by
+    /// the commit record.
+    fn holders_with(&self, settled: Vec<NodeId>) -> Vec<NodeId> {
+        let mut holders = settled;
+        for node in self.done.copies.iter().filter(|_| !self.has_outputs) {
+            if !holders.contains(node) {
+                holders.push(node.clone());
+            }
+        }
+        holders
+    }
+
     fn plan(&self, me: &NodeId, outputs_to: Option<&NodeId>) -> Plan {
-        let other = |node: &&NodeId| *node != me;
-        let word = self.held.word();
-        let state_to = word.replica.filter(|node| node != me);
-        let objects_to = outputs_to.filter(other).cloned().or_else(|| state_to.clone());
+        let state_to = self.held.word().replica.filter(|node| node != me);
+        let objects_to = objects_to(outputs_to, state_to.as_ref(), me);
         let mut objects = Vec::new();
         if self.has_outputs {
             objects.extend(self.outputs.iter().map(|output| output.id.clone()));
@@ -287,13 +308,18 @@ impl New {
             .iter()
             .map(|(key, bytes)| meta(id(Some(call.run), key), Version(1), OwnerEpoch(0), bytes))
             .collect();
+        let me = &state.guard.inner.me;
+        let replica = state.guard.held.word().replica;
+        let to = objects_to(call.outputs_to.as_ref(), replica.as_ref(), me);
+        let to = to.filter(|_| !outputs.is_empty());
         let values = state.writes.iter().filter_map(|(key, write)| {
             let value = write.value.as_ref()?;
             Some(meta(id(None, key), write.version, state.epoch, value))
         });
         let done = Committed {
             outputs: outputs.clone(),
-            copies: vec![state.guard.inner.me.clone()],
+            // Both hold the outputs before anybody else gets this record.
+            copies: iter::once(me.clone()).chain(to).collect(),
             single_copy: None,
             state_writes: u32::try_from(state.writes.len()).unwrap_or(u32::MAX),
             local_at_start: state.local_at_start,
@@ -397,11 +423,11 @@ fn check_reads(writer: &Writer<'_>, group: &GroupId, reads: &Reads) -> Result<()
     Ok(())
 }
 
-const fn single_copy(unanswered: Option<bool>) -> Option<SingleCopy> {
-    match unanswered {
+const fn single_copy(refused: Option<bool>) -> Option<SingleCopy> {
+    match refused {
         None => None,
         Some(false) => Some(SingleCopy::NonePlanned),
-        Some(true) => Some(SingleCopy::Unanswered),
+        Some(true) => Some(SingleCopy::Refused),
     }
 }
 

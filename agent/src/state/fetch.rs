@@ -13,7 +13,7 @@ use types::NodeId;
 use super::Peers;
 use super::groups::is_head;
 use super::inner::{Inner, blocking, cut, internal};
-use crate::store::{Room, StateError, Sync};
+use crate::store::{Room, Sync};
 
 /// Longest wait for one part of 1 MiB: 5 Mbit/s.
 const PART_PATIENCE: Duration = Duration::from_secs(2);
@@ -53,10 +53,7 @@ impl Inner {
             }
             writer.put(meta, bytes, (0, at), Room::Own)
         });
-        kept.map_err(|error| match error {
-            StateError::Full { .. } => Fault::Busy,
-            StateError::Store { .. } => internal(error),
-        })
+        kept.map_err(internal)
     }
 }
 

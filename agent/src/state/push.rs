@@ -215,8 +215,12 @@ impl Inner {
         self.heard(to, !matches!(end, End::Silence(_)));
         match end {
             End::Durable => (SecondCopy::On(to.clone()), sent),
-            End::Refused(_) | End::Silence(_) => {
+            End::Refused(_) => {
                 tracing::warn!(%to, ?end, "outputs have one copy");
+                (SecondCopy::Refused, sent)
+            }
+            End::Silence(_) => {
+                tracing::warn!(%to, ?end, "outputs have one copy and are not acknowledged");
                 (SecondCopy::Unanswered, sent)
             }
         }
@@ -239,8 +243,12 @@ impl Inner {
             let epoch = match copied {
                 Ok(()) => return (SecondCopy::On(to.clone()), sent_all),
                 Err(TransferError::Fenced { owner_epoch, .. }) => owner_epoch,
-                Err(error) => {
+                Err(error @ TransferError::Refused { .. }) => {
                     tracing::warn!(group = %held.id, %error, "state has one copy");
+                    return (SecondCopy::Refused, sent_all);
+                }
+                Err(error) => {
+                    tracing::warn!(group = %held.id, %error, "state has one copy and is not acknowledged");
                     return (SecondCopy::Unanswered, sent_all);
                 }
             };

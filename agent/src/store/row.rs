@@ -158,8 +158,8 @@ impl GroupRow {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Settlement {
     pub(crate) copies: Vec<NodeId>,
-    /// `Some(false)`: no second node was planned; `Some(true)`: it did not answer.
-    pub(crate) single_unanswered: Option<bool>,
+    /// `Some(false)`: no second node was planned; `Some(true)`: it had no room.
+    pub(crate) single_refused: Option<bool>,
 }
 
 impl Settlement {

@@ -1,7 +1,7 @@
 //! The owner is lost: another takes over what it finds, and the lost one is fenced when it returns.
 
 use agent::state::{Begin, Ownership, TransferError};
-use protocol::invoke::{Fault, SingleCopy};
+use protocol::invoke::Fault;
 use protocol::key::BeltService;
 use types::{NodeId, OwnerEpoch};
 
@@ -24,10 +24,10 @@ async fn an_owner_that_was_replaced_is_fenced_and_its_writes_are_kept() {
     let a = bed.service("a");
     a.set_role(&group(), &own(1), Some(node("b"))).unwrap();
     bed.append("a", &invoke(1, 1)).await.unwrap();
-    // a is alone for a while; what it acknowledges then, it acknowledges with one copy.
+    // a is alone for a while; what it commits then, it does not acknowledge.
     bed.fates(|query| if *query.from == node("a") { Fate::Lost } else { Fate::Arrives });
-    let alone = bed.append("a", &invoke(2, 1)).await.unwrap();
-    assert_eq!(alone.copies, [node("a")]);
+    assert_eq!(bed.append("a", &invoke(2, 1)).await.unwrap_err(), Fault::Busy);
+    assert_eq!(bed.log("a"), [1, 2]);
     bed.service("b").set_neighbours(&[]);
     let change = bed.service("b").set_role(&group(), &own(3), Some(node("c"))).unwrap();
     assert_eq!(change.took_over, Some(OwnerEpoch(3)));
@@ -125,8 +125,8 @@ async fn an_owner_that_gets_its_unanswered_grant_back_takes_what_the_other_did()
     });
     let granted = bed.service("a").hand_over(&bed.bus("a"), &group(), &node("b")).await;
     assert!(matches!(granted.unwrap_err(), TransferError::Unanswered { .. }));
-    let alone = bed.append("b", &invoke(2, 1)).await.unwrap();
-    assert_eq!(alone.single_copy, Some(SingleCopy::Unanswered));
+    let alone = bed.append("b", &invoke(2, 1)).await;
+    assert_eq!(alone.unwrap_err(), Fault::Busy, "durable on b alone");
     bed.all_arrives();
     // The controller gives up on b.
     let change = bed.service("a").set_role(&group(), &own(3), Some(node("c"))).unwrap();

@@ -226,7 +226,10 @@ async fn a_hand_over_to_a_dead_node_stops_nothing() {
     let dead = bed.service("a").hand_over(&bed.bus("a"), &group(), &node("b")).await;
     assert!(matches!(dead.unwrap_err(), TransferError::Unanswered { .. }));
     assert_eq!(ownership(&bed, "a").0, Ownership::Owner, "the copy failed before the grant");
-    bed.append("a", &invoke(1, 1)).await.unwrap();
+    // Not until the controller names another keeper of copies is anything acknowledged.
+    assert_eq!(bed.append("a", &invoke(1, 1)).await.unwrap_err(), Fault::Busy);
+    bed.role("a", &own(1), Some("c"));
+    bed.append("a", &invoke(1, 2)).await.unwrap();
 }
 
 #[tokio::test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use placement::{Decision, Workflow, violation};
+use placement::{Decision, Task, Workflow, violation};
 use protocol::desired::Phase;
 use types::{Capacity, NodeId, TaskId, WorkflowId};
 
@@ -34,9 +34,19 @@ impl Deployment {
     /// What its tasks are promised.
     pub(super) fn promises(&self) -> impl Iterator<Item = (TaskKey, Capacity)> + '_ {
         self.workflow.tasks.iter().map(|task| {
-            let key = TaskKey { workflow: self.workflow.id.clone(), task: task.id.clone() };
-            (key, Capacity { milli_cpu: task.milli_cpu, memory_mib: task.memory_mib })
+            let capacity = Capacity { milli_cpu: task.milli_cpu, memory_mib: task.memory_mib };
+            (self.key(task), capacity)
         })
+    }
+
+    /// Its tasks that only one node can run.
+    pub(super) fn pinned(&self) -> impl Iterator<Item = TaskKey> + '_ {
+        let pinned = self.workflow.tasks.iter().filter(|task| task.pinned.is_some());
+        pinned.map(|task| self.key(task))
+    }
+
+    fn key(&self, task: &Task) -> TaskKey {
+        TaskKey { workflow: self.workflow.id.clone(), task: task.id.clone() }
     }
 }
 

@@ -1,6 +1,6 @@
 //! How moves begin, go on and end.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use placement::{Assignment, Constraint, Next, Plan};
@@ -25,8 +25,12 @@ const RIVAL_PATIENCE: Duration = Duration::from_secs(2);
 /// The time of an announced hand-over is corrected when it is off by more than this, sky seconds: half a grid step.
 const AT_TOLERANCE_S: f64 = 5.0;
 /// When all who hold the state of a lost owner are lost too, one of them may come back within this (wall), before
-/// the task starts anew on a node that holds nothing.
-pub const HEIR_WAIT: Duration = Duration::from_secs(20);
+/// the state is given up and the task starts anew on a node that holds nothing: a board that boots again, or somebody
+/// who drives there, is back by then.
+pub const HEIR_WAIT: Duration = Duration::from_secs(15 * 60);
+/// A living node that holds the state and cannot run the task may get room within this (wall), before another one runs
+/// it and fetches the state from there.
+const ROOM_WAIT: Duration = Duration::from_secs(20);
 /// The clocks of two nodes may differ by so much (wall).
 const CLOCKS_DIFFER: Duration = Duration::from_millis(500);
 /// Preparing takes about so long (wall): a hand-over that is due sooner waits until the next host is prepared.
@@ -55,6 +59,8 @@ pub struct World {
     pub nodes: BTreeMap<NodeId, NodeNow>,
     /// What each task is promised.
     pub promises: BTreeMap<TaskKey, Capacity>,
+    /// Tasks that only their node can run.
+    pub pinned: BTreeSet<TaskKey>,
 }
 
 impl World {
@@ -158,6 +164,7 @@ impl Hosting {
     pub fn prepared(&mut self, world: &World, key: &TaskKey, node: &NodeId, at: Epoch) {
         let Some(host) = self.hosts.get_mut(key) else { return };
         if host.node == *node {
+            host.has_served = true;
             let epoch = host.owner_epoch;
             if let Some(id) = self.ledger.open(key, node, epoch).map(|record| record.id) {
                 self.ledger.prepared(id, at);
@@ -188,6 +195,7 @@ impl Hosting {
         if owner_epoch < host.owner_epoch {
             return false;
         }
+        host.has_served = true;
         self.ledger.took_over(key, node, owner_epoch, at);
         if owner_epoch == host.owner_epoch {
             return false;
@@ -213,6 +221,7 @@ impl Hosting {
         let key = TaskKey { workflow: status.workflow.clone(), task: status.task.clone() };
         let Some(host) = self.hosts.get_mut(&key) else { return };
         let is_ahead = host.owner_epoch < status.owner_epoch;
+        host.has_served |= matches!(status.phase, Phase::Active);
         if is_ahead && matches!(status.phase, Phase::Active) {
             // It took over, and the event that said so got lost with its start.
             self.took_over(&key, node, status.owner_epoch, None, world.moment.sky);
@@ -251,6 +260,7 @@ fn first_host(world: &World, assignment: &Assignment) -> Host {
         since: world.moment.sky,
         window: host_window(assignment),
         step: None,
+        has_served: false,
         orphan_since: None,
         rival: None,
         idle: None,
@@ -273,9 +283,9 @@ impl Desk<'_> {
         match (&host.step, next) {
             // What is under way or about to begin is not stopped any more.
             (Some(step), _) if step.may_have_begun(self.world) => {}
-            (None, None) => host.keep_replica(assignment),
+            (None, None) => host.keep_replica(self.world, assignment),
             (None, Some(next)) => {
-                host.keep_replica(assignment);
+                host.keep_replica(self.world, assignment);
                 self.plan_ahead(host, next);
             }
             (Some(step), Some(next)) if step.to == next.node => {
@@ -384,19 +394,19 @@ impl Desk<'_> {
     /// The owner is lost: who holds its state takes over, under an epoch that fences off the lost one.
     fn fail_over(&mut self, host: &mut Host, assignment: Option<&Assignment>) {
         let moment = &self.world.moment;
+        if self.world.pinned.contains(self.key) {
+            // What it needs is on that node alone: it goes on there when the node is back.
+            return;
+        }
         let orphan_since = *host.orphan_since.get_or_insert(moment.instant);
-        let to = match self.heir(host, assignment) {
-            Some(heir) => heir,
-            // Nobody alive holds it. Without a second copy there is nothing to wait for.
-            None => match assignment {
-                Some(assignment)
-                    if (host.replica.is_none() && host.step.is_none())
-                        || orphan_since.plus(HEIR_WAIT) <= moment.instant =>
-                {
-                    assignment.node.clone()
-                }
-                Some(_) | None => return,
+        let waited_for = moment.instant.saturating_since(orphan_since);
+        let (to, state) = match (self.heir(host, assignment), assignment) {
+            (Some(heir), _) => (heir, String::new()),
+            (None, Some(assignment)) => match self.without_heir(host, waited_for) {
+                Some(state) => (assignment.node.clone(), state),
+                None => return,
             },
+            (None, None) => return,
         };
         if let Some(step) = host.step.take() {
             self.ledger.abandon(step.record, "the host was lost");
@@ -408,12 +418,30 @@ impl Desk<'_> {
         record.planned = false;
         record.owner_epoch = host.owner_epoch;
         record.detection_ms = u64::try_from(silence.as_millis()).ok();
-        record.reason = format!("{} was silent for {:.1} s", host.node, silence.as_secs_f64());
+        record.reason =
+            format!("{} was silent for {:.1} s{state}", host.node, silence.as_secs_f64());
         set_window(&mut record, host.window);
         self.ledger.add(record);
         self.room.take(self.world, self.key, &to);
         host.replica = assignment.and_then(|a| a.replica.clone()).filter(|replica| *replica != to);
         host.settle_on(to, moment.sky);
+    }
+
+    /// What becomes of the state when a node that holds nothing takes over, in words; `None` while it has to wait.
+    fn without_heir(&self, host: &Host, waited_for: Duration) -> Option<String> {
+        let holders = [host.replica.as_ref(), host.step.as_ref().map(|step| &step.to)];
+        let living = holders.into_iter().flatten().find(|node| self.world.is_alive(node));
+        match living {
+            // Before it was served there is nothing to hold.
+            _ if !host.has_served => Some(String::new()),
+            Some(holder) if ROOM_WAIT <= waited_for => {
+                Some(format!("; {holder} has no room, its state is fetched from there"))
+            }
+            None if HEIR_WAIT <= waited_for => {
+                Some("; nobody alive holds its state, which is given up".to_owned())
+            }
+            Some(_) | None => None,
+        }
     }
 
     /// Who is alive, holds the state of a lost owner and could run the task.
@@ -442,11 +470,15 @@ impl Host {
         self.idle = None;
     }
 
-    /// Who keeps the second copy; while nobody can, who kept it before.
-    fn keep_replica(&mut self, assignment: &Assignment) {
+    /// Who keeps the second copy; while nobody new can, who kept it before, unless that one is lost.
+    fn keep_replica(&mut self, world: &World, assignment: &Assignment) {
         let wanted = assignment.replica.as_ref().filter(|node| **node != self.node);
-        if let Some(replica) = wanted {
-            self.replica = Some(replica.clone());
+        match wanted {
+            Some(replica) => self.replica = Some(replica.clone()),
+            None if self.replica.as_ref().is_some_and(|kept| !world.is_alive(kept)) => {
+                self.replica = None;
+            }
+            None => {}
         }
     }
 

@@ -1,6 +1,6 @@
 //! Stories of moves: planned, after a violation, forced; and of those that come to nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use placement::{Assignment, Constraint, Next, NodeRefusal, Plan, Workflow};
@@ -69,10 +69,12 @@ impl Story {
                 moment: Moment { instant: Instant(0), sky: sky(0.0), rate: RATE },
                 nodes: BTreeMap::from(nodes),
                 promises: BTreeMap::from([(key(), room)]),
+                pinned: BTreeSet::new(),
             },
             plan: Plan { workflow: key().workflow, at: sky(0.0), assignments: vec![assignment] },
         };
         story.apply();
+        story.stands("a", Phase::Active, 1);
         story
     }
 
@@ -366,9 +368,47 @@ fn when_all_who_hold_the_state_are_lost_one_may_come_back_before_the_task_starts
     story.assignment().node = id("d");
     story.at(200.0).lose("a").lose("c").apply();
     assert_eq!((story.stand().0, story.stand().1), ("a", 1));
-    story.at(600.0).world.nodes.get_mut(&id("c")).unwrap().is_alive = true;
+    story
+        .at(200.0 + 0.9 * HEIR_WAIT.as_secs_f64() * RATE)
+        .world
+        .nodes
+        .get_mut(&id("c"))
+        .unwrap()
+        .is_alive = true;
     story.apply();
     assert_eq!((story.stand().0, story.stand().1), ("c", 3));
+}
+
+#[test]
+fn state_without_a_second_copy_is_waited_for_and_a_task_that_never_served_is_not() {
+    for (has_served, host) in [(true, "a"), (false, "d")] {
+        let mut story = Story::new();
+        let kept = story.hosting.hosts.get_mut(&key()).unwrap();
+        (kept.replica, kept.has_served) = (None, has_served);
+        story.assignment().replica = None;
+        story.assignment().node = id("d");
+        story.at(200.0).lose("a").apply();
+        assert_eq!(story.stand().0, host);
+    }
+}
+
+#[test]
+fn a_pinned_task_stays_with_its_node_also_when_that_is_lost() {
+    let mut story = Story::new();
+    story.world.pinned.insert(key());
+    story.at(200.0).lose("a");
+    story.hosting.tend(&story.world, |_| false);
+    assert_eq!((story.stand().0, story.stand().1), ("a", 1));
+}
+
+#[test]
+fn a_lost_keeper_of_the_second_copy_is_not_named_any_more() {
+    let mut story = Story::new();
+    story.assignment().replica = None;
+    story.at(200.0).apply();
+    assert_eq!(story.host().replica, Some(id("c")), "nobody better is known");
+    story.lose("c").apply();
+    assert_eq!(story.host().replica, None);
 }
 
 #[test]

@@ -38,8 +38,7 @@ impl Stop {
 /// When the operating system refuses.
 pub fn exit_with_parent(parent: i32) -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::TERM))?;
-    let lives =
-        rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent);
+    let lives = rustix::process::getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent);
     // The parent may have ended before the request: then nobody would ever tell.
     if !lives {
         rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TERM)?;

@@ -1,4 +1,5 @@
-//! Stage commits: exactly once per stage, and acknowledged when durable on two nodes, or on one with the reason.
+//! Stage commits: exactly once per stage, and acknowledged when durable on two nodes, or on one where the plan knows no
+//! second.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -81,7 +82,9 @@ pub enum SecondCopy {
     NonePlanned,
     /// Durable there.
     On(NodeId),
-    /// The planned node did not answer, or has no room.
+    /// The planned node is there and does not take it: it has no room.
+    Refused,
+    /// The planned node did not answer in time.
     Unanswered,
     /// The planned node knows a newer owner, and nobody knows whether that one has this commit.
     Fenced {
@@ -97,8 +100,8 @@ pub enum SecondCopy {
 pub enum Single {
     /// The plan knows no second node.
     NonePlanned,
-    /// The planned node did not answer.
-    Unanswered,
+    /// The planned node has no room.
+    Refused,
 }
 
 /// Whether and how a commit is acknowledged.
@@ -111,6 +114,11 @@ pub enum Settled {
         /// Set when a part has no second copy.
         single: Option<Single>,
     },
+    /// It is not yet: a planned second node did not answer. The next try copies to whoever is planned by then.
+    ///
+    /// An owner that is cut off must not acknowledge alone: others may have taken over, and what it acknowledged would
+    /// be lost when it comes back.
+    Unanswered,
     /// It is not: another node owns the state now, and may have gone on without this commit.
     Fenced {
         /// The epoch of the newer owner.
@@ -124,19 +132,21 @@ pub enum Settled {
 pub fn settle(me: &NodeId, outputs: &SecondCopy, state: &SecondCopy) -> Settled {
     let mut copies = vec![me.clone()];
     let mut single = None;
+    let mut is_answered = true;
     for part in [outputs, state] {
         match part {
             SecondCopy::NotNeeded => {}
             SecondCopy::On(node) if copies.contains(node) => {}
             SecondCopy::On(node) => copies.push(node.clone()),
-            SecondCopy::Unanswered => single = Some(Single::Unanswered),
+            SecondCopy::Unanswered => is_answered = false,
+            SecondCopy::Refused => single = Some(Single::Refused),
             SecondCopy::NonePlanned => single = single.or(Some(Single::NonePlanned)),
             SecondCopy::Fenced { epoch, by } => {
                 return Settled::Fenced { epoch: *epoch, by: by.clone() };
             }
         }
     }
-    Settled::Acknowledge { copies, single }
+    if is_answered { Settled::Acknowledge { copies, single } } else { Settled::Unanswered }
 }
 
 #[cfg(test)]
@@ -180,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_acknowledgement_names_its_copies_or_the_reason() {
+    fn a_commit_is_acknowledged_with_its_copies_or_not_at_all() {
         let (me, b, c) = (node("a"), node("b"), node("c"));
         let on = |n: &NodeId| SecondCopy::On(n.clone());
         let ack = |copies: &[&NodeId], single| Settled::Acknowledge {
@@ -194,15 +204,16 @@ mod tests {
             (SecondCopy::NotNeeded, on(&c), ack(&[&me, &c], None)),
             (SecondCopy::NotNeeded, SecondCopy::NotNeeded, ack(&[&me], None)),
             (on(&b), SecondCopy::NonePlanned, ack(&[&me, &b], Some(Single::NonePlanned))),
+            (SecondCopy::Refused, on(&c), ack(&[&me, &c], Some(Single::Refused))),
+            (SecondCopy::Refused, SecondCopy::NonePlanned, ack(&[&me], Some(Single::Refused))),
+            (SecondCopy::Refused, SecondCopy::Unanswered, Settled::Unanswered),
+            (SecondCopy::NonePlanned, SecondCopy::Unanswered, Settled::Unanswered),
+            (SecondCopy::Unanswered, SecondCopy::NonePlanned, Settled::Unanswered),
+            (on(&b), SecondCopy::Unanswered, Settled::Unanswered),
             (
-                SecondCopy::NonePlanned,
                 SecondCopy::Unanswered,
-                ack(&[&me], Some(Single::Unanswered)),
-            ),
-            (
-                SecondCopy::Unanswered,
-                SecondCopy::NonePlanned,
-                ack(&[&me], Some(Single::Unanswered)),
+                fenced.clone(),
+                Settled::Fenced { epoch: OwnerEpoch(4), by: c.clone() },
             ),
             (on(&b), fenced, Settled::Fenced { epoch: OwnerEpoch(4), by: c.clone() }),
         ] {

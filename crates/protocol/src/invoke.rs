@@ -98,8 +98,8 @@ pub struct Committed {
 pub enum SingleCopy {
     /// The contact plan knows no second node in time.
     NonePlanned,
-    /// The planned node did not answer.
-    Unanswered,
+    /// The planned node is there and has no room.
+    Refused,
 }
 
 /// Why a call did not commit.

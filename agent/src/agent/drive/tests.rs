@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use protocol::belt::ObjectMeta;
 use protocol::invoke::Invoked;
-use types::{ObjectId, StateKey, Version};
+use types::{ObjectId, RunId, StateKey, Version};
 
 use super::*;
 use crate::agent::tests::{node, now_at};
@@ -48,6 +48,29 @@ fn output(run: RunId, of: &str) -> ObjectMeta {
         owner_epoch: OwnerEpoch(0),
         hash: [1; 32],
         bytes: 5,
+    }
+}
+
+fn committed(call: &StageCall, body: &[u8]) -> Answer {
+    let done = Committed {
+        outputs: vec![output(call.run, call.task.as_str())],
+        copies: std::iter::once(call.node.clone()).chain(call.outputs_to.clone()).collect(),
+        single_copy: None,
+        state_writes: 0,
+        local_at_start: true,
+        again: false,
+        body: body.to_vec(),
+    };
+    let (outcome, record) = (Outcome::Committed(done), InvocationRecord::default());
+    Answer::Invoked(Box::new(Invoked { outcome, record }))
+}
+
+fn id(call: &StageCall) -> CallId {
+    CallId {
+        workflow: call.workflow.clone(),
+        run: call.run,
+        task: call.task.clone(),
+        attempt: call.attempt,
     }
 }
 
@@ -139,22 +162,20 @@ impl Story {
         let call = self.calls.last().expect("a call is under way").clone();
         let now = now_at(self.ms);
         self.step(|driver, effects| {
-            driver.answered(&now, (&call.workflow, call.run, call.attempt), answer, effects);
+            driver.answered(&now, &id(&call), answer, effects);
         });
+    }
+
+    /// A call is answered when nobody waits for it any more.
+    fn late(&mut self, ms: u64, call: &StageCall, answer: Answer) {
+        self.ms = ms;
+        let now = now_at(ms);
+        self.step(|driver, effects| driver.answered(&now, &id(call), answer, effects));
     }
 
     fn commits(&mut self, body: &[u8]) {
         let call = self.calls.last().expect("a call is under way").clone();
-        let done = Committed {
-            outputs: vec![output(call.run, call.task.as_str())],
-            copies: std::iter::once(call.node.clone()).chain(call.outputs_to.clone()).collect(),
-            single_copy: None,
-            state_writes: 0,
-            local_at_start: true,
-            again: false,
-            body: body.to_vec(),
-        };
-        self.says(Outcome::Committed(done));
+        self.answers(committed(&call, body));
     }
 
     fn fails(&mut self, fault: Fault) {
@@ -309,15 +330,30 @@ fn a_stage_that_moves_while_it_is_called_is_waited_for_a_moment() {
     story.at(2200);
     assert_eq!(story.called().last().unwrap(), "detect@sat-2#2");
     // The old node's answer comes too late to count.
-    let now = now_at(2300);
-    let (run, attempt) = (late.run, late.attempt);
-    let answer = Answer::Silence("timeout".to_owned());
-    story.step(|driver, effects| {
-        driver.answered(&now, (&workflow(), run, attempt), answer, effects);
-    });
+    story.late(2300, &late, Answer::Silence("timeout".to_owned()));
     story.commits(b"");
     assert_eq!(story.runs.len(), 1);
     assert_eq!(story.runs[0].stages[1].attempts, 2);
+}
+
+#[test]
+fn a_late_answer_of_one_stage_is_not_taken_for_that_of_the_next() {
+    let mut three = spec("sat-1");
+    three.stages.push(stage("prepare", "cloud", &["detect"]));
+    let mut story = Story::begin(&three);
+    story.commits(b"");
+    let late = story.calls.last().unwrap().clone();
+    three.stages[1].node = node("sat-2");
+    story.at(100).wants(&[three]);
+    story.at(2100).commits(b"");
+    assert_eq!(
+        story.called(),
+        ["ingest@drone#1", "detect@sat-1#1", "detect@sat-2#2", "prepare@cloud#1"]
+    );
+    story.late(2200, &late, committed(&late, b"of detect"));
+    assert_eq!(story.runs, [], "prepare has not answered");
+    story.commits(b"of prepare");
+    assert_eq!(story.runs[0].result, b"of prepare");
 }
 
 #[test]

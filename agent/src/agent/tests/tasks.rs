@@ -88,6 +88,7 @@ fn a_planned_hand_over_copies_at_once_and_hands_over_at_its_time_in_the_sky() {
     assert!(outputs.contains(&copy), "{outputs:?}");
     story.says(Input::Replicated {
         group: group.clone(),
+        to: node("sat-2"),
         result: Ok(()),
         status: status(Ownership::Owner, 1, true),
     });
@@ -128,6 +129,7 @@ fn the_alarm_clock_is_set_to_the_hand_over() {
     story.takes_role("detect", Some(1), status(Ownership::Owner, 1, false));
     story.says(Input::Replicated {
         group: group_named("detect"),
+        to: node("sat-2"),
         result: Ok(()),
         status: status(Ownership::Owner, 1, true),
     });
@@ -143,6 +145,7 @@ fn a_refused_hand_over_is_told_and_tried_again_later() {
     assert_eq!(outputs, [], "the copy is still under way");
     story.says(Input::Replicated {
         group: group.clone(),
+        to: node("sat-2"),
         result: Ok(()),
         status: status(Ownership::Owner, 1, true),
     });

@@ -411,9 +411,10 @@ impl World {
         let claim = |copy: &SecondCopy| match copy {
             SecondCopy::NotNeeded => Claim::Nothing,
             SecondCopy::On(_) => Claim::TwoCopies,
-            SecondCopy::NonePlanned | SecondCopy::Unanswered | SecondCopy::Fenced { .. } => {
-                Claim::SingleCopy
-            }
+            SecondCopy::NonePlanned
+            | SecondCopy::Refused
+            | SecondCopy::Unanswered
+            | SecondCopy::Fenced { .. } => Claim::SingleCopy,
         };
         let (outputs, state) = (claim(outputs), claim(state));
         self.nodes[node].memory.pending.remove(&run);
@@ -430,7 +431,9 @@ impl World {
                 self.nodes[node].disk.seen.settled.push(run);
                 self.answer(node, run, Outcome::Done);
             }
-            Settled::Fenced { .. } => self.answer(node, run, Outcome::Failed),
+            Settled::Unanswered | Settled::Fenced { .. } => {
+                self.answer(node, run, Outcome::Failed);
+            }
         }
     }
 

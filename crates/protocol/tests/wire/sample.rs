@@ -339,7 +339,7 @@ pub(crate) fn invoked_committed() -> Invoked {
         outcome: Outcome::Committed(Committed {
             outputs: vec![object("kept")],
             copies: vec![node("sat-1")],
-            single_copy: Some(SingleCopy::Unanswered),
+            single_copy: Some(SingleCopy::Refused),
             state_writes: 1,
             local_at_start: true,
             again: false,

@@ -115,7 +115,7 @@ fn faults_of_a_call() {
 
 #[test]
 fn copies_and_backends() {
-    let single = [None, Some(SingleCopy::NonePlanned), Some(SingleCopy::Unanswered)];
+    let single = [None, Some(SingleCopy::NonePlanned), Some(SingleCopy::Refused)];
     let backends =
         [Backend::WasmCranelift, Backend::WasmPulley, Backend::InferCpu, Backend::InferGpu];
     let by_copy = single.map(|single_copy| {
