@@ -121,6 +121,8 @@ pub struct Controller {
     functions: BTreeMap<FunctionId, SavedFunction>,
     /// How tasks stand on nodes, as these said last.
     phases: BTreeMap<(NodeId, TaskKey), Phase>,
+    /// How long lost nodes had been silent when that was noticed.
+    lost_after: BTreeMap<NodeId, Duration>,
     runs: History<Run>,
     runs_known: BTreeSet<(WorkflowId, types::RunId)>,
     samples: History<LinkSampleInfo>,
@@ -153,6 +155,7 @@ impl Controller {
             deployments,
             functions,
             phases: BTreeMap::new(),
+            lost_after: BTreeMap::new(),
             runs: History::new(RUNS_KEPT),
             runs_known: BTreeSet::new(),
             samples: History::new(SAMPLES_KEPT),
@@ -319,6 +322,7 @@ impl Controller {
                 Change::Down { node, silence } => {
                     let silence_ms = silence.as_millis();
                     tracing::warn!(%node, silence_ms, "lease ran out");
+                    self.lost_after.insert(node.clone(), silence);
                     self.phases.retain(|(holder, _), _| *holder != node);
                     self.is_stirred = true;
                 }
@@ -475,7 +479,10 @@ impl Controller {
         let moment = self.moment(now)?;
         let node_now = |node: &crate::fleet::Node| NodeNow {
             is_alive: self.fleet.is_alive(node.id()),
-            silence: node.age(now.instant).unwrap_or(Duration::MAX),
+            silence: match self.lost_after.get(node.id()) {
+                Some(noticed) if !self.fleet.is_alive(node.id()) => *noticed,
+                Some(_) | None => node.age(now.instant).unwrap_or(Duration::MAX),
+            },
             capacity: planner::capacity(node),
         };
         let nodes = self.fleet.nodes().map(|node| (node.id().clone(), node_now(node))).collect();

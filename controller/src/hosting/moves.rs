@@ -44,7 +44,7 @@ const IDLE_PATIENCE: Duration = Duration::from_secs(4);
 pub struct NodeNow {
     /// Whether its lease runs.
     pub is_alive: bool,
-    /// Since its last report (wall).
+    /// Since its last report (wall); for a lost node, when that was noticed.
     pub silence: Duration,
     /// What it can carry in all.
     pub capacity: Capacity,
@@ -157,6 +157,10 @@ impl Hosting {
             host.orphan_since = None;
             host.tend_step(world, &mut self.ledger);
             host.tend_idle(world);
+            if !has_plan(&key.workflow) && host.step.is_none() {
+                let desk = Desk { world, ledger: &mut self.ledger, room: &mut room, key };
+                host.replica = desk.any_keeper(host, &host.node);
+            }
         }
     }
 
@@ -319,13 +323,18 @@ impl Desk<'_> {
             return;
         }
         let sky = self.world.moment.sky;
-        let before_close = host.window.filter(|w| w.close_known && sky < w.close);
+        // Who makes room for another task, or runs out of charge, does not leave because of a window.
+        let ends_sooner = assignment
+            .refused
+            .iter()
+            .any(|refusal| refusal.node == host.node && refusal.constraint == Constraint::Shorter);
+        let before_close = host.window.filter(|w| ends_sooner && w.close_known && sky < w.close);
         let mut record = decided(self.key, &host.node, &assignment.node, sky);
         record.owner_epoch = host.owner_epoch.next();
         record.planned = before_close.is_some();
         record.kind = if record.planned { HandoverKind::Planned } else { HandoverKind::Reactive };
         record.reason.clone_from(&assignment.because);
-        set_window(&mut record, host.window.filter(|w| w.close_known));
+        set_window(&mut record, before_close);
         let step = Step {
             record: self.ledger.add(record),
             to: assignment.node.clone(),
@@ -423,8 +432,22 @@ impl Desk<'_> {
         set_window(&mut record, host.window);
         self.ledger.add(record);
         self.room.take(self.world, self.key, &to);
-        host.replica = assignment.and_then(|a| a.replica.clone()).filter(|replica| *replica != to);
+        let kept = assignment.and_then(|a| a.replica.clone()).filter(|replica| *replica != to);
+        let lost = host.node.clone();
         host.settle_on(to, moment.sky);
+        host.replica = kept.or_else(|| self.any_keeper(host, &lost));
+    }
+
+    /// Somebody to keep the second copy while there is no plan that says who: who keeps it already, or else the first
+    /// in order that is alive, those with room for the task first.
+    fn any_keeper(&self, host: &Host, lost: &NodeId) -> Option<NodeId> {
+        let is_there =
+            |node: &&NodeId| **node != host.node && *node != lost && self.world.is_alive(node);
+        if let Some(kept) = host.replica.as_ref().filter(is_there) {
+            return Some(kept.clone());
+        }
+        let all = self.world.nodes.keys().filter(is_there);
+        all.min_by_key(|node| !self.room.has(self.world, self.key, node)).cloned()
     }
 
     /// What becomes of the state when a node that holds nothing takes over, in words; `None` while it has to wait.

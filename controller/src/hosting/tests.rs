@@ -420,6 +420,17 @@ fn without_a_plan_a_second_copy_still_follows_a_lost_host() {
 }
 
 #[test]
+fn without_a_plan_somebody_alive_keeps_the_second_copy() {
+    let mut story = Story::new();
+    story.at(200.0).lose("a");
+    story.hosting.tend(&story.world, |_| false);
+    assert_eq!(story.host().replica, Some(id("b")), "the first in order that is alive");
+    story.lose("b");
+    story.hosting.tend(&story.world, |_| false);
+    assert_eq!(story.host().replica, Some(id("d")));
+}
+
+#[test]
 fn a_full_node_is_not_told_to_wait_for_a_task() {
     let mut story = Story::new();
     let other = TaskKey { task: TaskId::new("other").unwrap(), ..key() };

@@ -33,6 +33,8 @@ pub(crate) struct Candidate<'w, 'a> {
     pub(crate) span: Span<'a>,
     /// The longest latency to an input at the beginning of the span.
     pub(crate) latency: Option<LatencyUs>,
+    /// A task before this one that is to come there within the span, where both do not fit.
+    pub(crate) awaits: Option<&'a TaskId>,
     /// Whether it, and those that follow it, hold for a whole run.
     pub(crate) whole: bool,
 }
@@ -99,6 +101,9 @@ pub(crate) fn no_room(node: &NodeView, load: Load, task: &Task, now: Epoch) -> O
         .or_else(|| short(Constraint::Memory, memory.0, memory.1, memory.2, "MiB"))
 }
 
+/// What candidates are ordered by.
+type Rank<'a> = (bool, Reverse<u32>, Option<LatencyUs>, (u64, &'a NodeId));
+
 /// Considers nodes for one task.
 #[derive(Clone, Debug)]
 pub(crate) struct Chooser<'w, 'p, 'a> {
@@ -156,7 +161,25 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         let prospect = Prospect::new(self.world, self.task, node, load.watts, itinerary_of);
         let span = prospect.scan(from)?;
         let latency = prospect.latency_at(from);
-        Ok(Candidate { prospect, span, latency, whole: true })
+        let awaits = self.awaited_at(node, &span, load);
+        Ok(Candidate { prospect, span, latency, awaits, whole: true })
+    }
+
+    /// A placed task that comes to a node within a span, where both do not fit.
+    fn awaited_at(&self, node: &NodeView, span: &Span<'a>, load: Load) -> Option<&'a TaskId> {
+        let is_booked = |placed: &Placed<'w, 'a>| placed.booking().is_on(&node.id);
+        let comes = |placed: &Placed<'w, 'a>| {
+            let begins = placed.itinerary.stays.iter().map(|(from, _)| *from);
+            let ends = begins.skip(1).chain([u32::MAX]);
+            let mut stays = placed.itinerary.stays.iter().zip(ends);
+            stays.any(|((from, id), end)| **id == node.id && *from <= span.last && span.from < end)
+        };
+        let others = self.placed.iter().filter(|placed| !is_booked(placed) && comes(placed));
+        let too_many = |placed: &&Placed<'w, 'a>| {
+            let more = load.with(placed.survey.task);
+            no_room(node, more, self.task, self.world.view.now).is_some()
+        };
+        others.filter(too_many).map(|placed| &placed.survey.task.id).next()
     }
 
     /// What forbids a node at any time.
@@ -214,13 +237,10 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         choices
     }
 
-    /// The longest first; then the nearest; then in order.
-    fn rank(
-        &self,
-        candidate: &Candidate<'w, 'a>,
-    ) -> (Reverse<u32>, Option<LatencyUs>, (u64, &'a NodeId)) {
+    /// Those first that no earlier task is to come to; then the longest; then the nearest; then in order.
+    fn rank(&self, candidate: &Candidate<'w, 'a>) -> Rank<'a> {
         let order = self.world.order_of(candidate.id());
-        (Reverse(candidate.span.last), candidate.latency, order)
+        (candidate.awaits.is_some(), Reverse(candidate.span.last), candidate.latency, order)
     }
 
     /// The node that comes before all others because of what is already under way.
@@ -285,17 +305,24 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         (Itinerary { stays, known_until }, next)
     }
 
-    /// The best node to follow a host that has to hand over, at `from` or later.
+    /// The best node to follow a host that has to hand over, at `from` or later: the guard before the end, or if nobody
+    /// can then, as soon after that as somebody can.
     fn successor(
         &self,
         host: &Candidate<'w, 'a>,
         from: u32,
         waiting: Waiting,
     ) -> Option<Candidate<'w, 'a>> {
-        let step = host.span.leave_by(self.world.grid.guard).filter(|step| from <= *step)?;
-        let nodes = self.world.nodes.iter();
-        let all = nodes.filter_map(|node| self.follows(host, node, step, waiting));
-        all.min_by(|x, y| self.rank(x).cmp(&self.rank(y)))
+        let guard = self.world.grid.guard;
+        let leave_by = host.span.leave_by(guard)?;
+        (leave_by.max(from)..=host.span.last).find_map(|step| {
+            let nodes = self.world.nodes.iter();
+            let all = nodes.filter_map(|node| self.follows(host, node, step, waiting));
+            // A move at short notice has to be worth it.
+            let lasts = |next: &Candidate<'_, '_>| host.span.last + guard <= next.span.last;
+            let all = all.filter(|next| step == leave_by || lasts(next));
+            all.min_by(|x, y| self.rank(x).cmp(&self.rank(y)))
+        })
     }
 
     /// The announced hand-over of the owner, if it still serves: not after the last possible step, and not

@@ -54,6 +54,11 @@ pub enum Constraint {
     Stays,
     /// It would do, but the second copy of the state lies on the chosen one.
     Copy,
+    /// It would do, but a task before this one is to come there, and both do not fit.
+    Awaits {
+        /// The task that is to come.
+        task: TaskId,
+    },
     /// It would do, but would leave no node for a later task.
     Followers {
         /// The task without a node.

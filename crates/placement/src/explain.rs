@@ -62,6 +62,10 @@ pub(crate) fn verdict(world: &World<'_>, placed: &Placed<'_, '_>, row: usize) ->
     match placed.why {
         Why::Stays | Why::Announced => refuse(Constraint::Stays, ours, theirs, "s"),
         Why::Copy => refuse(Constraint::Copy, ours, theirs, "s"),
+        Why::Best if candidate.awaits.is_some() && host.awaits.is_none() => {
+            let task = candidate.awaits.expect("just checked").clone();
+            refuse(Constraint::Awaits { task }, 0.0, 1.0, "")
+        }
         Why::Best if candidate.span.last < host.span.last => {
             refuse(Constraint::Shorter, ours, theirs, "s")
         }
@@ -124,7 +128,9 @@ fn advantage(world: &World<'_>, placed: &Placed<'_, '_>) -> String {
     };
     let (ours, theirs) = (world.time_of(host.span.last), world.time_of(other.span.last));
     let ms = |of: &Candidate<'_, '_>| number(of.latency.unwrap_or_default().as_ms());
-    if other.span.last < host.span.last {
+    if let Some(task) = other.awaits.filter(|_| host.awaits.is_none()) {
+        format!("{} is to host {task} later", other.id())
+    } else if other.span.last < host.span.last {
         let longer = number(ours.seconds_since(theirs));
         format!("{longer} s longer than the next best, {}", other.id())
     } else if host.latency < other.latency {
@@ -186,6 +192,9 @@ impl fmt::Display for NodeRefusal {
             }
             Constraint::Copy => {
                 write!(f, "holds for {value} s, but has no copy of the state")
+            }
+            Constraint::Awaits { task } => {
+                write!(f, "would do, but {task} is to come there, and both do not fit")
             }
             Constraint::Followers { task } => write!(f, "would leave no node for {task}"),
         }

@@ -18,21 +18,34 @@ const SURVEYS_MAX: u32 = 256;
 ///
 /// Tasks are placed together or not at all, in the order of the workflow; each on a node that is alive,
 /// has room beside all that runs, and meets every need now. A host is kept as long as it lasts; a new one
-/// is the node that lasts longest, then the nearest, then the first in order. Where the choices before it
+/// is a node that no earlier task is to come to, of these the one that lasts longest, then the nearest, then the first
+/// in order. Where the choices before it
 /// leave a task without a node, the next best of those are tried. Equal input yields an equal decision.
 ///
 /// Expects a workflow that passed [`Workflow::check`]; one that did not is refused or placed without the
 /// needs that make no sense, but never panics.
 pub fn plan(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> Decision {
     let world = World::new(view, workflow, options);
+    // What cannot be placed, or goes nowhere when its window closes, may be helped by moving what is in its way.
     match search(&world) {
-        Ok(plan) => Decision::Placed(plan),
-        // What cannot be placed around what runs may be placed by moving it.
+        Ok(plan) if dead_ends(&plan) == 0 => Decision::Placed(plan),
+        Ok(plan) => match search(&world.displacing()) {
+            Ok(other) if dead_ends(&other) < dead_ends(&plan) => Decision::Placed(other),
+            Ok(_) | Err(_) => Decision::Placed(plan),
+        },
         Err(refusal) => match search(&world.displacing()) {
             Ok(plan) => Decision::Placed(plan),
             Err(_) => Decision::Refused(refusal),
         },
     }
+}
+
+/// Tasks whose window is known to close and that nobody is known to follow.
+fn dead_ends(plan: &Plan) -> usize {
+    let ends = |assignment: &&Assignment| {
+        assignment.next.is_none() && assignment.window.as_ref().is_some_and(|w| w.close_known)
+    };
+    plan.assignments.iter().filter(ends).count()
 }
 
 fn search(world: &World<'_>) -> Result<Plan, Refusal> {

@@ -9,8 +9,9 @@ use crate::choose::{Placed, no_room};
 use crate::world::{Waiting, World};
 
 /// The successor, if there is one. Else, among the living nodes that the host reaches now: those that
-/// could host a whole run beside all that is placed before the rest, then the present keeper, then the one
-/// that stays in contact longest, then the nearest, then in order.
+/// could host a whole run beside all that is placed before those that have room, and these before the rest (who keeps
+/// a copy and could not run the task is no heir); then the present keeper, then the one that stays in contact longest,
+/// then the nearest, then in order.
 pub(crate) fn replica<'a>(
     world: &World<'a>,
     all: &[Placed<'_, 'a>],
@@ -29,10 +30,12 @@ pub(crate) fn replica<'a>(
         let (until, latency) = contact(world, host, &node.id)?;
         let load = world.load(&node.id, &task.id, &bookings, Waiting::Counts);
         let whole = row.as_ref().is_ok_and(|candidate| candidate.whole);
-        let could = whole && no_room(node, load, task, world.view.now).is_none();
+        let is_kind = task.kinds.is_empty() || task.kinds.contains(&node.kind);
+        let has_room = is_kind && no_room(node, load, task, world.view.now).is_none();
+        let could = whole && has_room;
         let kept = keeper == Some(&node.id);
         let order = world.order_of(&node.id);
-        Some(((!could, !kept, Reverse(until), latency, order), &node.id))
+        Some(((!could, !has_room, !kept, Reverse(until), latency, order), &node.id))
     });
     reached.min().map(|(_, id)| id)
 }

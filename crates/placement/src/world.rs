@@ -49,6 +49,13 @@ pub(crate) struct Booking<'a> {
     pub(crate) next: Option<&'a NodeId>,
 }
 
+impl Booking<'_> {
+    /// Whether it takes room on a node.
+    pub(crate) fn is_on(&self, node: &NodeId) -> bool {
+        self.node == node || self.next == Some(node)
+    }
+}
+
 /// The view of one decision.
 #[derive(Clone, Debug)]
 pub(crate) struct World<'a> {
@@ -130,7 +137,7 @@ impl<'a> World<'a> {
             }
         }
         for booking in placed.iter().filter(|booking| booking.task.id != *task) {
-            if booking.node == node || booking.next == Some(node) {
+            if booking.is_on(node) {
                 let task = booking.task;
                 load.add(task.milli_cpu.0, task.memory_mib.0, task.watts);
             }
@@ -157,6 +164,12 @@ impl<'a> World<'a> {
 }
 
 impl Load {
+    /// The same beside a task.
+    pub(crate) fn with(mut self, task: &Task) -> Self {
+        self.add(task.milli_cpu.0, task.memory_mib.0, task.watts);
+        self
+    }
+
     fn add(&mut self, milli_cpu: u32, memory_mib: u32, watts: f64) {
         self.milli_cpu += u64::from(milli_cpu);
         self.memory_mib += u64::from(memory_mib);

@@ -255,21 +255,23 @@ fn the_board_must_stay_below_its_limit() {
 
 #[test]
 fn the_second_copy_lies_where_the_task_could_go_or_contact_lasts() {
-    // Not one of the others can host it; sat-3 stays in contact longest, then sat-2 is nearer.
+    // Not one of the others meets its needs, the drone has no room either; sat-3 stays in contact longest.
     let bed = near(&[("sat-1", 5)]).satellites(&["sat-2", "sat-3", "sat-4"]);
     let bed = bed
         .link("sat-1", "sat-2", &[(0, 50, 3)])
         .link("sat-1", "sat-3", &[(0, 60, 30)])
         .link("sat-1", "sat-4", &[(1, 99, 1)]);
     let copy = |bed: &Bed| bed.assigned(0.0, "extract").replica.map(|id| id.to_string());
-    assert_eq!(copy(&bed).as_deref(), Some("drone"));
+    assert_eq!(copy(&bed).as_deref(), Some("sat-3"));
     let bed = bed.runs("extract", "sat-1").with("sat-2", None);
     assert_eq!(copy(&bed).as_deref(), Some("sat-2"));
-    let bed = bed.down("sat-2");
-    assert_eq!(copy(&bed).as_deref(), Some("drone"));
+    assert_eq!(copy(&bed.clone().down("sat-2")).as_deref(), Some("sat-3"));
     // One that could host it comes first.
     let bed = bed.link("drone", "sat-3", &[(0, 99, 19)]);
     assert_eq!(copy(&bed).as_deref(), Some("sat-3"));
+    // Without any that has room, who stays in contact longest.
+    let full = near(&[("sat-1", 5)]);
+    assert_eq!(copy(&full).as_deref(), Some("drone"));
     // Nobody is in reach.
     let mut alone = near(&[]).satellites(&["sat-2"]);
     alone.workflow.tasks.truncate(1);

@@ -47,6 +47,42 @@ fn the_next_host_takes_over_before_the_window_closes() {
     );
 }
 
+/// `prepare` follows `extract`, wherever that is: near on all satellites, farther away on `far`.
+fn chain_of_three() -> Bed {
+    let windows = [("sat-1", 0, 20), ("sat-2", 10, 40), ("sat-3", 30, 60)];
+    let mut bed = sky(&windows).satellites(&["far"]).task(task("prepare", &[("extract", 100.0)]));
+    for (a, b) in [("sat-1", "sat-2"), ("sat-1", "sat-3"), ("sat-2", "sat-3")] {
+        bed = bed.link(a, b, &[(0, 99, 5)]);
+    }
+    windows.iter().fold(bed, |bed, (name, ..)| bed.link("far", name, &[(0, 99, 50)]))
+}
+
+#[test]
+fn a_later_task_keeps_off_the_nodes_that_an_earlier_one_comes_to() {
+    let bed = chain_of_three();
+    check(&bed, 2.0, "sat-1 0-20, sat-2 at 17");
+    let prepare = bed.assigned(2.0, "prepare");
+    assert_eq!(prepare.node, node("far"));
+    assert!(prepare.because.ends_with("sat-3 is to host extract later"), "{prepare}");
+    let why_not = prepare.refused.iter().find(|refusal| refusal.node == node("sat-3"));
+    assert_eq!(
+        why_not.unwrap().to_string(),
+        "sat-3: would do, but extract is to come there, and both do not fit"
+    );
+}
+
+#[test]
+fn what_is_in_the_way_of_the_only_follower_is_moved_in_time() {
+    let bed = chain_of_three().runs("extract", "sat-1").runs("prepare", "sat-2");
+    check(&bed, 2.0, "sat-1 0-20, sat-2 at 17");
+    assert_eq!(bed.assigned(2.0, "prepare").node, node("far"));
+    // Where it can go nowhere else, it stays, and so does the dead end.
+    let stuck = chain_of_three().down("far").down("sat-3");
+    let stuck = stuck.runs("extract", "sat-1").runs("prepare", "sat-2");
+    check(&stuck, 2.0, "sat-1 0-20");
+    assert_eq!(stuck.assigned(2.0, "prepare").node, node("sat-2"));
+}
+
 #[test]
 fn a_window_that_closes_beyond_the_plan_needs_no_successor() {
     let bed = sky(&[("sat-1", 0, 99), ("sat-2", 15, 99)]).runs("extract", "sat-1");
@@ -83,10 +119,10 @@ fn without_an_overlap_the_task_stays_until_violated_and_is_then_refused() {
 }
 
 #[test]
-fn a_successor_that_opens_after_the_guard_is_taken_as_soon_as_it_opens() {
+fn a_successor_that_opens_after_the_guard_is_planned_for_when_it_opens() {
     let bed = sky(&[("sat-1", 0, 20), ("sat-2", 19, 40)]).runs("extract", "sat-1");
-    check(&bed, 2.0, "sat-1 0-20");
-    check(&bed, 18.5, "sat-1 0-20");
+    check(&bed, 2.0, "sat-1 0-20, sat-2 at 19");
+    check(&bed, 18.5, "sat-1 0-20, sat-2 at 19");
     // Before the close, though not with the whole guard.
     check(&bed, 19.0, "sat-2 19-40");
     let because = bed.assigned(19.0, "extract").because;
