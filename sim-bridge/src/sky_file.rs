@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use orbit::elements::ElementError;
+use orbit::elements::{ELEMENTS_BYTES_MAX, ElementError};
 use orbit::sky_spec::SpecProblem;
 use orbit::{Sky, SkyError, SkySpec};
 
 use crate::toml_file::{Document, FileError, Problem, Step, read_text};
-
-/// Longest file of element sets, bytes: 100,000 satellites as OMM JSON.
-pub const ELEMENTS_BYTES_MAX: u64 = 64 << 20;
 
 /// Reads and prepares the sky that `file` describes.
 ///
@@ -35,7 +32,7 @@ fn element_problem(file: &Path, error: ElementError) -> Problem {
     Problem {
         file: file.to_owned(),
         line: Some(error.line),
-        field: error.field.to_owned(),
+        field: error.place(),
         rule: format!("{:?} {}", error.value, error.rule),
     }
 }
@@ -115,6 +112,8 @@ mod tests {
         check(&satellite, "", "sky.toml, line ");
         let file = "[constellation]\nfile = 'set.tle'\n";
         check(file, "SAT\n1 25544U\n", "set.tle, line 2, ");
+        let omm = "[\n{\n \"OBJECT_NAME\": \"A\",\n \"EPOCH\": 7}]";
+        check(file, omm, "set.tle, line 2, column 1, record 1 \"A\", NORAD_CAT_ID: \"\" must be present");
         check("[constellation]\nfile = 'absent.tle'\n", "", "absent.tle: cannot be read");
     }
 }
