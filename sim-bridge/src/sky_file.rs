@@ -28,6 +28,21 @@ pub fn load(file: &Path) -> Result<Sky, FileError> {
     })
 }
 
+/// What people should know of a sky that is good enough to be replayed.
+pub fn warning(sky: &Sky) -> Option<String> {
+    let mut ahead = sky.ahead_of_time();
+    let first = ahead.next()?;
+    let more = match ahead.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "the epoch of {:?} (line {}){more} is {}, more than 30 days after the median of the element sets: it \
+         does not count for the start of the replay",
+        first.name, first.line, first.epoch
+    ))
+}
+
 fn element_problem(file: &Path, error: ElementError) -> Problem {
     Problem {
         file: file.to_owned(),
@@ -113,7 +128,11 @@ mod tests {
         let file = "[constellation]\nfile = 'set.tle'\n";
         check(file, "SAT\n1 25544U\n", "set.tle, line 2, ");
         let omm = "[\n{\n \"OBJECT_NAME\": \"A\",\n \"EPOCH\": 7}]";
-        check(file, omm, "set.tle, line 2, column 1, record 1 \"A\", NORAD_CAT_ID: \"\" must be present");
+        check(
+            file,
+            omm,
+            "set.tle, line 2, column 1, record 1 \"A\", NORAD_CAT_ID: \"\" must be present",
+        );
         check("[constellation]\nfile = 'absent.tle'\n", "", "absent.tle: cannot be read");
     }
 }
