@@ -156,6 +156,34 @@ fn windows_of_a_plan_are_what_a_scan_of_each_second_finds() {
 }
 
 #[test]
+fn direct_windows_are_when_the_site_sees_the_satellite() {
+    let start = sky().newest_epoch();
+    let near = LatencyUs(4_000);
+    let chain = sky().choose_chain(&node("drone"), start, 2, near, 60.0, 5400.0, 10.0).unwrap();
+    let attach = |index: &usize| {
+        format!("[[satellite]]\nnode = 's-{index}'\nname = '{}'\n", sky().satellite_name(*index))
+    };
+    let spec = format!("{SPEC}{}", chain.iter().map(attach).collect::<String>());
+    let sky = Sky::new(&toml::from_str(&spec).unwrap(), None).unwrap();
+    let horizon = Duration::from_secs(7000);
+    let plan = sky.contact_plan(PlanVersion(1), start, horizon, 10_000).unwrap();
+    for index in chain {
+        let (site, satellite) = (node("drone"), node(&format!("s-{index}")));
+        let find = |need| plan.windows(&site, &satellite, (plan.start, plan.end()), &need);
+        let (seen, any) = (find(topology::LinkNeed::direct()), find(topology::LinkNeed::default()));
+        for step in 0..plan.steps {
+            let at = plan.time_of(step);
+            let is_seen = 25.0 <= sky.at(at).elevation_deg(&site, index).unwrap();
+            assert_eq!(is_seen, seen.iter().any(|w| w.open <= at && at <= w.close), "{at}");
+        }
+        // A pass above 25 degrees takes a few minutes, while some path is there all the time.
+        assert!(!seen.is_empty(), "{satellite}");
+        assert!(seen.iter().all(|w| w.close.seconds_since(w.open) < 300.0), "{seen:?}");
+        assert_eq!((any.len(), any[0].open, any[0].close), (1, plan.start, plan.end()));
+    }
+}
+
+#[test]
 fn a_chain_follows_the_site_without_a_gap() {
     let sky = sky();
     let start = sky.newest_epoch().plus_s(500.0);
