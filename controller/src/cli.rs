@@ -116,7 +116,8 @@ enum TopoVerb {
         a: NodeId,
         /// The other.
         b: NodeId,
-        /// Counts only paths with at most this one-way latency.
+        /// Counts only paths with at most this one-way latency; without it a satellite and a node on the ground reach
+        /// each other while they see each other, any other two while there is a path.
         #[arg(long, value_name = "MS")]
         latency_ms: Option<f64>,
     },

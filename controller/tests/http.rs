@@ -101,6 +101,17 @@ async fn every_path_answers_what_its_type_says() {
     let windows = near.asked.expect("the test's set-up works").windows;
     assert_eq!(windows.len(), 1);
     assert!(windows[0].close_known && windows[0].id.len() == 16);
+    // Without a latency, a satellite and what is none have windows while they see each other, others of any path.
+    let seen: api::PlanInfo = client.get("/plan?a=sat-1&b=drone");
+    let seen = seen.asked.expect("the test's set-up works");
+    assert_eq!((seen.hops_max, seen.windows.len()), (Some(1), 1));
+    assert_eq!(seen.windows[0].close, windows[0].close);
+    for pair in ["a=drone&b=ground", "a=sat-1&b=sat-2"] {
+        let any: api::PlanInfo = client.get(&format!("/plan?{pair}"));
+        let any = any.asked.expect("the test's set-up works");
+        assert_eq!((any.hops_max, any.windows.len()), (None, 1));
+        assert!(!any.windows[0].close_known);
+    }
 
     let placements: api::PlacementList = client.get("/placements?workflow=flood&task=extract");
     let extract = &placements.placements[0];

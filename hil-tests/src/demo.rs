@@ -83,6 +83,9 @@ pub type Stop = Arc<AtomicBool>;
 /// [`DemoError`] when it could not run to its end.
 pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Option<Report>, DemoError> {
     let fleet = Fleet::choose(options)?;
+    if let Some(warning) = &fleet.warning {
+        say(&format!("warning: {warning}"))?;
+    }
     let programs = process_bed::check(dir, options.port)?;
     let path = options.report.clone().unwrap_or_else(|| dir.join("report.json"));
     // Held until the end: nobody else may make the folder anew meanwhile.

@@ -2,9 +2,17 @@
 //!
 //! Nothing here names a satellite or a time: both come from the constellation, the start and the seed.
 
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use orbit::Sky;
+use orbit::elements::ELEMENTS_BYTES_MAX;
+use orbit::sky_spec::{
+    ConstellationSpec, FibreSpec, LinkSpec, SamePlaceSpec, SatelliteSpec, SiteSpec, SkySpec,
+};
+use orbit::walker::WalkerShell;
+use sim_bridge::sky_file;
+use sim_bridge::toml_file::{FileError, read_text};
 use types::{Capacity, Epoch, LatencyUs, MiB, MilliCpu, NodeId, NodeKind};
 
 use crate::options::Options;
@@ -130,6 +138,8 @@ pub struct Fleet {
     pub start: Epoch,
     /// The nodes with an agent, by name.
     pub members: Vec<Member>,
+    /// What the user should know of the constellation.
+    pub warning: Option<String>,
     /// The sky file for controller and bridge.
     pub sky_toml: String,
     /// The same sky, to predict with.
@@ -139,13 +149,16 @@ pub struct Fleet {
 /// Why there is no fleet.
 #[derive(Debug, thiserror::Error)]
 pub enum FleetError {
-    /// A file cannot be read.
+    /// The constellation's file cannot be read as text.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A path has no absolute form, or is no text.
     #[error("{}: {source}", path.display())]
-    Read {
+    Path {
         /// Which.
         path: PathBuf,
         /// Why.
-        source: std::io::Error,
+        source: io::Error,
     },
     /// The constellation is malformed.
     #[error("{place}: {reason}")]
@@ -166,6 +179,7 @@ impl Fleet {
     /// # Panics
     /// Never: constants and names of this file are valid.
     pub fn choose(options: &Options) -> Result<Self, FleetError> {
+        let read = |path| read_text(path, ELEMENTS_BYTES_MAX);
         let elements = options.constellation.as_deref().map(read).transpose()?;
         let place = options
             .constellation
@@ -186,7 +200,7 @@ impl Fleet {
                 CHAIN_STEP_S,
             )
             .map_err(|error| malformed(error.to_string()))?;
-        let attached = name_satellites(&sky, &chain);
+        let attached = attach(&sky, &chain);
         let sky_toml = sky_toml(options, &attached)?;
         let satellites = sky.satellites();
         let sky = parse_sky(&sky_toml, elements.as_deref()).map_err(malformed)?;
@@ -195,6 +209,7 @@ impl Fleet {
             satellites,
             start,
             members: members(&attached),
+            warning: sky_file::warning(&sky),
             sky_toml,
             sky,
         })
@@ -213,11 +228,6 @@ impl Fleet {
         let holder = self.members.iter().find(|member| member.holds_reference);
         &holder.expect("one satellite holds the reference").node
     }
-}
-
-fn read(path: &Path) -> Result<String, FleetError> {
-    std::fs::read_to_string(path)
-        .map_err(|source| FleetError::Read { path: path.to_owned(), source })
 }
 
 fn parse_sky(sky_toml: &str, elements: Option<&str>) -> Result<Sky, String> {
@@ -251,17 +261,20 @@ fn constellation_name(options: &Options) -> String {
     }
 }
 
-/// Satellites as `(node, name in the element set)`.
-fn name_satellites(sky: &Sky, chain: &[usize]) -> Vec<(NodeId, String)> {
-    let mut named: Vec<(NodeId, String)> = Vec::new();
-    for &index in chain {
-        let name = sky.satellite_name(index);
-        let node = node_name(name, named.len());
-        let taken = named.iter().any(|(other, _)| *other == node);
-        let node = if taken { numbered(named.len()) } else { node };
-        named.push((node, name.to_owned()));
+/// The satellites that get an agent: by catalogue number, since names may come twice; a shell has names alone.
+fn attach(sky: &Sky, chain: &[usize]) -> Vec<SatelliteSpec> {
+    let mut attached: Vec<SatelliteSpec> = Vec::new();
+    for elements in chain.iter().filter_map(|&index| sky.elements().get(index)) {
+        let node = node_name(&elements.name, attached.len());
+        let taken = attached.iter().any(|other| other.node == node);
+        let node = if taken { numbered(attached.len()) } else { node };
+        let (name, catalog) = match elements.catalog.as_str() {
+            "" => (Some(elements.name.clone()), None),
+            catalog => (None, Some(catalog.to_owned())),
+        };
+        attached.push(SatelliteSpec { node, name, catalog });
     }
-    named
+    attached
 }
 
 fn node_name(name: &str, position: usize) -> NodeId {
@@ -283,10 +296,10 @@ fn numbered(position: usize) -> NodeId {
     NodeId::new(&format!("satellite-{}", position + 1)).expect("a valid name")
 }
 
-fn members(attached: &[(NodeId, String)]) -> Vec<Member> {
+fn members(attached: &[SatelliteSpec]) -> Vec<Member> {
     let last = attached.len() - 1;
-    let satellites = attached.iter().enumerate().map(|(i, (node, _))| Member {
-        node: node.clone(),
+    let satellites = attached.iter().enumerate().map(|(i, satellite)| Member {
+        node: satellite.node.clone(),
         kind: NodeKind::Satellite,
         capacity: Capacity { milli_cpu: MilliCpu(4_000), memory_mib: MiB(4_096) },
         body: Body {
@@ -319,40 +332,56 @@ fn members(attached: &[(NodeId, String)]) -> Vec<Member> {
     members
 }
 
-fn sky_toml(options: &Options, attached: &[(NodeId, String)]) -> Result<String, FleetError> {
-    let mut text = vec![String::from(
-        "# Written by the demo; read by controller and sim-bridge.\n[constellation]\n",
-    )];
-    match &options.constellation {
-        None => text.push(String::from(
-            "walker = { name = \"leo\", planes = 72, slots = 22, altitude_km = 550.0, \
-             inclination_deg = 53.0, phasing = 17, epoch = \"2026-01-01T00:00:00Z\" }\n",
-        )),
-        Some(path) => {
-            let full = std::path::absolute(path)
-                .map_err(|source| FleetError::Read { path: path.clone(), source })?;
-            text.push(format!("file = {:?}\n", full.display().to_string()));
-        }
+fn sky_toml(options: &Options, attached: &[SatelliteSpec]) -> Result<String, FleetError> {
+    let node = |name: &str| NodeId::new(name).expect("a valid name");
+    let site = |site: &Site| SiteSpec {
+        node: node(site.node),
+        lat_deg: site.lat_deg,
+        lon_deg: site.lon_deg,
+        alt_km: site.alt_km,
+    };
+    let spec = SkySpec {
+        constellation: constellation(options)?,
+        links: LinkSpec { min_elevation_deg: options.min_elevation, ..LinkSpec::default() },
+        site: SITES.iter().map(site).collect(),
+        satellite: attached.to_vec(),
+        same_place: vec![SamePlaceSpec { node: node(CONTROLLER), at: node(CONTROLLER_SITE) }],
+        fibre: vec![FibreSpec { a: node(CONTROLLER_SITE), b: node("cloud") }],
+    };
+    let text = toml::to_string(&spec).expect("names and numbers have a form in TOML");
+    Ok(format!("# Written by the demo; read by controller and sim-bridge.\n{text}"))
+}
+
+/// The shell of the demo: 1,584 satellites, as the first of Starlink.
+fn built_in_shell() -> WalkerShell {
+    WalkerShell {
+        name: "leo".to_owned(),
+        planes: 72,
+        slots: 22,
+        altitude_km: 550.0,
+        inclination_deg: 53.0,
+        phasing: 17,
+        raan_span_deg: 360.0,
+        epoch: Epoch::from_utc((2026, 1, 1), (0, 0, 0), 0).expect("a date of the calendar"),
     }
-    text.push(format!("\n[links]\nmin_elevation_deg = {:?}\n", options.min_elevation));
-    for site in &SITES {
-        text.push(format!(
-            "\n[[site]]\nnode = {:?}\nlat_deg = {:?}\nlon_deg = {:?}\nalt_km = {:?}\n",
-            site.node, site.lat_deg, site.lon_deg, site.alt_km
-        ));
-    }
-    for (node, name) in attached {
-        text.push(format!("\n[[satellite]]\nnode = \"{node}\"\nname = {name:?}\n"));
-    }
-    text.push(format!(
-        "\n[[same_place]]\nnode = {CONTROLLER:?}\nat = {CONTROLLER_SITE:?}\n\
-         \n[[fibre]]\na = {CONTROLLER_SITE:?}\nb = \"cloud\"\n"
-    ));
-    Ok(text.concat())
+}
+
+fn constellation(options: &Options) -> Result<ConstellationSpec, FleetError> {
+    let Some(path) = &options.constellation else {
+        return Ok(ConstellationSpec { walker: Some(built_in_shell()), file: None });
+    };
+    let refuse = |source| FleetError::Path { path: path.clone(), source };
+    let full = std::path::absolute(path).map_err(refuse)?;
+    let file = full.into_os_string().into_string().map_err(|_name| {
+        refuse(io::Error::new(io::ErrorKind::InvalidInput, "the path must be UTF-8 text"))
+    })?;
+    Ok(ConstellationSpec { walker: None, file: Some(file) })
 }
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
 
     #[test]
@@ -366,5 +395,57 @@ mod tests {
         ] {
             assert_eq!(node_name(name, 2).as_str(), node);
         }
+    }
+
+    fn options(constellation: Option<&str>) -> Options {
+        let path = constellation.map(|path| ["--constellation", path]);
+        Options::parse_from(["demo"].into_iter().chain(path.into_iter().flatten()))
+    }
+
+    #[test]
+    fn satellites_of_one_name_are_told_apart_and_odd_names_are_written_as_toml() {
+        let set = |number: u32| {
+            let (name, anomaly) = ("SAT\u{200b} \u{7f}\\u", 15 * number);
+            format!(
+                r#"{{"OBJECT_NAME":{},"EPOCH":"2026-01-01T00:00:00","MEAN_MOTION":15.1,"ECCENTRICITY":0,
+                "INCLINATION":53,"RA_OF_ASC_NODE":10,"ARG_OF_PERICENTER":0,"MEAN_ANOMALY":{anomaly},"BSTAR":0,
+                "NORAD_CAT_ID":{number}}}"#,
+                serde_json::to_string(name).unwrap()
+            )
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a\u{200b}\"b.json");
+        let sets: Vec<String> = (0..24).map(set).collect();
+        std::fs::write(&path, format!("[{}]", sets.join(","))).unwrap();
+        let fleet = Fleet::choose(&options(path.to_str())).unwrap();
+        let satellites = fleet.members.iter().filter(|m| m.kind == NodeKind::Satellite);
+        assert_eq!(satellites.count(), ATTACHED_SATELLITES);
+        let spec: SkySpec = toml::from_str(&fleet.sky_toml).unwrap();
+        assert_eq!(spec.constellation.file.as_deref(), path.to_str());
+        assert!(spec.satellite.iter().all(|s| s.catalog.is_some() && s.name.is_none()));
+    }
+
+    #[test]
+    fn the_shell_is_attached_by_name() {
+        let fleet = Fleet::choose(&options(None)).unwrap();
+        assert_eq!((fleet.satellites, fleet.warning), (1584, None));
+        let spec: SkySpec = toml::from_str(&fleet.sky_toml).unwrap();
+        assert!(
+            spec.satellite.iter().all(|s| s.name.as_deref().is_some_and(|n| n.starts_with("leo-")))
+        );
+    }
+
+    #[test]
+    fn what_is_no_text_is_refused_with_its_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("set.tle.gz");
+        std::fs::write(&path, b"\x1f\x8b\x08\x00").unwrap();
+        let error = Fleet::choose(&options(path.to_str())).unwrap_err();
+        let message = error.to_string();
+        assert!(
+            message.ends_with(", line 1: byte 0x8b must be UTF-8 text; this is gzip, unpack it"),
+            "{message}"
+        );
+        assert!(matches!(error, FleetError::File(_)));
     }
 }

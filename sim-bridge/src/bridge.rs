@@ -15,6 +15,7 @@ use types::{InvalidSkyClock, NodeId, SkyClock};
 
 use crate::config::{Backend, SimConfig};
 use crate::eclipse_power::environment;
+use crate::open_files::{self, TooFewFiles};
 use crate::publish::{BusError, Request, SimBus, action_name};
 use crate::replay::{start_clock, wall_now};
 use crate::schedule::SkyFollower;
@@ -37,6 +38,9 @@ pub struct Prepared {
 /// Why the bridge does not start or does not go on.
 #[derive(Debug, thiserror::Error)]
 pub enum BridgeError {
+    /// The system allows too few open files.
+    #[error(transparent)]
+    Files(#[from] TooFewFiles),
     /// Ports that cannot be opened, each with its use.
     #[error("{}", .0.join("\n"))]
     Ports(Vec<String>),
@@ -81,11 +85,22 @@ impl Prepared {
         }
     }
 
+    /// The sky that will be replayed.
+    pub const fn sky(&self) -> &Sky {
+        &self.sky
+    }
+
     /// Serves until SIGTERM or SIGINT.
     ///
     /// # Errors
-    /// [`BridgeError`]: a port that is taken is named before anything starts.
+    /// [`BridgeError`]: a port that is taken, or too low a limit of files, is named before anything starts.
     pub async fn run(self) -> Result<(), BridgeError> {
+        if let Some(warning) = sky_file::warning(&self.sky) {
+            tracing::warn!("{warning}");
+        }
+        if self.config.shaper == Backend::TcpProxy {
+            open_files::raise_for(self.config.pairs.len())?;
+        }
         let ports = open_ports(&self.config)?;
         let mut signals = [SignalKind::terminate(), SignalKind::interrupt()].map(signal);
         let [Ok(terminate), Ok(interrupt)] = &mut signals else {
@@ -302,6 +317,10 @@ impl Bridge {
     /// Closes everything and says what the links have carried.
     async fn stop(self) -> Result<(), BridgeError> {
         drop(self.follower);
+        let undecoded = self.bus.undecoded();
+        if 0 < undecoded {
+            tracing::warn!(undecoded, "fault queries did not decode and were refused");
+        }
         self.bus.close().await?;
         for (pair, counts) in self.config.pairs.iter().zip(self.shaper.links().counts()) {
             let [to_b, to_a] = counts.bytes;

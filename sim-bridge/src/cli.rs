@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
+use orbit::Sky;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use types::Epoch;
 
@@ -123,8 +124,7 @@ impl Cli {
                 Ok(Prepared::load(&config)?.run().await?)
             }
             Command::Config(ConfigCommand::Check { config }) => {
-                Prepared::load(&config)?;
-                Ok(())
+                warn(Prepared::load(&config)?.sky())
             }
             Command::Sky { config, at, output } => print_sky(&config, at, output),
         }
@@ -140,8 +140,16 @@ fn bind_to_parent(parent: i32) -> Result<bool, CommandError> {
     Ok(getppid().is_some_and(|pid| pid.as_raw_nonzero().get() == parent))
 }
 
+fn warn(sky: &Sky) -> Result<(), CommandError> {
+    match sky_file::warning(sky) {
+        Some(warning) => Ok(writeln!(io::stderr().lock(), "starbelt-sim: warning: {warning}")?),
+        None => Ok(()),
+    }
+}
+
 fn print_sky(file: &Path, at: Option<Epoch>, output: Output) -> Result<(), CommandError> {
     let sky = sky_file::load(file)?;
+    warn(&sky)?;
     let view = SkyView::new(&sky, at.unwrap_or_else(|| sky.newest_epoch()));
     let mut out = io::stdout().lock();
     match output {

@@ -18,7 +18,8 @@ pub const TICK_MS_DEFAULT: u32 = 100;
 pub const TICK_MS_MIN: u32 = 10;
 /// Longest tick; a link must not stay up a second after its path is gone.
 pub const TICK_MS_MAX: u32 = 1_000;
-/// Most pairs of one bridge: those of 38 nodes; each may hold 17 sockets, and a process about 20,000.
+/// Most pairs of one bridge: those of 38 nodes. Each may hold 17 sockets, 20,000 together at most; whether the system
+/// allows so many is checked at the start (`open_files.rs`).
 pub const PAIRS_MAX: usize = 703;
 /// The air around a ground node where the file says nothing, °C.
 pub const AMBIENT_DEFAULT_C: f64 = 20.0;

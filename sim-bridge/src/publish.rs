@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use protocol::key::SimKeys;
 use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply};
@@ -19,7 +20,7 @@ use zenoh::{Config, Session};
 use crate::address::BusAddr;
 
 /// Sessions at once: the nodes of a bed, its controller, its demo, and as many again that reconnect.
-const SESSIONS_MAX: usize = 256;
+pub(crate) const SESSIONS_MAX: usize = 256;
 /// Longest frame that is taken; the largest is a fault's answer of 1 KiB.
 const MESSAGE_BYTES_MAX: usize = 64 * 1024;
 
@@ -78,6 +79,8 @@ pub struct SimBus {
     envs: BTreeMap<NodeId, Publisher<'static>>,
     clock_queries: Queryable<FifoChannelHandler<Query>>,
     fault_queries: Queryable<FifoChannelHandler<Query>>,
+    /// Fault queries that did not decode.
+    undecoded: AtomicU64,
 }
 
 impl fmt::Debug for SimBus {
@@ -105,7 +108,13 @@ impl SimBus {
         }
         let clock_queries = queryable(&session, SimKeys::CLOCK).await?;
         let fault_queries = queryable(&session, SimKeys::FAULT).await?;
-        Ok(Self { session, clock, envs, clock_queries, fault_queries })
+        let undecoded = AtomicU64::new(0);
+        Ok(Self { session, clock, envs, clock_queries, fault_queries, undecoded })
+    }
+
+    /// How many fault queries did not decode; each was refused with the reason.
+    pub fn undecoded(&self) -> u64 {
+        self.undecoded.load(Ordering::Relaxed)
     }
 
     /// Tells everybody the clock.
@@ -136,7 +145,7 @@ impl SimBus {
             let request = tokio::select! {
                 query = self.clock_queries.recv_async() => query.map(|q| Request::Clock(Question(q))),
                 query = self.fault_queries.recv_async() => match query {
-                    Ok(query) => match read_fault(query).await {
+                    Ok(query) => match self.read_fault(query).await {
                         Some(request) => Ok(request),
                         None => continue,
                     },
@@ -144,6 +153,22 @@ impl SimBus {
                 },
             };
             return request.map_err(|_closed| BusError::Closed);
+        }
+    }
+
+    /// The fault of a query; one that does not decode is counted and answered with the reason.
+    async fn read_fault(&self, query: Query) -> Option<Request> {
+        let bytes = query.payload().map(|payload| payload.to_bytes()).unwrap_or_default();
+        match decode::<SimFault>(&bytes) {
+            Ok(fault) => Some(Request::Fault(Question(query), fault)),
+            Err(error) => {
+                self.undecoded.fetch_add(1, Ordering::Relaxed);
+                tracing::warn!(%error, "a fault query does not decode");
+                if let Err(error) = Question(query).refuse(&error.to_string()).await {
+                    tracing::debug!(%error, "nobody waits for the answer");
+                }
+                None
+            }
         }
     }
 
@@ -185,21 +210,6 @@ impl Question {
     async fn answer<M: Message>(self, key: &str, message: &M) -> Result<(), BusError> {
         let failed = |reason: zenoh::Error| send_error(key, &reason);
         self.0.reply(key, encode(message)?).await.map_err(failed)
-    }
-}
-
-/// The fault of a query; one that does not decode is answered with the reason.
-async fn read_fault(query: Query) -> Option<Request> {
-    let bytes = query.payload().map(|payload| payload.to_bytes()).unwrap_or_default();
-    match decode::<SimFault>(&bytes) {
-        Ok(fault) => Some(Request::Fault(Question(query), fault)),
-        Err(error) => {
-            tracing::warn!(%error, "a fault query does not decode");
-            if let Err(error) = Question(query).refuse(&error.to_string()).await {
-                tracing::debug!(%error, "nobody waits for the answer");
-            }
-            None
-        }
     }
 }
 

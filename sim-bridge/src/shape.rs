@@ -14,7 +14,7 @@ pub mod none;
 pub mod queue;
 pub mod tcp_proxy;
 
-pub use gate::{Fault, Gate, gate};
+pub use gate::{Cause, Fault, Faults, Gate, gate};
 pub use queue::LinkParams;
 
 /// A pair of nodes, `a` before `b`.
@@ -33,14 +33,17 @@ impl PairId {
         Self { a: a.clone(), b: b.clone() }
     }
 
-    /// Whether `node` is one of the two, and `peer`, if named, the other.
-    pub fn joins(&self, node: &NodeId, peer: Option<&NodeId>) -> bool {
-        let other = match () {
-            () if self.a == *node => &self.b,
-            () if self.b == *node => &self.a,
-            () => return false,
+    /// Why a fault of `node`, towards `peer` if one is named, meets this pair; `None` where it does not.
+    pub fn cause(&self, node: &NodeId, peer: Option<&NodeId>) -> Option<Cause> {
+        let (cause, other) = match () {
+            () if self.a == *node => (Cause::NodeA, &self.b),
+            () if self.b == *node => (Cause::NodeB, &self.a),
+            () => return None,
         };
-        peer.is_none_or(|peer| peer == other)
+        match peer {
+            None => Some(cause),
+            Some(peer) => (peer == other).then_some(Cause::Pair),
+        }
     }
 }
 
@@ -114,6 +117,9 @@ pub trait LinkShaper: Send + Sync + fmt::Debug {
     fn apply(&self, links: Vec<Option<LinkParams>>);
 
     /// Injects or heals a fault and says how many pairs it meets; in force on return.
+    ///
+    /// A fault of a node and one of a single pair stand side by side: each ends when it is healed for the
+    /// same `node` and `peer` (the two ends of a pair in either order), and the stronger one counts.
     ///
     /// # Errors
     /// [`FaultError`] when it meets none.

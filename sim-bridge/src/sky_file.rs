@@ -2,14 +2,11 @@
 
 use std::path::Path;
 
-use orbit::elements::ElementError;
+use orbit::elements::{ELEMENTS_BYTES_MAX, ElementError};
 use orbit::sky_spec::SpecProblem;
 use orbit::{Sky, SkyError, SkySpec};
 
 use crate::toml_file::{Document, FileError, Problem, Step, read_text};
-
-/// Longest file of element sets, bytes: 100,000 satellites as OMM JSON.
-pub const ELEMENTS_BYTES_MAX: u64 = 64 << 20;
 
 /// Reads and prepares the sky that `file` describes.
 ///
@@ -31,11 +28,26 @@ pub fn load(file: &Path) -> Result<Sky, FileError> {
     })
 }
 
+/// What people should know of a sky that is good enough to be replayed.
+pub fn warning(sky: &Sky) -> Option<String> {
+    let mut ahead = sky.ahead_of_time();
+    let first = ahead.next()?;
+    let more = match ahead.count() {
+        0 => String::new(),
+        count => format!(" and {count} more"),
+    };
+    Some(format!(
+        "the epoch of {:?} (line {}){more} is {}, more than 30 days after the median of the element sets: it \
+         does not count for the start of the replay",
+        first.name, first.line, first.epoch
+    ))
+}
+
 fn element_problem(file: &Path, error: ElementError) -> Problem {
     Problem {
         file: file.to_owned(),
         line: Some(error.line),
-        field: error.field.to_owned(),
+        field: error.place(),
         rule: format!("{:?} {}", error.value, error.rule),
     }
 }
@@ -115,6 +127,12 @@ mod tests {
         check(&satellite, "", "sky.toml, line ");
         let file = "[constellation]\nfile = 'set.tle'\n";
         check(file, "SAT\n1 25544U\n", "set.tle, line 2, ");
+        let omm = "[\n{\n \"OBJECT_NAME\": \"A\",\n \"EPOCH\": 7}]";
+        check(
+            file,
+            omm,
+            "set.tle, line 2, column 1, record 1 \"A\", NORAD_CAT_ID: \"\" must be present",
+        );
         check("[constellation]\nfile = 'absent.tle'\n", "", "absent.tle: cannot be read");
     }
 }

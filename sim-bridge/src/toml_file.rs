@@ -6,6 +6,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use orbit::elements::{ElementError, text_of};
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
@@ -79,16 +80,22 @@ fn lines(problems: &[Problem]) -> String {
 /// [`FileError`] when it cannot be read, is longer, or is not UTF-8.
 pub fn read_text(file: &Path, limit: u64) -> Result<String, FileError> {
     let failed = |source| FileError::Read { file: file.to_owned(), source };
-    let mut text = String::new();
-    let read = File::open(file)
+    let mut bytes = Vec::new();
+    File::open(file)
         .map_err(failed)?
         .take(limit.saturating_add(1))
-        .read_to_string(&mut text)
+        .read_to_end(&mut bytes)
         .map_err(failed)?;
-    if usize::try_from(limit).unwrap_or(usize::MAX) < read {
+    if usize::try_from(limit).unwrap_or(usize::MAX) < bytes.len() {
         return Err(FileError::TooLong { file: file.to_owned(), limit });
     }
-    Ok(text)
+    let no_text = |error: ElementError| Problem {
+        file: file.to_owned(),
+        line: Some(error.line),
+        field: String::new(),
+        rule: format!("{} {}", error.value, error.rule),
+    };
+    Ok(text_of(bytes).map_err(no_text)?)
 }
 
 /// One step down a TOML tree.
@@ -267,5 +274,24 @@ mod tests {
         let path = [Step::Key("pair"), Step::Index(1), Step::Key("port")];
         let problem = document.problem(&path, "is taken".to_owned());
         assert_eq!(problem.to_string(), "bed.toml, line 5, pair[1].port: is taken");
+    }
+
+    #[test]
+    fn a_file_is_read_up_to_a_bound_and_only_as_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("set.tle");
+        let message = |bytes: &[u8]| {
+            std::fs::write(&file, bytes).unwrap();
+            let told = read_text(&file, 20).map_err(|error| error.to_string());
+            told.map_err(|error| error.replace(&format!("{}/", dir.path().display()), ""))
+        };
+        assert_eq!(message(b"12345678901234567890").unwrap().len(), 20);
+        assert_eq!(message(&[b'x'; 21]).unwrap_err(), "set.tle: is longer than 20 bytes");
+        let latin = "set.tle, line 2: byte 0xfc must be UTF-8 text";
+        assert_eq!(message(b"SAT\nM\xfcnchen\n").unwrap_err(), latin);
+        let packed = message(b"\x1f\x8b\x08").unwrap_err();
+        assert!(packed.contains("line 1: byte 0x8b must be UTF-8 text; this is gzip"), "{packed}");
+        let endless = read_text(Path::new("/dev/zero"), 20).unwrap_err().to_string();
+        assert_eq!(endless, "/dev/zero: is longer than 20 bytes");
     }
 }

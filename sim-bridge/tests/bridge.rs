@@ -129,6 +129,52 @@ fn a_good_bed_passes_the_check_and_a_bad_one_is_exit_78() {
 }
 
 #[test]
+fn too_few_files_are_told_before_anything_starts() {
+    let bed = Bed::new();
+    let limited = Command::new("sh")
+        .args(["-c", "ulimit -n 100 && exec \"$0\" bridge --config \"$1\"", PROGRAM])
+        .arg(bed.file("sim.toml"))
+        .output()
+        .unwrap();
+    assert_eq!(limited.status.code(), Some(1));
+    let told = stderr(&limited);
+    let expected =
+        "1 pairs may need 337 open files, but the hard limit of this process is 100: raise";
+    assert!(told.contains(expected), "{told}");
+}
+
+#[test]
+fn a_set_that_is_no_text_is_exit_78() {
+    let bed = Bed::new();
+    std::fs::write(bed.file("sky.toml"), "[constellation]\nfile = \"set.tle\"\n").unwrap();
+    std::fs::write(bed.file("set.tle"), b"SAT\n1 \xff").unwrap();
+    let bad = run(&["sky", "--config"], &bed.file("sky.toml"));
+    assert_eq!(bad.status.code(), Some(78));
+    let told = stderr(&bad);
+    assert!(told.contains("set.tle, line 2: byte 0xff must be UTF-8 text"), "{told}");
+}
+
+#[test]
+fn an_epoch_ahead_of_the_others_is_warned_of() {
+    let bed = Bed::new();
+    std::fs::write(bed.file("sky.toml"), "[constellation]\nfile = \"set.json\"\n").unwrap();
+    let set = |(number, epoch)| {
+        format!(
+            r#"{{"OBJECT_NAME":"S{number}","EPOCH":"{epoch}-01-01T00:00:00","MEAN_MOTION":15,"ECCENTRICITY":0,
+            "INCLINATION":53,"RA_OF_ASC_NODE":0,"ARG_OF_PERICENTER":0,"MEAN_ANOMALY":0,"BSTAR":0,
+            "NORAD_CAT_ID":{number}}}"#
+        )
+    };
+    let sets = [(1, 2026), (2, 2062), (3, 2026)].map(set);
+    std::fs::write(bed.file("set.json"), format!("[{}]", sets.join(","))).unwrap();
+    let shown = run(&["sky", "--config"], &bed.file("sky.toml"));
+    assert_eq!(shown.status.code(), Some(0));
+    let told = stderr(&shown);
+    assert!(told.contains("warning: the epoch of \"S2\" (line 3) is 2062-01-01"), "{told}");
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("2026-01-01T00:00:00"));
+}
+
+#[test]
 fn bad_elements_are_told_with_file_line_and_field() {
     let bed = Bed::new();
     std::fs::write(bed.file("sky.toml"), "[constellation]\nfile = \"set.tle\"\n").unwrap();

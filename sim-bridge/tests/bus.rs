@@ -182,6 +182,23 @@ async fn a_fault_is_answered_and_a_broken_one_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn faults_that_do_not_decode_are_counted() {
+    let addr = free_addr();
+    let bus = SimBus::open(addr, [node()].iter()).await.unwrap();
+    let demo = client(addr).await;
+    let ask = async {
+        for _ in 0..3 {
+            let answers = demo.get(SimKeys::FAULT).payload(vec![0xff; 9]).timeout(PATIENCE).await;
+            assert!(answers.unwrap().recv_async().await.unwrap().into_result().is_err());
+        }
+    };
+    tokio::select! {
+        () = ask => assert_eq!(bus.undecoded(), 3),
+        request = bus.next() => panic!("{request:?} was no fault"),
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_client_reaches_another_through_the_bus() {
     let addr = bus().await;
     for key in [FLEET_KEY, "_sim/env/sat-1/forged", SimKeys::CLOCK, "_sim/anything"] {

@@ -344,13 +344,74 @@ fn a_peer_that_never_closes_does_not_use_up_the_pair() {
 }
 
 #[test]
+fn leftovers_go_before_the_session_that_lives() {
+    let bed = Bed::one(link(0, 500_000));
+    let (mut near, mut far) = bed.connect();
+    let mut leftovers: Vec<_> = (0..7).map(|_| bed.connect()).collect();
+    round_trip(&mut near, &mut far);
+    leftovers[3].0.shutdown(Shutdown::Write).unwrap();
+    assert_closed(&mut leftovers[3].1);
+    // First the one whose end hung up, then those idle longest; never the oldest, which is in use.
+    leftovers.push(bed.connect());
+    assert_closed(&mut leftovers[3].0);
+    for idle in [0, 1, 2, 4] {
+        leftovers.push(bed.connect());
+        assert_closed(&mut leftovers[idle].1);
+        round_trip(&mut near, &mut far);
+    }
+    assert_silent(&mut leftovers[5].1);
+}
+
+#[test]
+fn a_black_hole_full_of_dialers_keeps_the_session() {
+    let bed = Bed::one(link(0, 500_000));
+    let (mut near, mut far) = bed.connect();
+    round_trip(&mut near, &mut far);
+    bed.fault(BlackHole);
+    let mut dialers: Vec<TcpStream> = (0..20).map(|_| bed.dial()).collect();
+    assert_closed(&mut dialers[0]);
+    assert_silent(&mut near);
+    bed.fault(Heal);
+    round_trip(&mut near, &mut far);
+    // Where all are sessions, a newcomer is refused.
+    let full = Bed::one(link(0, 500_000));
+    let mut sessions: Vec<_> = (0..8).map(|_| full.connect()).collect();
+    full.fault(BlackHole);
+    assert_closed(&mut full.dial());
+    full.fault(Heal);
+    sessions.iter_mut().for_each(|(near, far)| assert!(round_trip(near, far) < PATIENCE));
+}
+
+#[test]
+fn a_transfer_that_nobody_reads_does_not_stop_its_neighbour() {
+    let bed = Bed::one(link(1, u32::MAX));
+    let (mut bulk, _unread) = bed.connect();
+    bulk.set_write_timeout(Some(Duration::from_millis(300))).unwrap();
+    let block = pattern(1 << 20);
+    while bulk.write(&block).is_ok() {}
+    let (mut near, mut far) = bed.connect();
+    let sent = pattern(1 << 20);
+    let writer = thread::spawn({
+        let sent = sent.clone();
+        move || near.write_all(&sent).map(|()| near)
+    });
+    let mut got = vec![0; sent.len()];
+    far.read_exact(&mut got).unwrap();
+    assert!(got == sent, "the stream was changed");
+    writer.join().unwrap().unwrap();
+}
+
+#[test]
 fn a_fault_meets_all_pairs_of_a_node_or_one() {
     let up = Some(link(1, 500_000));
     let bed = Bed::new(&[up, up, up]);
     assert_eq!(bed.proxy.fault(&node("a"), None, Close), Ok(3));
-    assert_eq!(bed.proxy.fault(&node("c"), Some(&node("a")), Heal), Ok(1));
-    assert_closed(&mut bed.dial());
+    assert_eq!(bed.proxy.fault(&node("b"), Some(&node("a")), BlackHole), Ok(1));
+    // What was not injected for all pairs of b, or for a~b, is not healed with them.
     assert_eq!(bed.proxy.fault(&node("b"), None, Heal), Ok(1));
+    assert_eq!(bed.proxy.fault(&node("a"), Some(&node("b")), Heal), Ok(1));
+    assert_closed(&mut bed.dial());
+    assert_eq!(bed.proxy.fault(&node("a"), None, Heal), Ok(3));
     let (mut near, mut far) = bed.connect();
     round_trip(&mut near, &mut far);
     let unknown = bed.proxy.fault(&node("x"), None, Close);

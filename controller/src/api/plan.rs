@@ -46,8 +46,12 @@ pub struct PairWindows {
     pub a: NodeId,
     /// The other.
     pub b: NodeId,
-    /// The need that makes a window, one way in ms; `null` is any path.
+    /// The need that makes a window, one way in ms; `null` is any.
     pub latency_max_ms: Option<f64>,
+    /// Most links on the path of a window: 1 is direct visibility, `null` any path. Without a latency it is 1 for a
+    /// satellite and what is none.
+    #[serde(default)]
+    pub hops_max: Option<u16>,
     /// In order of time, from now on.
     pub windows: Vec<WindowInfo>,
 }

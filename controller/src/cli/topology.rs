@@ -19,7 +19,12 @@ pub(super) fn next_contact(
     let answer = client.get::<PlanInfo>("/plan", &query)?;
     let windows = answer.value.asked.as_ref().map(|asked| asked.windows.as_slice());
     let Some(window) = windows.and_then(<[WindowInfo]>::first) else {
-        let need = latency_ms.map_or_else(String::new, |ms| format!(" within {ms} ms"));
+        let is_direct = answer.value.asked.as_ref().is_some_and(|asked| asked.hops_max == Some(1));
+        let need = match latency_ms {
+            Some(ms) => format!(" within {ms} ms"),
+            None if is_direct => String::from(" by sight (try --latency-ms for paths over others)"),
+            None => String::new(),
+        };
         let end = answer.value.end;
         let message =
             format!("{a} and {b} have no contact{need} until {end:.0}, the end of the plan");

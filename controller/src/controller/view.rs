@@ -4,7 +4,8 @@ mod node;
 mod place;
 mod plan;
 
-use types::{LatencyUs, NodeId, TaskId, WorkflowId};
+use topology::LinkNeed;
+use types::{LatencyUs, NodeId, NodeKind, TaskId, WorkflowId};
 
 use self::place::run_info;
 use self::plan::{pair_summary, pair_windows};
@@ -75,7 +76,10 @@ impl Controller {
         let plan = self.plan.as_deref().ok_or(ViewError::NotYet("the contact plan"))?;
         let moment = self.moment(now).ok_or(ViewError::NotYet("the sky clock"))?;
         let asked = match pair {
-            Some((a, b, latency_max)) => Some(pair_windows(plan, moment.sky, a, b, latency_max)?),
+            Some((a, b, latency_max)) => {
+                let need = self.need(a, b, latency_max);
+                Some(pair_windows(plan, moment.sky, (a, b), &need)?)
+            }
             None => None,
         };
         let pairs = match asked {
@@ -93,6 +97,19 @@ impl Controller {
             pairs,
             asked,
         })
+    }
+
+    /// What makes a window of a pair: the latency if one is given; else direct visibility for a satellite and what is
+    /// none, and any path for others, which seldom see each other.
+    fn need(&self, a: &NodeId, b: &NodeId, latency_max: Option<LatencyUs>) -> LinkNeed {
+        let is_satellite = |id: &NodeId| {
+            self.fleet.node(id).is_some_and(|node| node.section.kind == NodeKind::Satellite)
+        };
+        match latency_max {
+            Some(latency_max) => LinkNeed::latency(latency_max),
+            None if is_satellite(a) != is_satellite(b) => LinkNeed::direct(),
+            None => LinkNeed::default(),
+        }
     }
 
     /// Where every task is and why.

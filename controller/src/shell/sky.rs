@@ -1,7 +1,10 @@
 //! Reads the sky file and the element sets that it names; says file, line, field and rule of what is wrong.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use orbit::elements::{ELEMENTS_BYTES_MAX, text_of};
 use orbit::sky_spec::SpecProblem;
 use orbit::{Sky, SkyError, SkySpec};
 
@@ -20,13 +23,30 @@ pub fn load(path: &Path) -> Result<Sky, ConfigError> {
     });
     let elements = match &elements_path {
         None => None,
-        Some(elements_path) => Some(std::fs::read_to_string(elements_path).map_err(|error| {
-            let rule = format!("{} cannot be read: {error}", elements_path.display());
-            ConfigError(vec![layers.problem("constellation", 0, "file", rule)])
-        })?),
+        Some(elements_path) => {
+            let bytes = read(elements_path).map_err(|error| {
+                let rule = format!("{} cannot be read: {error}", elements_path.display());
+                ConfigError(vec![layers.problem("constellation", 0, "file", rule)])
+            })?;
+            Some(
+                text_of(bytes)
+                    .map_err(|error| refuse(path, elements_path.clone(), error.into()))?,
+            )
+        }
     };
     Sky::new(&spec, elements.as_deref())
         .map_err(|error| refuse(path, elements_path.unwrap_or_default(), error))
+}
+
+/// The bytes of a file of element sets, which may be no longer than [`ELEMENTS_BYTES_MAX`].
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let length = File::open(path)?.take(ELEMENTS_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if usize::try_from(ELEMENTS_BYTES_MAX).is_ok_and(|max| max < length) {
+        let reason = format!("it is longer than {ELEMENTS_BYTES_MAX} bytes");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, reason));
+    }
+    Ok(bytes)
 }
 
 fn refuse(path: &Path, elements_path: PathBuf, error: SkyError) -> ConfigError {
@@ -38,7 +58,7 @@ fn refuse(path: &Path, elements_path: PathBuf, error: SkyError) -> ConfigError {
         SkyError::Elements(error) => ConfigError(vec![Problem {
             file: elements_path,
             line: (error.line != 0).then_some(error.line),
-            field: error.field.to_owned(),
+            field: error.place(),
             rule: format!("{:?} {}", error.value, error.rule),
         }]),
         other => ConfigError(vec![Problem {
@@ -96,5 +116,23 @@ mod tests {
         check(file, None, &["sky.toml:2", "constellation.file", "stars.tle cannot be read"]);
         let bad = "X\n1 25544U\n2 25544\n";
         check(file, Some(bad), &["stars.tle:2"]);
+        let omm = "[{\"OBJECT_NAME\":\"A\",\n\"NORAD_CAT_ID\":-1}]";
+        check(file, Some(omm), &["stars.tle:2: column 16, record 1 \"A\", NORAD_CAT_ID: \"-1\""]);
+    }
+
+    #[test]
+    fn a_set_that_is_no_text_or_has_no_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sky.toml");
+        std::fs::write(&path, "[constellation]\nfile = \"stars.tle\"\n").unwrap();
+        std::fs::write(dir.path().join("stars.tle"), b"A\n\xe9").unwrap();
+        let message = load(&path).unwrap_err().to_string();
+        assert!(
+            message.contains("stars.tle:2: file: \"byte 0xe9\" must be UTF-8 text"),
+            "{message}"
+        );
+        std::fs::write(&path, "[constellation]\nfile = \"/dev/zero\"\n").unwrap();
+        let message = load(&path).unwrap_err().to_string();
+        assert!(message.contains("cannot be read: it is longer than"), "{message}");
     }
 }

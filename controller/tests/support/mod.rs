@@ -348,8 +348,8 @@ pub(crate) fn contact_plan() -> ContactPlan {
         b: id(b),
         states: (0..steps)
             .map(|step| {
-                let latency = LatencyUs(if near(step * 10) { 10_000 } else { 50_000 });
-                Some(PathState { latency, rate_kbps: 500_000, loss_ppm: 0, hops: 2 })
+                let (us, hops) = if near(step * 10) { (10_000, 1) } else { (50_000, 2) };
+                Some(PathState { latency: LatencyUs(us), rate_kbps: 500_000, loss_ppm: 0, hops })
             })
             .collect(),
     };

@@ -40,14 +40,21 @@ pub struct Elements {
     pub(crate) propagator: Propagator,
 }
 
+/// Longest text of element sets that shells read, in bytes: 100,000 satellites as OMM JSON.
+pub const ELEMENTS_BYTES_MAX: u64 = 64 << 20;
+
 /// What is wrong with a text of element sets, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("line {line}, {field}: {value:?} {rule}")]
+#[error("line {line}, {}: {value:?} {rule}", self.place())]
 pub struct ElementError {
-    /// The line, from 1; in JSON that of the record.
+    /// The line, from 1.
     pub line: usize,
-    /// The field or key at fault.
-    pub field: &'static str,
+    /// The column in characters, from 1; in JSON, where a whole set may stand on one line.
+    pub column: Option<usize>,
+    /// The record at fault with its name, where that is known.
+    pub object: Option<String>,
+    /// The field or key at fault; for a text that does not read on, the last key before.
+    pub field: String,
     /// What stands there, cut to 64 characters.
     pub value: String,
     /// The rule that it breaks, beginning with "must".
@@ -55,14 +62,48 @@ pub struct ElementError {
 }
 
 impl ElementError {
-    pub(crate) fn new(
-        line: usize,
-        field: &'static str,
-        value: &str,
-        rule: impl Into<String>,
-    ) -> Self {
-        Self { line, field, value: value.chars().take(64).collect(), rule: rule.into() }
+    pub(crate) fn new(line: usize, field: &str, value: &str, rule: impl Into<String>) -> Self {
+        let field = cut(field);
+        Self { line, column: None, object: None, field, value: cut(value), rule: rule.into() }
     }
+
+    /// The same, said of the record with this number, from 1, and this name.
+    pub(crate) fn of(self, record: usize, name: Option<String>) -> Self {
+        let name = name.map_or_else(String::new, |name| format!(" {:?}", cut(&name)));
+        Self { object: Some(format!("record {record}{name}")), ..self }
+    }
+
+    /// Where it is beyond the line: column, record and field, as far as known.
+    pub fn place(&self) -> String {
+        let column = self.column.map(|column| format!("column {column}"));
+        let parts = column.into_iter().chain(self.object.clone());
+        parts.chain([self.field.clone()]).collect::<Vec<_>>().join(", ")
+    }
+}
+
+/// Names and values are told up to this length.
+const TOLD_CHARS_MAX: usize = 64;
+
+fn cut(text: &str) -> String {
+    text.chars().take(TOLD_CHARS_MAX).collect()
+}
+
+/// Takes the bytes of a file as text.
+///
+/// # Errors
+/// [`ElementError`] with the line of the first byte that is not UTF-8.
+pub fn text_of(bytes: Vec<u8>) -> Result<String, ElementError> {
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let bytes = error.as_bytes();
+        let line = 1 + bytes[..at].iter().filter(|b| **b == b'\n').count();
+        let rule = match bytes {
+            [0x1f, 0x8b, ..] => "must be UTF-8 text; this is gzip, unpack it",
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "must be UTF-8 text; this is UTF-16, convert it",
+            _ => "must be UTF-8 text",
+        };
+        ElementError::new(line, "file", &format!("byte 0x{:02x}", bytes[at]), rule)
+    })
 }
 
 /// The numbers that a field may hold, both ends included, and the rule in words.
@@ -88,11 +129,13 @@ pub(crate) const ECCENTRICITY: Range = Range {
     high: 1.0 - f64::EPSILON,
     rule: "must be a number from 0 to below 1 (a closed orbit)",
 };
-/// At 17 revolutions per day an orbit touches the ground; 20 leaves room for decaying objects.
+/// At 17 revolutions per day an orbit touches the ground; 20 leaves room for decaying objects. The slowest of the
+/// verification set of Vallado et al. has 0.00001, which is a heliocentric orbit; such objects are read and are down,
+/// see `world.rs`.
 pub(crate) const MEAN_MOTION: Range = Range {
-    low: f64::MIN_POSITIVE,
+    low: 1.0e-5,
     high: 20.0,
-    rule: "must be a number above 0 and at most 20 revolutions per day",
+    rule: "must be a number from 0.00001 to 20 revolutions per day",
 };
 /// The field of a TLE ends at 0.99999e9.
 pub(crate) const BSTAR: Range =
@@ -105,29 +148,58 @@ pub(crate) const BSTAR: Range =
 pub fn parse_elements(text: &str) -> Result<Vec<Elements>, ElementError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let is_json = text.trim_start().starts_with(['[', '{']);
-    let elements = if is_json { omm::parse_json(text)? } else { tle::parse(text)? };
-    if elements.is_empty() && !is_json {
+    if is_json {
+        return omm::parse_json(text);
+    }
+    refuse_other_formats(text)?;
+    let elements = tle::parse(text)?;
+    if elements.is_empty() {
         return Err(ElementError::new(1, "file", "", "must hold at least one element set"));
     }
     refuse_twins(&elements)?;
     Ok(elements)
 }
 
+/// Formats that are easily taken for ours, by how their first line begins.
+const OTHER_FORMATS: [(&str, &str); 3] =
+    [("<", "XML or HTML"), ("CCSDS_OMM_VERS", "OMM as KVN"), ("OBJECT_NAME,", "OMM as CSV")];
+
+fn refuse_other_formats(text: &str) -> Result<(), ElementError> {
+    let lines = text.lines().enumerate();
+    let Some((index, first)) = lines.map(|(i, l)| (i, l.trim())).find(|(_, l)| !l.is_empty())
+    else {
+        return Ok(());
+    };
+    match OTHER_FORMATS.iter().find(|(begin, _)| first.starts_with(begin)) {
+        None => Ok(()),
+        Some((_, format)) => {
+            let rule = format!("must be TLE, or OMM as JSON; this looks like {format}");
+            Err(ElementError::new(index + 1, "file", first, rule))
+        }
+    }
+}
+
 fn refuse_twins(elements: &[Elements]) -> Result<(), ElementError> {
     let mut by_catalog: Vec<(&str, usize)> =
-        elements.iter().map(|e| (e.catalog.as_str(), e.line)).collect();
+        elements.iter().enumerate().map(|(index, e)| (e.catalog.as_str(), index)).collect();
     by_catalog.sort_unstable();
     let twins = by_catalog.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    // The first of the lines that repeat a number, in the order of the text.
+    // The first of the records that repeat a number, in the order of the text.
     match twins.min_by_key(|pair| pair[1].1) {
         None => Ok(()),
-        Some(pair) => Err(ElementError::new(
-            pair[1].1,
-            "catalog number",
-            pair[1].0,
-            format!("must not come twice, but stands on line {} already", pair[0].1),
-        )),
+        Some(pair) => {
+            let (first, again) = (pair[0].1, pair[1].1);
+            let rule = twin_rule(first, &elements[first]);
+            let error = ElementError::new(elements[again].line, "catalog number", pair[1].0, rule);
+            Err(error.of(again + 1, Some(elements[again].name.clone())))
+        }
     }
+}
+
+/// The rule that a second object with the catalogue number of `first` breaks.
+pub(crate) fn twin_rule(index: usize, first: &Elements) -> String {
+    let (record, name, line) = (index + 1, &first.name, first.line);
+    format!("must not come twice, but is that of record {record} {name:?} on line {line} already")
 }
 
 #[cfg(test)]
@@ -144,7 +216,7 @@ mod tests {
     fn an_empty_text_is_refused_and_an_empty_array_is_not() {
         for text in ["", "\n\r\n", "# only a comment\n"] {
             let error = parse_elements(text).unwrap_err();
-            assert_eq!((error.line, error.field), (1, "file"));
+            assert_eq!((error.line, error.field.as_str()), (1, "file"));
         }
         assert!(parse_elements(" [ ] ").unwrap().is_empty());
     }
@@ -159,8 +231,42 @@ mod tests {
         };
         let text = [9, 7, 8, 7, 9].map(set).join(",\n");
         let error = parse_elements(&format!("[{text}]")).unwrap_err();
-        let expected =
-            "line 7, catalog number: \"7\" must not come twice, but stands on line 3 already";
+        let expected = "line 8, column 100, record 4, NORAD_CAT_ID: \"7\" must not come twice, \
+            but is that of record 2 \"7\" on line 3 already";
         assert_eq!(error.to_string(), expected);
+    }
+
+    #[track_caller]
+    fn refused(text: &str, message: &str) {
+        assert_eq!(parse_elements(text).unwrap_err().to_string(), message);
+    }
+
+    #[test]
+    fn other_formats_are_called_by_their_names() {
+        refused(
+            "\n<!DOCTYPE html>\n<html></html>",
+            "line 2, file: \"<!DOCTYPE html>\" must be TLE, or OMM as JSON; this looks like XML or HTML",
+        );
+        refused(
+            "OBJECT_NAME,EPOCH\nA,2026",
+            "line 1, file: \"OBJECT_NAME,EPOCH\" must be TLE, or OMM as JSON; this looks like OMM as CSV",
+        );
+        refused(
+            "CCSDS_OMM_VERS = 2.0\n",
+            "line 1, file: \"CCSDS_OMM_VERS = 2.0\" must be TLE, or OMM as JSON; this looks like OMM as KVN",
+        );
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_refused_with_their_line() {
+        assert_eq!(text_of(b"IRIDIUM\r\n\xef\xbb\xbf".to_vec()).unwrap().len(), 12);
+        let message = |bytes: &[u8]| text_of(bytes.to_vec()).unwrap_err().to_string();
+        let latin = message(b"A\nB\nSATELLITE No\xe9mie\n");
+        assert_eq!(latin, "line 3, file: \"byte 0xe9\" must be UTF-8 text");
+        let packed = message(b"\x1f\x8b\x08\x00");
+        assert_eq!(
+            packed,
+            "line 1, file: \"byte 0x8b\" must be UTF-8 text; this is gzip, unpack it"
+        );
     }
 }

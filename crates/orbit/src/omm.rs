@@ -3,17 +3,17 @@
 //! Numbers may be JSON numbers or strings. What is not needed is not read; what contradicts SGP4 is refused.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
-use serde_json::Value;
 use types::Epoch;
 
 use crate::elements::{
     ANGLE, BSTAR, ECCENTRICITY, ElementError, Elements, INCLINATION, MEAN_MOTION, MeanElements,
-    Range,
+    Range, twin_rule,
 };
 use crate::propagate::Propagator;
+use json::{Cursor, JSON, Members};
+
+mod json;
 
 /// Largest catalogue number: CCSDS knows nine digits.
 const CATALOG_MAX: u64 = 999_999_999;
@@ -32,207 +32,165 @@ const IMPLIED: [(&str, &[&str]); 5] = [
 /// Reads an array of messages, or one: all of it or nothing.
 ///
 /// # Errors
-/// The first [`ElementError`]; its line is that of the record (of the text, where the JSON itself is broken).
+/// The first [`ElementError`] of the text, with the place of the faulty value and the record that holds it.
 pub fn parse_json(text: &str) -> Result<Vec<Elements>, ElementError> {
     let mut cursor = Cursor::new(text.strip_prefix('\u{feff}').unwrap_or(text));
-    let mut elements = Vec::new();
+    let mut records = Records::default();
     if cursor.peek() == Some('{') {
-        elements.push(cursor.record()?);
-        return cursor.end(elements);
+        records.read(&mut cursor)?;
+        cursor.end(
+            "must end after the record; several stand in brackets, with commas between them",
+        )?;
+        return Ok(records.elements);
     }
-    cursor.expect("[", "must begin with '[' or '{'")?;
-    if cursor.peek() == Some(']') {
-        cursor.expect("]", "")?;
-        return cursor.end(elements);
-    }
-    loop {
-        elements.push(cursor.record()?);
-        if cursor.peek() == Some(',') {
-            cursor.expect(",", "")?;
-        } else {
-            cursor.expect("]", "must continue with ',' or end with ']' after a record")?;
-            return cursor.end(elements);
+    cursor.expect('[', JSON, "must begin with '[' or '{'")?;
+    if !cursor.takes(']') {
+        loop {
+            records.read(&mut cursor)?;
+            if !cursor.takes(',') {
+                cursor.expect(']', JSON, "must go on with ',' or end with ']' after a record")?;
+                break;
+            }
         }
+    }
+    cursor.end("must end after the records")?;
+    Ok(records.elements)
+}
+
+/// What has been read so far.
+#[derive(Debug, Default)]
+struct Records {
+    elements: Vec<Elements>,
+    /// The position of the record of each catalogue number.
+    by_catalog: BTreeMap<String, usize>,
+}
+
+impl Records {
+    fn read(&mut self, cursor: &mut Cursor<'_>) -> Result<(), ElementError> {
+        cursor.peek();
+        let (at, line, mut members) = (cursor.at(), cursor.line(), Members::new());
+        let read = cursor.object(&mut members);
+        let record = Record { cursor, at, members };
+        let elements = read.and_then(|()| {
+            let elements = record.elements(line)?;
+            self.check_twin(&record, &elements)?;
+            Ok(elements)
+        });
+        let number = self.elements.len() + 1;
+        let elements = elements.map_err(|error| error.of(number, record.text("OBJECT_NAME")))?;
+        self.by_catalog.insert(elements.catalog.clone(), number - 1);
+        self.elements.push(elements);
+        Ok(())
+    }
+
+    fn check_twin(&self, record: &Record<'_, '_>, new: &Elements) -> Result<(), ElementError> {
+        let Some(first) = self.by_catalog.get(&new.catalog) else { return Ok(()) };
+        let rule = twin_rule(*first, &self.elements[*first]);
+        Err(record.wrong("NORAD_CAT_ID", &new.catalog, rule))
     }
 }
 
-/// Where the reader stands: what is left of the text, and the line on which that begins.
+/// One message.
 #[derive(Debug)]
-struct Cursor<'a> {
-    rest: &'a str,
-    line: usize,
+struct Record<'a, 'b> {
+    cursor: &'b Cursor<'a>,
+    /// Where it begins.
+    at: usize,
+    members: Members<'a>,
 }
 
-impl<'a> Cursor<'a> {
-    fn new(text: &'a str) -> Self {
-        Self { rest: text, line: 1 }
-    }
-
-    fn skip(&mut self, bytes: usize) {
-        let (done, rest) = self.rest.split_at(bytes);
-        self.line += done.bytes().filter(|b| *b == b'\n').count();
-        self.rest = rest;
-    }
-
-    /// The next character that is no white space.
-    fn peek(&mut self) -> Option<char> {
-        let blank = self.rest.len() - self.rest.trim_start_matches([' ', '\t', '\r', '\n']).len();
-        self.skip(blank);
-        self.rest.chars().next()
-    }
-
-    fn expect(&mut self, mark: &str, rule: &str) -> Result<(), ElementError> {
-        let found = self.peek();
-        if self.rest.starts_with(mark) {
-            self.skip(mark.len());
-            return Ok(());
-        }
-        let found = found.map_or_else(|| "end of text".to_owned(), |_| self.rest.to_owned());
-        Err(ElementError::new(self.line, "json", &found, rule))
-    }
-
-    fn end(mut self, elements: Vec<Elements>) -> Result<Vec<Elements>, ElementError> {
-        match self.peek() {
-            None => Ok(elements),
-            Some(_) => {
-                Err(ElementError::new(self.line, "json", self.rest, "must end after the records"))
-            }
-        }
-    }
-
-    fn record(&mut self) -> Result<Elements, ElementError> {
-        self.peek();
-        let line = self.line;
-        let mut stream = serde_json::Deserializer::from_str(self.rest).into_iter::<Record>();
-        match stream.next() {
-            None => Err(ElementError::new(line, "json", "end of text", "must hold a record here")),
-            Some(Ok(record)) => {
-                let used = stream.byte_offset();
-                self.skip(used);
-                record.elements(line)
-            }
-            Some(Err(error)) => {
-                let excerpt = self.rest.lines().next().unwrap_or_default();
-                let at = line + error.line().saturating_sub(1);
-                let rule = format!("must be a well-formed record: {error}");
-                Err(ElementError::new(at, "json", excerpt, rule))
-            }
-        }
-    }
-}
-
-/// The keys of one message; no key may come twice.
-#[derive(Debug)]
-struct Record(BTreeMap<String, Value>);
-
-impl<'de> Deserialize<'de> for Record {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Keys;
-        impl<'de> Visitor<'de> for Keys {
-            type Value = Record;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object with the keys of an orbit mean-elements message")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Record, A::Error> {
-                let mut keys = BTreeMap::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    if let Some(_first) = keys.insert(key.clone(), value) {
-                        return Err(serde::de::Error::custom(format!("key {key} comes twice")));
-                    }
-                }
-                Ok(Record(keys))
-            }
-        }
-        deserializer.deserialize_map(Keys)
-    }
-}
-
-impl Record {
+impl Record<'_, '_> {
     fn elements(&self, line: usize) -> Result<Elements, ElementError> {
         for (key, allowed) in IMPLIED {
-            self.check_implied(line, key, allowed)?;
+            self.check_implied(key, allowed)?;
         }
-        let catalog = self.catalog(line)?;
-        let epoch = self.epoch(line)?;
+        let catalog = self.catalog()?;
+        let epoch = self.epoch()?;
         let mean = MeanElements {
-            inclination_deg: self.number(line, "INCLINATION", INCLINATION)?,
-            raan_deg: self.number(line, "RA_OF_ASC_NODE", ANGLE)?,
-            eccentricity: self.number(line, "ECCENTRICITY", ECCENTRICITY)?,
-            arg_perigee_deg: self.number(line, "ARG_OF_PERICENTER", ANGLE)?,
-            mean_anomaly_deg: self.number(line, "MEAN_ANOMALY", ANGLE)?,
-            mean_motion_rev_day: self.number(line, "MEAN_MOTION", MEAN_MOTION)?,
-            bstar: self.number(line, "BSTAR", BSTAR)?,
+            inclination_deg: self.number("INCLINATION", INCLINATION)?,
+            raan_deg: self.number("RA_OF_ASC_NODE", ANGLE)?,
+            eccentricity: self.number("ECCENTRICITY", ECCENTRICITY)?,
+            arg_perigee_deg: self.number("ARG_OF_PERICENTER", ANGLE)?,
+            mean_anomaly_deg: self.number("MEAN_ANOMALY", ANGLE)?,
+            mean_motion_rev_day: self.number("MEAN_MOTION", MEAN_MOTION)?,
+            bstar: self.number("BSTAR", BSTAR)?,
         };
-        let name = self.name(line, &catalog)?;
+        let name = self.name(&catalog)?;
         let propagator = Propagator::from_mean(epoch, &mean).map_err(|e| {
-            ElementError::new(line, "MEAN_MOTION", &name, format!("must be an orbit: {e}"))
+            let value = mean.mean_motion_rev_day.to_string();
+            self.wrong("MEAN_MOTION", &value, format!("must be an orbit: {e}"))
         })?;
         Ok(Elements { name, catalog, epoch, mean, line, propagator })
     }
 
+    /// What is wrong with the value of a key; the place is that of the record where the key is missing.
+    fn wrong(&self, key: &str, value: &str, rule: impl Into<String>) -> ElementError {
+        let at = self.members.get(key).map_or(self.at, |member| member.at);
+        self.cursor.wrong(at, key, value, rule)
+    }
+
     /// The value of a key as text; `None` where it is missing, null or empty.
     fn text(&self, key: &str) -> Option<String> {
-        match self.0.get(key)? {
-            Value::Null => None,
-            Value::String(text) => Some(text.trim().to_owned()).filter(|t| !t.is_empty()),
-            other => Some(other.to_string()),
+        match self.members.get(key)?.raw {
+            "null" => None,
+            raw if raw.starts_with('"') => {
+                // What is no text in the end, such as half a character, stands for itself.
+                let text = serde_json::from_str::<String>(raw).unwrap_or_else(|_| raw.to_owned());
+                Some(text.trim().to_owned()).filter(|t| !t.is_empty())
+            }
+            raw => Some(raw.to_owned()),
         }
     }
 
-    fn required(&self, line: usize, key: &'static str) -> Result<String, ElementError> {
-        self.text(key).ok_or_else(|| ElementError::new(line, key, "", "must be present"))
-    }
-
-    fn number(&self, line: usize, key: &'static str, range: Range) -> Result<f64, ElementError> {
-        let text = self.required(line, key)?;
-        let is_number = matches!(self.0.get(key), Some(Value::Number(_) | Value::String(_)))
-            && text.bytes().any(|b| b.is_ascii_digit());
-        let value = if is_number { text.parse::<f64>().ok() } else { None };
-        value
-            .filter(|v| range.holds(*v))
-            .ok_or_else(|| ElementError::new(line, key, &text, range.rule))
-    }
-
-    fn catalog(&self, line: usize) -> Result<String, ElementError> {
-        const KEY: &str = "NORAD_CAT_ID";
-        let text = self.required(line, KEY)?;
-        catalog_number(&text).map(|n| n.to_string()).ok_or_else(|| {
-            ElementError::new(line, KEY, &text, "must be a whole number of up to nine digits")
+    fn required(&self, key: &'static str) -> Result<String, ElementError> {
+        self.text(key).ok_or_else(|| {
+            let alike = self.members.iter().find(|(other, _)| other.eq_ignore_ascii_case(key));
+            match alike {
+                Some((other, member)) if other != key => {
+                    let rule = format!("must be written in capitals, as {key}");
+                    self.cursor.wrong(member.at, key, other, rule)
+                }
+                _ => self.wrong(key, "", "must be present"),
+            }
         })
     }
 
-    fn epoch(&self, line: usize) -> Result<Epoch, ElementError> {
-        let text = self.required(line, "EPOCH")?;
+    fn number(&self, key: &'static str, range: Range) -> Result<f64, ElementError> {
+        let text = self.required(key)?;
+        // Neither `inf`, which Rust reads, nor a list.
+        let is_number = text.bytes().any(|b| b.is_ascii_digit());
+        let value = if is_number { text.parse::<f64>().ok() } else { None };
+        value.filter(|v| range.holds(*v)).ok_or_else(|| self.wrong(key, &text, range.rule))
+    }
+
+    fn catalog(&self) -> Result<String, ElementError> {
+        const KEY: &str = "NORAD_CAT_ID";
+        let text = self.required(KEY)?;
+        let rule = "must be a whole number of up to nine digits";
+        let number = catalog_number(&text).ok_or_else(|| self.wrong(KEY, &text, rule))?;
+        Ok(number.to_string())
+    }
+
+    fn epoch(&self) -> Result<Epoch, ElementError> {
+        let text = self.required("EPOCH")?;
         epoch(&text).ok_or_else(|| {
             let rule = "must be UTC like 2024-10-29T14:54:30.235392 or 2024-303T14:54:30.235392";
-            ElementError::new(line, "EPOCH", &text, rule)
+            self.wrong("EPOCH", &text, rule)
         })
     }
 
-    fn name(&self, line: usize, catalog: &str) -> Result<String, ElementError> {
+    fn name(&self, catalog: &str) -> Result<String, ElementError> {
         let name = self.text("OBJECT_NAME").unwrap_or_else(|| catalog.to_owned());
         if NAME_CHARS_MAX < name.chars().count() {
-            return Err(ElementError::new(
-                line,
-                "OBJECT_NAME",
-                &name,
-                "must be at most 64 characters",
-            ));
+            return Err(self.wrong("OBJECT_NAME", &name, "must be at most 64 characters"));
         }
         Ok(name)
     }
 
-    fn check_implied(
-        &self,
-        line: usize,
-        key: &'static str,
-        allowed: &[&str],
-    ) -> Result<(), ElementError> {
+    fn check_implied(&self, key: &'static str, allowed: &[&str]) -> Result<(), ElementError> {
         match self.text(key) {
             Some(value) if !allowed.contains(&value.to_uppercase().as_str()) => {
-                Err(ElementError::new(line, key, &value, format!("must be {}", allowed[0])))
+                Err(self.wrong(key, &value, format!("must be {}", allowed[0])))
             }
             _ => Ok(()),
         }

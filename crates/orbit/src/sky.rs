@@ -153,10 +153,18 @@ impl Sky {
         self.world.elements.get(index).map_or("", |elements| elements.name.as_str())
     }
 
-    /// The newest epoch of all elements: where a replay starts by default. J2000 without any satellite.
+    /// The newest epoch of the elements: where a replay starts by default. J2000 without any satellite.
+    ///
+    /// An epoch far ahead of the others does not count, see [`Self::ahead_of_time`]: one mistyped year would
+    /// move the replay to where all other elements are worthless.
     pub fn newest_epoch(&self) -> Epoch {
-        let newest = self.world.elements.iter().map(|elements| elements.epoch).max();
-        newest.unwrap_or(J2000)
+        let epochs = self.world.elements.iter().map(|elements| elements.epoch);
+        epochs.filter(|epoch| *epoch <= self.world.epoch_max).max().unwrap_or(J2000)
+    }
+
+    /// The elements whose epoch lies more than 30 days after the median: [`Self::newest_epoch`] passes over them.
+    pub fn ahead_of_time(&self) -> impl Iterator<Item = &Elements> {
+        self.world.elements.iter().filter(|elements| self.world.epoch_max < elements.epoch)
     }
 
     /// The sky at an instant.

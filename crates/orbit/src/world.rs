@@ -1,11 +1,13 @@
 //! What a sky is prepared into: everything that does not change with time.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use topology::{Link, NodeIx};
 use types::{Epoch, Geodetic, NodeId};
 
 use crate::elements::{Elements, parse_elements};
+use crate::frame::J2000;
 use crate::geodesy;
 use crate::link::{self, LinkLayout, State};
 use crate::omm;
@@ -26,10 +28,20 @@ const FIBRE_RATE_KBPS: u32 = 10_000_000;
 /// air and goes on to the ground.
 const ORBIT_ALTITUDE_KM_MIN: f64 = 100.0;
 
+/// Distance from the centre of the Earth beyond which nothing is its satellite: the radius of its Hill sphere, km.
+/// Drag terms that no object has, and orbits of years, lead farther; light needs 5 s from there, so that no delay
+/// of a link comes near what a graph can hold.
+const ORBIT_RADIUS_KM_MAX: f64 = 1.5e6;
+/// An epoch so long after the median is no newer element set but a mistake, or one object among old ones: a month,
+/// after which SGP4 is wrong by hundreds of kilometres in low orbits.
+const EPOCH_AHEAD_MAX: Duration = Duration::from_secs(30 * 86_400);
+
 /// Everything about a sky that does not change with time.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) elements: Vec<Elements>,
+    /// Epochs beyond this one are ahead of the others by [`EPOCH_AHEAD_MAX`].
+    pub(crate) epoch_max: Epoch,
     /// Sorted by name.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Graph node of each endpoint.
@@ -72,6 +84,7 @@ impl World {
         );
         Ok(Self {
             fibres: spec.fibre.iter().filter_map(|fibre| fibre_link(fibre, &places)).collect(),
+            epoch_max: epoch_max(&elements),
             elements,
             endpoints,
             endpoint_nodes,
@@ -102,11 +115,20 @@ impl World {
     }
 }
 
-/// The state of a satellite in TEME; `None` where propagation fails and below the edge of space.
+/// The state of a satellite in TEME; `None` where propagation fails, below the edge of space and beyond the
+/// reach of the Earth.
 pub(crate) fn state(elements: &Elements, at: Epoch) -> Option<State> {
     let minutes = at.seconds_since(elements.epoch) / 60.0;
     let lowest_km = geodesy::WGS84_A_KM + ORBIT_ALTITUDE_KM_MIN;
-    elements.state_teme(minutes).ok().filter(|(r, _)| lowest_km * lowest_km <= dot(*r, *r))
+    let radii2 = lowest_km * lowest_km..=ORBIT_RADIUS_KM_MAX * ORBIT_RADIUS_KM_MAX;
+    elements.state_teme(minutes).ok().filter(|(r, _)| radii2.contains(&dot(*r, *r)))
+}
+
+/// The median epoch, of two the later one, and [`EPOCH_AHEAD_MAX`].
+fn epoch_max(elements: &[Elements]) -> Epoch {
+    let mut epochs: Vec<Epoch> = elements.iter().map(|elements| elements.epoch).collect();
+    epochs.sort_unstable();
+    epochs.get(epochs.len() / 2).map_or(J2000, |median| median.plus(EPOCH_AHEAD_MAX))
 }
 
 fn node_number(index: usize) -> u32 {

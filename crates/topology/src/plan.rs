@@ -1,7 +1,9 @@
 //! The contact plan: the best path of each pair of nodes at each point of a time grid.
 //!
 //! Grid points lie at multiples of the step since 1970, so that plans made at different times share
-//! them. Between two points the worse of the two counts: what the plan promises, both ends keep.
+//! them. Between two points the worse of the two counts. That is what both points show, not a promise for
+//! each instant between them: a path bends by microseconds, and where a link goes before another comes,
+//! a gap shorter than a step shows at no point (`orbit`'s tests compare plans with a scan of each second).
 
 use serde::{Deserialize, Serialize};
 use types::{Epoch, NodeId, PlanVersion};

@@ -20,12 +20,26 @@ pub struct LinkNeed {
     /// Largest loss in parts per million.
     #[serde(default)]
     pub loss_ppm_max: Option<u32>,
+    /// Most links on the path.
+    #[serde(default)]
+    pub hops_max: Option<u16>,
 }
 
 impl LinkNeed {
     /// A need of latency only.
     pub const fn latency(latency_max: LatencyUs) -> Self {
-        Self { latency_max: Some(latency_max), rate_kbps_min: None, loss_ppm_max: None }
+        Self {
+            latency_max: Some(latency_max),
+            rate_kbps_min: None,
+            loss_ppm_max: None,
+            hops_max: None,
+        }
+    }
+
+    /// Direct visibility: a link between the two and no path over others. Since a straight line is shorter than
+    /// any way around, the best path is that link wherever there is one.
+    pub const fn direct() -> Self {
+        Self { latency_max: None, rate_kbps_min: None, loss_ppm_max: None, hops_max: Some(1) }
     }
 
     /// Whether a path meets the need.
@@ -33,6 +47,7 @@ impl LinkNeed {
         self.latency_max.is_none_or(|max| state.latency <= max)
             && self.rate_kbps_min.is_none_or(|min| min <= state.rate_kbps)
             && self.loss_ppm_max.is_none_or(|max| state.loss_ppm <= max)
+            && self.hops_max.is_none_or(|max| state.hops <= max)
     }
 }
 
@@ -81,6 +96,10 @@ pub fn window_id(a: &NodeId, b: &NodeId, need: &LinkNeed, close: Epoch) -> Windo
     for limit in limits {
         hash.write(&[u8::from(limit.is_some())]);
         hash.write(&limit.unwrap_or_default().to_le_bytes());
+    }
+    // Came later: a need without it keeps the ids that it had.
+    if let Some(hops_max) = need.hops_max {
+        hash.write(&hops_max.to_le_bytes());
     }
     hash.write(&close.unix_ns().div_euclid(1_000_000).to_le_bytes());
     WindowId(hash.finish())

@@ -113,9 +113,32 @@ fn rate_and_loss_are_needs_too() {
         latency_max: None,
         rate_kbps_min: Some(rate),
         loss_ppm_max: Some(loss),
+        hops_max: None,
     };
     assert_eq!(whole(&plan, &need(500, 0)).len(), 1);
     assert_eq!(whole(&plan, &need(501, 0)).len(), 0);
+}
+
+#[test]
+fn a_direct_link_is_a_need_and_has_a_name_of_its_own() {
+    let over =
+        |hops: u16| PathState { latency: LatencyUs(5000), rate_kbps: 500, loss_ppm: 0, hops };
+    let states = [1, 1, 2, 3, 1].map(|hops| Some(over(hops))).to_vec();
+    let pair = PairSeries { a: node("drone"), b: node("sat"), states };
+    let plan = ContactPlan::new(PlanVersion(1), start(), 10_000, 5, vec![pair], vec![]).unwrap();
+    let seconds = |need: &LinkNeed| -> Vec<(f64, f64)> {
+        let since = |at: Epoch| at.seconds_since(start());
+        whole(&plan, need).iter().map(|w| (since(w.open), since(w.close))).collect()
+    };
+    assert_eq!(seconds(&LinkNeed::direct()), [(0.0, 10.0), (40.0, 40.0)]);
+    let two = LinkNeed { hops_max: Some(2), ..LinkNeed::default() };
+    assert_eq!(seconds(&two), [(0.0, 20.0), (40.0, 40.0)]);
+    assert_eq!(seconds(&LinkNeed::default()), [(0.0, 40.0)]);
+    let ids: Vec<_> = [LinkNeed::direct(), two, LinkNeed::default()]
+        .iter()
+        .map(|need| whole(&plan, need).pop().unwrap().id)
+        .collect();
+    assert!(ids[0] != ids[1] && ids[1] != ids[2] && ids[0] != ids[2]);
 }
 
 #[test]

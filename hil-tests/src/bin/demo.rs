@@ -43,7 +43,7 @@ fn run(options: &Options) -> anyhow::Result<ExitCode> {
         Err(DemoError::Fleet(error)) => {
             eprint_line(&format!("demo: {error}"));
             Ok(match error {
-                FleetError::Malformed { .. } | FleetError::Read { .. } => {
+                FleetError::Malformed { .. } | FleetError::File(_) | FleetError::Path { .. } => {
                     ExitCode::from(EXIT_CONFIG)
                 }
             })

@@ -4,8 +4,8 @@ use protocol::sim::FaultAction;
 
 use crate::shape::queue::LinkParams;
 
-/// A fault in force.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// A fault in force; the stronger one comes later.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Fault {
     /// Both ends see the link close.
     Closed,
@@ -21,6 +21,33 @@ impl Fault {
             FaultAction::BlackHole => Some(Self::BlackHole),
             FaultAction::Heal => None,
         }
+    }
+}
+
+/// What a fault was injected for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// All pairs of the node that dials.
+    NodeA,
+    /// All pairs of the node that is dialed.
+    NodeB,
+    /// This pair, in whichever order it was named.
+    Pair,
+}
+
+/// The faults in force on one pair, one for each [`Cause`]: they neither replace nor heal each other.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Faults([Option<Fault>; 3]);
+
+impl Faults {
+    /// Puts a fault in force for `cause`, in place of the one that was; `None` heals that alone.
+    pub const fn set(&mut self, cause: Cause, fault: Option<Fault>) {
+        self.0[cause as usize] = fault;
+    }
+
+    /// The fault that counts. A black hole is stronger than a closed link: nobody is told of the other.
+    pub fn strongest(&self) -> Option<Fault> {
+        self.0.into_iter().max().flatten()
     }
 }
 
@@ -62,6 +89,25 @@ mod tests {
             (None, Some(Fault::BlackHole), Gate::Held),
         ] {
             assert_eq!(gate(sky, fault), expected);
+        }
+    }
+
+    #[test]
+    fn faults_of_several_causes_do_not_touch_each_other() {
+        let (closed, hole) = (Some(Fault::Closed), Some(Fault::BlackHole));
+        let mut faults = Faults::default();
+        for (cause, fault, strongest) in [
+            (Cause::NodeA, closed, closed),
+            (Cause::Pair, hole, hole),
+            (Cause::NodeB, closed, hole),
+            (Cause::Pair, None, closed),
+            (Cause::NodeA, None, closed),
+            (Cause::Pair, None, closed),
+            (Cause::NodeB, hole, hole),
+            (Cause::NodeB, None, None),
+        ] {
+            faults.set(cause, fault);
+            assert_eq!(faults.strongest(), strongest, "{cause:?} {fault:?}");
         }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A byte leaves after it was serialised at the rate of the link, one after the other, and arrives the
 //! delay of the link later: `release = max(now, transmitter free) + bytes · 8 / rate + delay`, never
-//! before the bytes ahead of it, even when the delay shrinks. The queue is bounded and refuses by
-//! [`Allowance::Full`]: the reader stops, TCP pushes back, nothing is lost.
+//! before the bytes ahead of it, even when the delay shrinks. What is on the way is bounded for each
+//! direction of a pair and over all pairs, and refused by [`Allowance::Full`]: the reader stops, TCP pushes
+//! back, nothing is lost. Each connection keeps a small share of its own, so that neither a bulk transfer
+//! beside it nor pairs that are held can stop it.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -17,8 +19,17 @@ pub const HORIZON: Duration = Duration::from_millis(1);
 pub const READ_BYTES_MAX: usize = 64 * 1024;
 /// Smallest read, bytes; one Ethernet frame.
 pub const READ_BYTES_MIN: usize = 1_500;
-/// Bytes on the way in one direction: 500 Mbit/s over 130 ms. Faster links are held to this window.
+/// Bytes on the way in one direction of a pair, over all its connections: 500 Mbit/s over 130 ms. Faster
+/// links are held to this window.
 pub const QUEUE_BYTES_MAX: usize = 8 << 20;
+/// Bytes on the way over all pairs: 32 directions at their bound, an eighth of a machine with 2 GiB.
+pub const TOTAL_BYTES_MAX: usize = 256 << 20;
+/// Bytes on the way of one connection that are always granted, beyond both other bounds: ten frames. All
+/// connections of all pairs together add 176 MiB at most.
+pub const SHARE_BYTES: usize = 16 * 1024;
+/// What a load takes beyond its bytes: its place in the queue and in the allocator. Counted, since a sender
+/// may write byte by byte.
+pub const LOAD_OVERHEAD_BYTES: usize = 64;
 
 /// What a pair has of the sky at an instant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +59,7 @@ impl LinkParams {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Transmitter {
     idle_at: Instant,
+    held: usize,
 }
 
 impl Transmitter {
@@ -55,6 +67,22 @@ impl Transmitter {
     pub fn send(&mut self, now: Instant, bytes: usize, link: &LinkParams) -> Instant {
         self.idle_at = self.idle_at.max(now).plus(link.serialisation(bytes));
         self.idle_at
+    }
+
+    /// What is on the way in this direction, with [`LOAD_OVERHEAD_BYTES`] for each load.
+    pub const fn held(&self) -> usize {
+        self.held
+    }
+}
+
+/// What is on the way over all pairs, counted as in [`Transmitter::held`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Total(usize);
+
+impl Total {
+    /// The number.
+    pub const fn held(&self) -> usize {
+        self.0
     }
 }
 
@@ -74,6 +102,7 @@ pub enum Allowance {
 pub struct Queue<T> {
     items: VecDeque<Item<T>>,
     bytes: usize,
+    held: usize,
     not_before: Instant,
     last_release: Instant,
 }
@@ -85,23 +114,39 @@ struct Item<T> {
     load: T,
 }
 
+impl<T> Item<T> {
+    /// What it counts for; the end of a stream, which comes once, is free.
+    const fn held(&self) -> usize {
+        if self.bytes == 0 { 0 } else { self.bytes + LOAD_OVERHEAD_BYTES }
+    }
+}
+
 impl<T> Queue<T> {
     /// An empty queue from which nothing leaves its sender before `not_before`, the end of the
     /// connection's handshake.
     pub const fn new(not_before: Instant) -> Self {
-        Self { items: VecDeque::new(), bytes: 0, not_before, last_release: Instant(0) }
+        Self { items: VecDeque::new(), bytes: 0, held: 0, not_before, last_release: Instant(0) }
     }
 
     /// What may be read and pushed at `now`.
-    pub fn allowance(&self, now: Instant, link: &LinkParams, sender: &Transmitter) -> Allowance {
-        let free = QUEUE_BYTES_MAX.saturating_sub(self.bytes);
+    pub fn allowance(
+        &self,
+        now: Instant,
+        link: &LinkParams,
+        sender: &Transmitter,
+        total: &Total,
+    ) -> Allowance {
+        let of_pair = QUEUE_BYTES_MAX.saturating_sub(sender.held);
+        let of_all = TOTAL_BYTES_MAX.saturating_sub(total.0);
+        let free = of_pair.min(of_all).max(SHARE_BYTES.saturating_sub(self.held));
         let booked = sender.idle_at.saturating_since(now);
-        if free == 0 {
+        // Not the last few bytes: each read costs a system call.
+        if free < READ_BYTES_MIN + LOAD_OVERHEAD_BYTES {
             Allowance::Full
         } else if HORIZON < booked {
             Allowance::At(now.plus(booked.saturating_sub(HORIZON)))
         } else {
-            Allowance::Read(link.burst_bytes().min(free))
+            Allowance::Read(link.burst_bytes().min(free - LOAD_OVERHEAD_BYTES))
         }
     }
 
@@ -112,12 +157,17 @@ impl<T> Queue<T> {
         (bytes, load): (usize, T),
         link: &LinkParams,
         sender: &mut Transmitter,
+        total: &mut Total,
     ) -> Instant {
         let sent = sender.send(now, bytes, link).max(self.not_before);
         let release = sent.plus(link.delay).max(self.last_release);
+        let item = Item { release, bytes, load };
         self.last_release = release;
         self.bytes += bytes;
-        self.items.push_back(Item { release, bytes, load });
+        self.held += item.held();
+        sender.held += item.held();
+        total.0 += item.held();
+        self.items.push_back(item);
         release
     }
 
@@ -132,16 +182,20 @@ impl<T> Queue<T> {
     }
 
     /// Takes the first load out, once it is delivered.
-    pub fn pop(&mut self) -> Option<T> {
+    pub fn pop(&mut self, sender: &mut Transmitter, total: &mut Total) -> Option<T> {
         let item = self.items.pop_front()?;
         self.bytes -= item.bytes;
+        self.held -= item.held();
+        sender.held -= item.held();
+        total.0 -= item.held();
         Some(item.load)
     }
 
     /// Drops everything and says how many bytes that were.
-    pub fn clear(&mut self) -> usize {
-        self.items.clear();
-        std::mem::take(&mut self.bytes)
+    pub fn clear(&mut self, sender: &mut Transmitter, total: &mut Total) -> usize {
+        let bytes = self.bytes;
+        while self.pop(sender, total).is_some() {}
+        bytes
     }
 
     /// Bytes on the way.

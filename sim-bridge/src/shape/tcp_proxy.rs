@@ -5,6 +5,11 @@
 //! queue stops the reader. All sockets live on one thread that owns their state, woken by a timer of
 //! nanoseconds: timers of the async runtime round up to milliseconds.
 //!
+//! Everything is bounded: connections of a pair ([`CONNECTIONS_MAX`]), and bytes on the way of a
+//! connection, a direction and all pairs together (`queue.rs`). Bytes beyond a bound are not dropped but left
+//! with their sender, whose writes then block; a connection beyond the bound takes the place of the one
+//! that is worth least.
+//!
 //! Reading order: [`engine`] (the thread), [`connection`] (one relayed connection), [`timer`],
 //! [`counters`].
 
@@ -21,9 +26,13 @@ use types::NodeId;
 
 use crate::address::LoopbackAddr;
 use crate::config::PairConfig;
-use crate::shape::{Fault, FaultError, LinkEvent, LinkParams, LinkShaper, PairCounts, PairId};
+use crate::shape::{
+    Cause, Fault, FaultError, LinkEvent, LinkParams, LinkShaper, PairCounts, PairId,
+};
 use counters::PairCounters;
 use engine::Engine;
+
+pub use engine::CONNECTIONS_MAX;
 
 mod connection;
 mod counters;
@@ -98,7 +107,7 @@ enum Command {
     /// The sky has this for the pairs.
     Links(Vec<Option<LinkParams>>),
     /// A fault of these pairs; answered when in force.
-    Fault { pairs: Vec<usize>, fault: Option<Fault>, done: SyncSender<()> },
+    Fault { pairs: Vec<(usize, Cause)>, fault: Option<Fault>, done: SyncSender<()> },
     /// Close everything and end.
     Stop,
 }
@@ -155,9 +164,8 @@ impl LinkShaper for TcpProxy {
         peer: Option<&NodeId>,
         action: FaultAction,
     ) -> Result<u32, FaultError> {
-        let meets = |(_, pair): &(usize, &PairId)| pair.joins(node, peer);
-        let pairs: Vec<usize> =
-            self.pairs.iter().enumerate().filter(meets).map(|(index, _)| index).collect();
+        let met = |(index, pair): (usize, &PairId)| Some((index, pair.cause(node, peer)?));
+        let pairs: Vec<(usize, Cause)> = self.pairs.iter().enumerate().filter_map(met).collect();
         let count = u32::try_from(pairs.len()).unwrap_or(u32::MAX);
         if pairs.is_empty() {
             return Err(FaultError::nobody(node, peer));

@@ -27,9 +27,8 @@ pub(super) fn pair_summary(plan: &ContactPlan, sky: Epoch, a: &NodeId, b: &NodeI
 pub(super) fn pair_windows(
     plan: &ContactPlan,
     sky: Epoch,
-    a: &NodeId,
-    b: &NodeId,
-    latency_max: Option<LatencyUs>,
+    (a, b): (&NodeId, &NodeId),
+    need: &LinkNeed,
 ) -> Result<PairWindows, ViewError> {
     let known: BTreeSet<&str> =
         plan.pairs().iter().flat_map(|pair| [pair.a.as_str(), pair.b.as_str()]).collect();
@@ -38,13 +37,13 @@ pub(super) fn pair_windows(
             return Err(not_found("endpoint", end.as_str(), known.iter().copied()));
         }
     }
-    let need = LinkNeed { latency_max, ..LinkNeed::default() };
-    let windows = plan.windows(a, b, (sky, plan.end()), &need);
+    let windows = plan.windows(a, b, (sky, plan.end()), need);
     let (a, b) = if a <= b { (a, b) } else { (b, a) };
     Ok(PairWindows {
         a: a.clone(),
         b: b.clone(),
-        latency_max_ms: latency_max.map(LatencyUs::as_ms),
+        latency_max_ms: need.latency_max.map(LatencyUs::as_ms),
+        hops_max: need.hops_max,
         windows: windows.iter().map(window_info).collect(),
     })
 }

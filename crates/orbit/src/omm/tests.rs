@@ -12,7 +12,7 @@ const RECORD: &str = r#"{"OBJECT_NAME":"MADE-UP 1","OBJECT_ID":"2026-001A","EPOC
 #[track_caller]
 fn refused(text: &str, line: usize, field: &str) -> ElementError {
     let error = parse_json(text).unwrap_err();
-    assert_eq!((error.line, error.field), (line, field), "{error}");
+    assert_eq!((error.line, error.field.as_str()), (line, field), "{error}");
     assert!(error.rule.starts_with("must "), "{error}");
     error
 }
@@ -32,7 +32,8 @@ fn one_record_and_arrays_are_read() {
         bstar: 3.0e-5,
     };
     assert_eq!(one[0].mean, expected);
-    let three = parse_json(&format!("\n[ {RECORD},\n{RECORD}\n,{RECORD} ]\r\n")).unwrap();
+    let [two, three] = ["2", "3"].map(|number| RECORD.replace("799501621", number));
+    let three = parse_json(&format!("\n[ {RECORD},\n{two}\n,{three} ]\r\n")).unwrap();
     assert_eq!(three.iter().map(|e| e.line).collect::<Vec<_>>(), [2, 6, 10]);
     assert!(parse_json("[]").unwrap().is_empty());
 }
@@ -61,6 +62,8 @@ fn each_key_is_checked_and_named() {
         ("88.2", "\"\"", "ARG_OF_PERICENTER"),
         ("271.9", "1e9", "MEAN_ANOMALY"),
         ("14.34215585", "0", "MEAN_MOTION"),
+        ("14.34215585", "1e-30", "MEAN_MOTION"),
+        ("14.34215585", "1e999", "MEAN_MOTION"),
         ("3e-5", "1e300", "BSTAR"),
         ("799501621", "1000000000", "NORAD_CAT_ID"),
         ("799501621", "25544.0", "NORAD_CAT_ID"),
@@ -80,25 +83,85 @@ fn each_key_is_checked_and_named() {
     ] {
         let text = RECORD.replace(from, to);
         assert_ne!(text, RECORD, "{from}");
-        refused(&format!("[\n{text}]"), 2, field);
+        // Where the key is, or the record that lacks it.
+        let line =
+            text.lines().position(|line| line.contains(&format!("\"{field}\""))).unwrap_or(0);
+        let error = refused(&format!("[\n{text}]"), 2 + line, field);
+        assert_eq!(error.object.as_deref(), Some("record 1 \"MADE-UP 1\""), "{error}");
     }
     let implied = r#""CENTER_NAME":"EARTH","REF_FRAME":"TEME","TIME_SYSTEM":"UTC","MEAN_ELEMENT_THEORY":"SGP4","BSTAR""#;
     assert!(parse_json(&RECORD.replace("\"BSTAR\"", implied)).is_ok());
 }
 
 #[test]
-fn broken_json_is_refused_with_its_line() {
-    refused(&format!("[{RECORD},\n{RECORD}"), 8, "json");
+fn broken_json_is_refused_where_it_breaks() {
+    refused(&format!("[{RECORD},\n{}", RECORD.replace("799501621", "2")), 8, "json");
     refused(&format!("[{RECORD},\n]"), 5, "json");
     refused(&format!("[{RECORD}\n{RECORD}]"), 5, "json");
     refused(&format!("[{RECORD}]\n]"), 5, "json");
-    refused(&format!("[{RECORD},\n{}", &RECORD[..200]), 6, "json");
+    refused(&format!("[{RECORD},\n{}", &RECORD[..RECORD.find("86.4").unwrap()]), 6, "INCLINATION");
     refused("[1]", 1, "json");
     refused("[[]]", 1, "json");
     refused("", 1, "json");
+    refused("{\"OBJECT_NAME\"", 1, "OBJECT_NAME");
+    refused("{\"OBJECT_NAME\":\"A\",}", 1, "OBJECT_NAME");
+    refused("{'OBJECT_NAME':'A'}", 1, "json");
+    refused(&format!("{{\"X\":{}1{}}}", "[".repeat(9000), "]".repeat(9000)), 1, "NORAD_CAT_ID");
     let twice = RECORD.replace("\"BSTAR\"", "\"INCLINATION\":1,\"BSTAR\"");
-    let error = refused(&twice, 4, "json");
-    assert!(error.rule.contains("INCLINATION comes twice"), "{error}");
+    let error = refused(&twice, 4, "INCLINATION");
+    assert!(error.rule.contains("must not come twice"), "{error}");
+}
+
+#[track_caller]
+fn says(text: &str, message: &str) {
+    assert_eq!(parse_json(text).unwrap_err().to_string(), message);
+}
+
+#[test]
+fn a_message_says_line_column_record_and_field() {
+    let second = RECORD.replace("MADE-UP 1", "MADE-UP 2").replace("799501621", "7");
+    let pair = |second: String| format!("[{RECORD},\n{second}]");
+    says(
+        &pair(second.replace("86.4", "NaN")),
+        "line 6, column 64, record 2 \"MADE-UP 2\", INCLINATION: \
+         \"NaN,\\\"RA_OF_ASC_NODE\\\":330.1,\\\"ARG_OF_PERIC\" must be a value that JSON knows (expected value)",
+    );
+    says(
+        &pair(second.replace("86.4", "186.4")),
+        "line 6, column 64, record 2 \"MADE-UP 2\", INCLINATION: \
+         \"186.4\" must be a number from 0 to 180 degrees",
+    );
+    says(
+        &pair(second.replace("\"NORAD_CAT_ID\":7", "\"NORAD_CAT_ID\":\"799501621\"")),
+        "line 7, column 83, record 2 \"MADE-UP 2\", NORAD_CAT_ID: \"799501621\" must not come twice, \
+         but is that of record 1 \"MADE-UP 1\" on line 1 already",
+    );
+    let one_line = pair(second.replace("\"MEAN_ANOMALY\"", "\"mean_anomaly\"")).replace('\n', "");
+    says(
+        &one_line,
+        "line 1, column 623, record 2 \"MADE-UP 2\", MEAN_ANOMALY: \
+         \"mean_anomaly\" must be written in capitals, as MEAN_ANOMALY",
+    );
+    let cut = one_line.len() - 5;
+    says(
+        &one_line[..cut],
+        "line 1, column 791, record 2 \"MADE-UP 2\", MEAN_MOTION_DOT: \
+         \"end of text\" must not come here: the text is cut off",
+    );
+    let crlf = pair(second.replace("86.4", "+86.4")).replace('\n', "\r\n");
+    says(
+        &format!("\u{feff}{crlf}"),
+        "line 6, column 64, record 2 \"MADE-UP 2\", INCLINATION: \
+         \"+86.4,\\\"RA_OF_ASC_NODE\\\":330.1,\\\"ARG_OF_PER\" must be a value that JSON knows (expected value)",
+    );
+}
+
+#[test]
+fn columns_count_characters() {
+    let text = "{\"OBJECT_NAME\":\"\u{1f6f0}\u{e9}\",\"EPOCH\":tru\u{e9}}";
+    let error = refused(text, 1, "EPOCH");
+    assert_eq!(error.object.as_deref(), Some("record 1 \"\u{1f6f0}\u{e9}\""));
+    assert!(matches!(error.column, Some(31..=34)), "{error}");
 }
 
 #[test]

@@ -99,6 +99,90 @@ fn windows_are_what_brute_force_finds() {
     assert!(0 < open_now);
 }
 
+/// How far the truth at each second may be from a plan on a grid of ten seconds, which sees grid points only.
+///
+/// On one path the latency bends by less than 1 µs per link in a step (17 m/s² of relative acceleration over 10 s).
+const BEND_MAX_US: u32 = 10;
+/// Where one link goes and another comes between two points, no point shows the detour: so short, and so rare.
+const DETOUR_S_MAX: u32 = 9;
+const DETOUR_SHARE_MAX: f64 = 0.001;
+
+/// Scans each second of fifty minutes: seconds in windows, and how many of them do not meet the need.
+fn scan(isl: &str, need_ms: u32) -> (u32, u32) {
+    let spec: SkySpec = toml::from_str(&format!("{SPEC}[links]\nisl = '{isl}'")).unwrap();
+    let sky = Sky::new(&spec, None).unwrap();
+    let start = sky.newest_epoch();
+    let plan = sky.contact_plan(PlanVersion(1), start, Duration::from_secs(3000), 10_000).unwrap();
+    let need_us = need_ms * 1000;
+    let need = topology::LinkNeed::latency(LatencyUs(need_us));
+    let windows: Vec<_> = plan
+        .pairs()
+        .iter()
+        .map(|pair| plan.windows(&pair.a, &pair.b, (plan.start, plan.end()), &need))
+        .collect();
+    let (mut inside, mut detours) = (0, 0);
+    let (mut memo, mut runs, mut missed) = (LayoutMemo::default(), [0; 6], [0; 6]);
+    for second in 0..=3000 {
+        let at = plan.start.plus_s(f64::from(second));
+        for (index, pair) in sky.pairs_at_with(&mut memo, at).iter().enumerate() {
+            let latency_us = pair.state.map_or(u32::MAX, |path| path.latency.0);
+            let is_open = windows[index].iter().any(|w| w.open <= at && at <= w.close);
+            let is_detour = is_open && need_us + BEND_MAX_US < latency_us;
+            inside += u32::from(is_open);
+            detours += u32::from(is_detour);
+            runs[index] = if is_detour { runs[index] + 1 } else { 0 };
+            assert!(runs[index] <= DETOUR_S_MAX, "{isl}, {need_ms} ms, {pair:?} at {at}");
+            // A window lacks less than a step at each end.
+            let is_missed = !is_open && latency_us <= need_us;
+            missed[index] = if is_missed { missed[index] + 1 } else { 0 };
+            assert!(missed[index] < 20, "{isl}, {need_ms} ms, {pair:?} at {at}");
+        }
+    }
+    println!(
+        "{isl}, {need_ms} ms: {detours} of {inside} seconds in windows are worse than planned"
+    );
+    (inside, detours)
+}
+
+#[test]
+fn windows_of_a_plan_are_what_a_scan_of_each_second_finds() {
+    let (mut inside, mut detours) = (0, 0);
+    for (isl, need_ms) in [("plus-grid", 50), ("plus-grid", 70), ("nearest", 70), ("grid", 60)] {
+        let (more, worse) = scan(isl, need_ms);
+        (inside, detours) = (inside + more, detours + worse);
+    }
+    assert!(10_000 < inside);
+    assert!(f64::from(detours) <= DETOUR_SHARE_MAX * f64::from(inside), "{detours} of {inside}");
+}
+
+#[test]
+fn direct_windows_are_when_the_site_sees_the_satellite() {
+    let start = sky().newest_epoch();
+    let near = LatencyUs(4_000);
+    let chain = sky().choose_chain(&node("drone"), start, 2, near, 60.0, 5400.0, 10.0).unwrap();
+    let attach = |index: &usize| {
+        format!("[[satellite]]\nnode = 's-{index}'\nname = '{}'\n", sky().satellite_name(*index))
+    };
+    let spec = format!("{SPEC}{}", chain.iter().map(attach).collect::<String>());
+    let sky = Sky::new(&toml::from_str(&spec).unwrap(), None).unwrap();
+    let horizon = Duration::from_secs(7000);
+    let plan = sky.contact_plan(PlanVersion(1), start, horizon, 10_000).unwrap();
+    for index in chain {
+        let (site, satellite) = (node("drone"), node(&format!("s-{index}")));
+        let find = |need| plan.windows(&site, &satellite, (plan.start, plan.end()), &need);
+        let (seen, any) = (find(topology::LinkNeed::direct()), find(topology::LinkNeed::default()));
+        for step in 0..plan.steps {
+            let at = plan.time_of(step);
+            let is_seen = 25.0 <= sky.at(at).elevation_deg(&site, index).unwrap();
+            assert_eq!(is_seen, seen.iter().any(|w| w.open <= at && at <= w.close), "{at}");
+        }
+        // A pass above 25 degrees takes a few minutes, while some path is there all the time.
+        assert!(!seen.is_empty(), "{satellite}");
+        assert!(seen.iter().all(|w| w.close.seconds_since(w.open) < 300.0), "{seen:?}");
+        assert_eq!((any.len(), any[0].open, any[0].close), (1, plan.start, plan.end()));
+    }
+}
+
 #[test]
 fn a_chain_follows_the_site_without_a_gap() {
     let sky = sky();

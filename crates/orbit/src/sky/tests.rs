@@ -198,6 +198,64 @@ fn what_has_no_orbit_is_down_and_nowhere() {
 }
 
 #[test]
+fn no_record_breaks_a_sky() {
+    // The slowest orbit that is taken, almost a parabola, and drag terms that throw an object out of the system.
+    for (eccentricity, mean_motion, bstar) in [
+        (0.0, 1.0e-5, "0"),
+        (0.0, 0.01, "0"),
+        (0.999_999, 0.01, "0"),
+        (0.999_999, 20.0, "0"),
+        (0.0, 15.0, "-1e9"),
+        (0.0, 15.0, "1e9"),
+        (0.5, 0.5, "-1e5"),
+        (0.0, 1.0, "-1"),
+    ] {
+        let text = omm(&[0.0, 90.0, 180.0], mean_motion)
+            .replace("\"BSTAR\":0", &format!("\"BSTAR\":{bstar}"))
+            .replace("\"ECCENTRICITY\":0.0", &format!("\"ECCENTRICITY\":{eccentricity}"));
+        for isl in ["grid", "nearest"] {
+            let sites = format!("[links]\nisl = '{isl}'\nmin_elevation_deg = 0\n{PLACES}");
+            let sites = sites.split("[[satellite]]").next().unwrap();
+            let Ok(sky) = of_elements(&text, sites) else { continue };
+            for minutes in [0.0, 10.0, 1.0e3, 1.0e4, 1.0e6, -1.0e6] {
+                let moment = sky.at(minute(&sky, minutes));
+                assert!(moment.isl_count() <= 3);
+                for (satellite, (_, link)) in
+                    (0..3).flat_map(|s| moment.graph().links_of(NodeIx(s)).map(move |l| (s, l)))
+                {
+                    assert!(link.delay_us < 5.1e6, "{text} {satellite} {link:?}");
+                }
+            }
+        }
+    }
+    // Slower is refused: a link to where such an orbit leads would be too long for a graph.
+    let error = of_elements(&omm(&[0.0], 1.0e-9), "").unwrap_err().to_string();
+    assert!(error.contains("MEAN_MOTION") && error.contains("0.00001 to 20"), "{error}");
+}
+
+#[test]
+fn an_epoch_far_ahead_of_the_others_does_not_move_the_start() {
+    let of_epochs = |epochs: &[&str]| {
+        let zeros = vec![0.0; epochs.len()];
+        let parts = omm(&zeros, 15.05);
+        let mut parts = parts.split("2026-01-01T00:00:00");
+        let mut text = parts.next().unwrap().to_owned();
+        parts.zip(epochs).for_each(|(part, epoch)| text.extend([*epoch, part]));
+        let sky = of_elements(&text, "").unwrap();
+        let ahead: Vec<String> = sky.ahead_of_time().map(|e| e.name.clone()).collect();
+        (sky.newest_epoch().to_string(), ahead)
+    };
+    let (old, new, typo) = ("2023-05-01T00:00:00", "2026-01-01T00:00:00", "2062-01-01T00:00:00");
+    let newest = "2026-01-01T00:00:00.000Z".to_owned();
+    // Objects that are lost long ago are usual, and change nothing.
+    assert_eq!(of_epochs(&[old, new, new]), (newest.clone(), vec![]));
+    assert_eq!(of_epochs(&[new, typo, new]), (newest.clone(), vec!["m-1".to_owned()]));
+    // Of two halves the newer one counts.
+    assert_eq!(of_epochs(&[new, old]), (newest, vec![]));
+    assert_eq!(of_epochs(&[typo]).1.len(), 0);
+}
+
+#[test]
 fn a_satellite_is_found_by_name_or_number_and_else_refused() {
     let text = omm(&[0.0, 10.0], 15.05).replace("m-1", "m-0");
     let ask = |field: &str, value: &str| {

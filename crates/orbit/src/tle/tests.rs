@@ -24,7 +24,7 @@ fn with(line: &str, column: usize, text: &str) -> String {
 #[track_caller]
 fn refused(text: &str, line: usize, field: &str) -> ElementError {
     let error = parse(text).unwrap_err();
-    assert_eq!((error.line, error.field), (line, field), "{error}");
+    assert_eq!((error.line, error.field.as_str()), (line, field), "{error}");
     assert!(error.rule.starts_with("must "), "{error}");
     error
 }
@@ -78,8 +78,10 @@ fn a_malformed_record_does_not_spoil_its_neighbours() {
     let text =
         format!("{LINE_1}\n{LINE_2}\nB\n{bad}\n{LINE_2}\nC\n{LINE_1}\nD\n{LINE_1}\n{LINE_2}\n");
     let records = read(&text, Checksum::Refuse).records;
-    let seen: Vec<_> =
-        records.iter().map(|r| r.as_ref().map(|e| e.line).map_err(|e| (e.line, e.field))).collect();
+    let seen: Vec<_> = records
+        .iter()
+        .map(|r| r.as_ref().map(|e| e.line).map_err(|e| (e.line, e.field.as_str())))
+        .collect();
     assert_eq!(seen, [Ok(1), Err((4, "epoch")), Err((7, "line 1")), Ok(8)]);
 }
 

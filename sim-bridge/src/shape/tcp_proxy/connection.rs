@@ -8,7 +8,7 @@ use mio::net::TcpStream;
 use types::Instant;
 
 use super::counters::PairCounters;
-use crate::shape::queue::{Allowance, LinkParams, Queue, READ_BYTES_MAX, Transmitter};
+use crate::shape::queue::{Allowance, LinkParams, Queue, READ_BYTES_MAX, Total, Transmitter};
 
 /// Bytes read from one connection before the others have their turn; 4 reads, 30 µs of copying.
 const TURN_BYTES_MAX: usize = 4 * READ_BYTES_MAX;
@@ -20,6 +20,10 @@ pub(super) struct Connection {
     pub(super) pair: usize,
     /// The time for which the timer is set on its behalf.
     pub(super) wake: Option<Instant>,
+    /// Whether it reads on when somebody else's bytes are delivered.
+    pub(super) is_starved: bool,
+    /// When bytes last went in or out, or the connection began.
+    active_at: Instant,
     a: Side,
     /// Absent while the link is held and `b` knows nothing of the connection.
     relay: Option<Relay>,
@@ -53,6 +57,10 @@ struct Flow {
     queue: Queue<Parcel>,
     /// Bytes of the first parcel that were written.
     written: usize,
+    /// Bytes read and bytes written so far; wraps.
+    moved: usize,
+    /// Whether reading waits for room.
+    is_full: bool,
     stage: Stage,
 }
 
@@ -73,6 +81,17 @@ enum Parcel {
     End,
 }
 
+/// What a connection is worth when there are too many: the least goes first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Worth {
+    /// Not relayed yet: only the dialing end knows of it.
+    Waiting,
+    /// One end has hung up.
+    Ending,
+    /// Both ends are there; the later it was active, the more.
+    Live(Instant),
+}
+
 /// What became of a turn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Turn {
@@ -90,14 +109,17 @@ pub(super) struct TurnContext<'a> {
     pub(super) now: Instant,
     pub(super) link: &'a LinkParams,
     pub(super) senders: &'a mut [Transmitter; 2],
+    pub(super) total: &'a mut Total,
+    /// Set when bytes were delivered or dropped: others may have room now.
+    pub(super) has_freed: &'a mut bool,
     pub(super) counters: &'a PairCounters,
     pub(super) scratch: &'a mut [u8],
 }
 
 impl Connection {
-    pub(super) const fn new(pair: usize, a: TcpStream) -> Self {
+    pub(super) const fn new(pair: usize, a: TcpStream, now: Instant) -> Self {
         let a = Side { stream: a, state: SideState::Connected, readable: true, writable: true };
-        Self { pair, wake: None, a, relay: None }
+        Self { pair, wake: None, is_starved: false, active_at: now, a, relay: None }
     }
 
     /// Relays to `b`, which is being dialed. As in TCP, the handshake takes a round trip before `a`
@@ -106,6 +128,8 @@ impl Connection {
         let flow = |delays: u32| Flow {
             queue: Queue::new(now.plus(link.delay.saturating_mul(delays))),
             written: 0,
+            moved: 0,
+            is_full: false,
             stage: Stage::Reading,
         };
         let b = Side { stream: b, state: SideState::Connecting, readable: false, writable: false };
@@ -122,10 +146,21 @@ impl Connection {
         self.a.state == SideState::HungUp
     }
 
-    /// Bytes on the way.
-    pub(super) fn bytes(&self) -> usize {
-        let flows = self.relay.iter().flat_map(|relay| &relay.flows);
-        flows.map(|flow| flow.queue.bytes()).sum()
+    /// What it is worth.
+    pub(super) fn worth(&self) -> Worth {
+        match &self.relay {
+            None => Worth::Waiting,
+            Some(relay) if [&self.a, &relay.b].iter().any(|s| s.state == SideState::HungUp) => {
+                Worth::Ending
+            }
+            Some(_) => Worth::Live(self.active_at),
+        }
+    }
+
+    /// Drops the bytes on the way and says how many they were.
+    pub(super) fn discard(&mut self, senders: &mut [Transmitter; 2], total: &mut Total) -> usize {
+        let flows = self.relay.iter_mut().flat_map(|relay| &mut relay.flows).zip(senders);
+        flows.map(|(flow, sender)| flow.queue.clear(sender, total)).sum()
     }
 
     /// The sockets, to take them from the poll.
@@ -160,8 +195,13 @@ impl Connection {
     pub(super) fn turn(&mut self, context: &mut TurnContext<'_>) -> Turn {
         let Some(relay) = &mut self.relay else { return Turn::Wait(None) };
         let [to_b, to_a] = &mut relay.flows;
+        let before = [to_b.moved, to_a.moved];
         let first = to_b.turn(0, (&mut self.a, &mut relay.b), context);
         let second = to_a.turn(1, (&mut relay.b, &mut self.a), context);
+        self.is_starved = to_b.is_full || to_a.is_full;
+        if before != [to_b.moved, to_a.moved] {
+            self.active_at = context.now;
+        }
         match (first, second) {
             (Turn::Over, Turn::Over) => Turn::Over,
             (Turn::Again, _) | (_, Turn::Again) => Turn::Again,
@@ -196,7 +236,7 @@ impl Flow {
         }
     }
 
-    fn deliver(&mut self, direction: usize, sink: &mut Side, context: &TurnContext<'_>) {
+    fn deliver(&mut self, direction: usize, sink: &mut Side, context: &mut TurnContext<'_>) {
         while self.stage != Stage::Finished && sink.writable {
             let Some(parcel) = self.queue.due(context.now) else { return };
             let Parcel::Bytes(bytes) = parcel else {
@@ -207,17 +247,24 @@ impl Flow {
                 return;
             };
             match sink.stream.write(&bytes[self.written..]) {
-                Ok(written) if self.written + written < bytes.len() => self.written += written,
-                Ok(_) => {
+                Ok(written) if self.written + written < bytes.len() => {
+                    self.written += written;
+                    self.moved = self.moved.wrapping_add(written);
+                }
+                Ok(written) => {
                     context.counters.delivered(direction, bytes.len());
                     self.written = 0;
-                    self.queue.pop();
+                    self.moved = self.moved.wrapping_add(written);
+                    self.queue.pop(&mut context.senders[direction], context.total);
+                    *context.has_freed = true;
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => sink.writable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // The sink's own end of the other direction tells the source.
                 Err(_) => {
-                    context.counters.dropped_bytes.add(self.queue.clear());
+                    let sender = &mut context.senders[direction];
+                    context.counters.dropped_bytes.add(self.queue.clear(sender, context.total));
+                    *context.has_freed = true;
                     self.stage = Stage::Finished;
                 }
             }
@@ -227,12 +274,17 @@ impl Flow {
     /// [`Turn::Again`] when the turn is used up, else when reading can go on.
     fn read(&mut self, direction: usize, source: &mut Side, context: &mut TurnContext<'_>) -> Turn {
         let mut budget = TURN_BYTES_MAX;
+        self.is_full = false;
         while self.stage == Stage::Reading && source.readable {
             let sender = &mut context.senders[direction];
-            let bytes = match self.queue.allowance(context.now, context.link, sender) {
+            let allowance = self.queue.allowance(context.now, context.link, sender, context.total);
+            let bytes = match allowance {
                 Allowance::Read(bytes) => bytes.min(context.scratch.len()),
                 Allowance::At(at) => return Turn::Wait(Some(at)),
-                Allowance::Full => return Turn::Wait(None),
+                Allowance::Full => {
+                    self.is_full = true;
+                    return Turn::Wait(None);
+                }
             };
             if budget == 0 {
                 return Turn::Again;
@@ -241,14 +293,15 @@ impl Flow {
             match source.stream.read(&mut context.scratch[..bytes]) {
                 Ok(read) if 0 < read => {
                     budget = budget.saturating_sub(read);
+                    self.moved = self.moved.wrapping_add(read);
                     let parcel = Parcel::Bytes(context.scratch[..read].into());
-                    self.queue.push(now, (read, parcel), link, sender);
+                    self.queue.push(now, (read, parcel), link, sender, context.total);
                 }
                 Err(error) if error.kind() == ErrorKind::WouldBlock => source.readable = false,
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 // A reset is an end, too: it arrives after what was sent before it.
                 Ok(_) | Err(_) => {
-                    self.queue.push(now, (0, Parcel::End), link, sender);
+                    self.queue.push(now, (0, Parcel::End), link, sender, context.total);
                     self.stage = Stage::Draining;
                 }
             }

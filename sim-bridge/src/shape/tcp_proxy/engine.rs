@@ -14,17 +14,17 @@ use socket2::SockRef;
 use types::Instant;
 
 use super::Command;
-use super::connection::{Connection, Turn, TurnContext};
+use super::connection::{Connection, Turn, TurnContext, Worth};
 use super::counters::PairCounters;
 use super::timer::{Timer, now};
 use crate::address::LoopbackAddr;
 use crate::priority;
-use crate::shape::queue::{READ_BYTES_MAX, Transmitter};
-use crate::shape::{Fault, Gate, LinkEvent, LinkParams, gate};
+use crate::shape::queue::{READ_BYTES_MAX, Total, Transmitter};
+use crate::shape::{Faults, Gate, LinkEvent, LinkParams, gate};
 
 /// Connections of one pair at once. A session needs one, a reconnect during a hold a second; more are
-/// left over from peers that do not close, and the oldest goes.
-const CONNECTIONS_MAX: usize = 8;
+/// left over from peers that do not close, and the one worth least goes, see [`Worth`].
+pub const CONNECTIONS_MAX: usize = 8;
 /// What the kernel buffers before a shaped reader, bytes: 2 ms at 500 Mbit/s. More would hide the rate
 /// from the sender, whose urgent messages would wait behind its bulk.
 const RECEIVE_BUFFER_BYTES: usize = 128 * 1024;
@@ -53,7 +53,7 @@ struct Link {
     port: TcpListener,
     forward: SocketAddr,
     sky: Option<LinkParams>,
-    fault: Option<Fault>,
+    faults: Faults,
     gate: Gate,
     senders: [Transmitter; 2],
     /// Ids, oldest first.
@@ -70,6 +70,10 @@ pub(super) struct Engine {
     next_id: usize,
     /// Connections that have something to do.
     ready: BTreeSet<usize>,
+    /// Connections that wait for room, and whether there may be some.
+    starved: BTreeSet<usize>,
+    has_freed: bool,
+    total: Total,
     commands: Receiver<Command>,
     events: SyncSender<LinkEvent>,
     counters: Arc<[PairCounters]>,
@@ -99,6 +103,9 @@ impl Engine {
             connections: BTreeMap::new(),
             next_id: 0,
             ready: BTreeSet::new(),
+            starved: BTreeSet::new(),
+            has_freed: false,
+            total: Total::default(),
             commands,
             events,
             counters,
@@ -126,6 +133,9 @@ impl Engine {
             self.wake_due(now());
             for id in std::mem::take(&mut self.ready) {
                 self.turn(id);
+            }
+            if std::mem::take(&mut self.has_freed) {
+                self.ready.append(&mut self.starved);
             }
         }
         Ok(())
@@ -177,8 +187,8 @@ impl Engine {
                     }
                 }
                 Command::Fault { pairs, fault, done } => {
-                    for pair in pairs {
-                        self.links[pair].fault = fault;
+                    for (pair, cause) in pairs {
+                        self.links[pair].faults.set(cause, fault);
                         self.regate(pair);
                     }
                     if done.send(()).is_err() {
@@ -193,7 +203,7 @@ impl Engine {
     /// Puts the gate of a pair where sky and fault have it.
     fn regate(&mut self, pair: usize) {
         let link = &mut self.links[pair];
-        let next = gate(link.sky, link.fault);
+        let next = gate(link.sky, link.faults.strongest());
         let last = std::mem::replace(&mut link.gate, next);
         if std::mem::discriminant(&last) == std::mem::discriminant(&next) {
             return;
@@ -247,22 +257,37 @@ impl Engine {
 
     fn take(&mut self, pair: usize, mut stream: TcpStream) {
         let (gate, id) = (self.links[pair].gate, self.next_id);
-        if gate == Gate::Shut || register(self.poll.registry(), &mut stream, id, false).is_err() {
+        if gate == Gate::Shut
+            || !self.make_room(pair)
+            || register(self.poll.registry(), &mut stream, id, false).is_err()
+        {
             self.counters[pair].refused.add(1);
             return;
         }
         self.next_id += 1;
-        let ids = &mut self.links[pair].connections;
-        ids.insert(id);
-        let oldest = ids.first().copied().filter(|_| CONNECTIONS_MAX < ids.len());
-        self.connections.insert(id, Connection::new(pair, stream));
-        if let Some(oldest) = oldest {
-            self.counters[pair].refused.add(1);
-            self.close(oldest);
-        }
+        self.links[pair].connections.insert(id);
+        self.connections.insert(id, Connection::new(pair, stream, now()));
         if let Gate::Open(params) = gate {
             self.dial(id, &params);
         }
+    }
+
+    /// Closes the connection that is worth least if there is no room for another; false when none may go:
+    /// ends that a black hole keeps apart must not learn of it.
+    fn make_room(&mut self, pair: usize) -> bool {
+        let link = &self.links[pair];
+        if link.connections.len() < CONNECTIONS_MAX {
+            return true;
+        }
+        let worth = |id: &usize| Some((self.connections.get(id)?.worth(), *id));
+        let may_go =
+            |(worth, _): &(Worth, usize)| link.gate != Gate::Held || *worth == Worth::Waiting;
+        let least = link.connections.iter().filter_map(worth).filter(may_go).min();
+        if let Some((_, id)) = least {
+            self.counters[pair].refused.add(1);
+            self.close(id);
+        }
+        least.is_some()
     }
 
     /// Dials the other end for a connection.
@@ -294,10 +319,16 @@ impl Engine {
             now: now(),
             link: &params,
             senders: &mut link.senders,
+            total: &mut self.total,
+            has_freed: &mut self.has_freed,
             counters: &self.counters[connection.pair],
             scratch: &mut self.scratch,
         };
-        match connection.turn(&mut context) {
+        let turn = connection.turn(&mut context);
+        if connection.is_starved {
+            self.starved.insert(id);
+        }
+        match turn {
             Turn::Over => self.close(id),
             Turn::Again => {
                 self.ready.insert(id);
@@ -313,8 +344,12 @@ impl Engine {
     /// Closes both sockets; what was on the way is gone.
     fn close(&mut self, id: usize) {
         let Some(mut connection) = self.connections.remove(&id) else { return };
-        self.links[connection.pair].connections.remove(&id);
-        self.counters[connection.pair].dropped_bytes.add(connection.bytes());
+        let link = &mut self.links[connection.pair];
+        link.connections.remove(&id);
+        self.starved.remove(&id);
+        self.has_freed = true;
+        let dropped = connection.discard(&mut link.senders, &mut self.total);
+        self.counters[connection.pair].dropped_bytes.add(dropped);
         for stream in connection.streams() {
             if let Err(error) = self.poll.registry().deregister(stream) {
                 tracing::debug!(%error, "a socket was not in the poll");
@@ -338,7 +373,7 @@ impl Link {
             port,
             forward: forward.get(),
             sky: None,
-            fault: None,
+            faults: Faults::default(),
             gate: Gate::Shut,
             senders: [Transmitter::default(); 2],
             connections: BTreeSet::new(),
