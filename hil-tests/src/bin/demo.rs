@@ -31,6 +31,8 @@ fn main() -> ExitCode {
 fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let stop = stop_on_signals()?;
     let dir = options.dir.clone().map_or_else(bed_dir, Ok)?;
+    // The bed's files name each other, each from where it lies.
+    let dir = std::path::absolute(dir).context("finding the folder of the run")?;
     match demo::run(options, &dir, &stop) {
         Ok(None) => Ok(ExitCode::SUCCESS),
         Ok(Some(report)) => {
