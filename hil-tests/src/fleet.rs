@@ -3,10 +3,13 @@
 //! Nothing here names a satellite or a time: both come from the constellation, the start and the seed.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
-use orbit::Sky;
 use orbit::elements::ELEMENTS_BYTES_MAX;
+use orbit::predict::{LatencyWindow, Search};
+use orbit::{Sky, SkyError};
+
 use orbit::sky_spec::{
     ConstellationSpec, FibreSpec, LinkSpec, SamePlaceSpec, SatelliteSpec, SiteSpec, SkySpec,
 };
@@ -24,11 +27,22 @@ pub const ATTACHED_SATELLITES: usize = 4;
 /// The tightest requirement of the workflow decides who can follow whom: ingest to extract-frames, ms.
 pub const CHAIN_LATENCY_MAX_MS: f64 = 20.0;
 /// A successor is in reach so long before its predecessor leaves; wall seconds, since code and state move in wall time.
-const CHAIN_OVERLAP_WALL_S: f64 = 8.0;
+const CHAIN_OVERLAP_WALL_S: f64 = 5.0;
+/// With less than this the first hand-over has no time before the window closes, wall seconds.
+const OVERLAP_MIN_WALL_S: f64 = 2.0;
 /// How far ahead the chain is chosen, sky seconds: two orbits at 550 km.
 const CHAIN_HORIZON_S: f64 = 11_400.0;
-/// Grid on which the chain is chosen, sky seconds.
-const CHAIN_STEP_S: f64 = 30.0;
+/// Grid on which the chain is chosen, sky seconds: that of the contact plan.
+const CHAIN_STEP_S: f64 = 10.0;
+/// The same in nanoseconds.
+const GRID_NS: i64 = 10_000_000_000;
+/// The first window of the chain closes so long after the start of the replay, wall seconds: the fleet is up and its
+/// workflow placed by then, and whoever watches sees a hand-over soon.
+const FIRST_CLOSE_WALL_S: RangeInclusive<f64> = 15.0..=30.0;
+/// Where the sky leaves a choice.
+const FIRST_CLOSE_BEST_WALL_S: f64 = 22.0;
+/// The start waits up to so many minutes of the sky for satellites that hand on to each other.
+const START_WAIT_MAX_MIN: u32 = 150;
 /// The seed moves the start by up to so many minutes: well within the life of an element set.
 const START_SPREAD_MIN: u64 = 360;
 
@@ -188,19 +202,12 @@ impl Fleet {
         let malformed = |reason: String| FleetError::Malformed { place: place.clone(), reason };
         let bare = sky_toml(options, &[])?;
         let sky = parse_sky(&bare, elements.as_deref()).map_err(malformed)?;
-        let start = start_of(&sky, options.seed);
-        let chain = sky
-            .choose_chain(
-                &drone(),
-                start,
-                ATTACHED_SATELLITES,
-                LatencyUs::from_ms(CHAIN_LATENCY_MAX_MS).expect("a positive constant"),
-                CHAIN_OVERLAP_WALL_S * options.speed,
-                CHAIN_HORIZON_S,
-                CHAIN_STEP_S,
-            )
-            .map_err(|error| malformed(error.to_string()))?;
-        let attached = attach(&sky, &chain);
+        let earliest = earliest_start(&sky, options.seed);
+        let chain = chain(&sky, earliest, options.speed);
+        let chain = chain.map_err(|error| malformed(error.to_string()))?;
+        let start = start_of(&chain, earliest, options.speed);
+        let satellites: Vec<usize> = chain.iter().map(|window| window.satellite).collect();
+        let attached = attach(&sky, &satellites);
         let sky_toml = sky_toml(options, &attached)?;
         let satellites = sky.satellites();
         let sky = parse_sky(&sky_toml, elements.as_deref()).map_err(malformed)?;
@@ -239,9 +246,43 @@ fn drone() -> NodeId {
     NodeId::new(DRONE).expect("a valid name")
 }
 
-fn start_of(sky: &Sky, seed: u64) -> Epoch {
+/// Four satellites that hand on to each other over the drone, from the first minute on at which the sky offers that
+/// soon after the start.
+fn chain(sky: &Sky, earliest: Epoch, speed: f64) -> Result<Vec<LatencyWindow>, SkyError> {
+    let search = Search {
+        start: earliest,
+        latency_max: LatencyUs::from_ms(CHAIN_LATENCY_MAX_MS).expect("a positive constant"),
+        horizon_s: CHAIN_HORIZON_S,
+        step_s: CHAIN_STEP_S,
+    };
+    let chain_of = (ATTACHED_SATELLITES, CHAIN_OVERLAP_WALL_S * speed);
+    let starts = (0..START_WAIT_MAX_MIN).map(|minute| earliest.plus_s(60.0 * f64::from(minute)));
+    sky.choose_chain(&drone(), &search, chain_of, starts, |from, chain| {
+        let (first, second) = (&chain[0], &chain[1]);
+        let overlap_s = first.close.seconds_since(second.open);
+        let after_s = first.close.seconds_since(start_of(chain, earliest, speed));
+        let is_soon = FIRST_CLOSE_WALL_S.contains(&(after_s / speed));
+        let hands_on = OVERLAP_MIN_WALL_S * speed <= overlap_s && first.close < second.close;
+        first.open <= from && is_soon && hands_on
+    })
+}
+
+/// When the replay starts: a while before the first window of the chain closes, and before another one that lasts
+/// longer is open.
+fn start_of(chain: &[LatencyWindow], earliest: Epoch, speed: f64) -> Epoch {
+    let Some(first) = chain.first() else { return earliest };
+    let later = chain.iter().skip(1).map(|window| window.open).min();
+    let alone = later.map_or(first.close, |open| open.plus_s(-CHAIN_STEP_S));
+    let soon = first.close.plus_s(-FIRST_CLOSE_BEST_WALL_S * speed);
+    soon.min(alone).max(first.open).max(earliest)
+}
+
+fn earliest_start(sky: &Sky, seed: u64) -> Epoch {
     let minutes = u32::try_from(splitmix(seed) % START_SPREAD_MIN).expect("below 360");
-    sky.newest_epoch().plus_s(60.0 * f64::from(minutes))
+    let at = sky.newest_epoch().plus_s(60.0 * f64::from(minutes));
+    // On a point of the contact plan's grid: what the chain is promised, the plan sees as well.
+    let ns = at.unix_ns();
+    Epoch::from_unix_ns(ns - ns.rem_euclid(GRID_NS))
 }
 
 /// `SplitMix64`, S. Vigna 2015: spreads small seeds over all bits.

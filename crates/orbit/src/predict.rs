@@ -191,36 +191,44 @@ impl Sky {
         Ok(windows)
     }
 
-    /// Satellites (by index) that follow each other over a site, so that it always has one near.
+    /// Windows of satellites that follow each other over a site, so that it always has one near.
     ///
-    /// First the one whose window, open at `start`, closes last; then always the one that is open `overlap_s`
-    /// before the last close and closes last. Where none overlaps, the next to open follows.
+    /// First the satellite whose window, open at a start, closes last; then always the one that is open `overlap_s`
+    /// before the last close and closes last. Where none overlaps, the next to open follows. Of the `starts` within the
+    /// search the first is taken whose chain is accepted, or else the first.
     ///
     /// # Errors
     /// [`SkyError::Endpoint`] when the anchor is no site, [`SkyError::Argument`] for a search without end,
     /// [`SkyError::TooFew`] when fewer than `count` satellites come near.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "one call per replay, and each has a name of its own"
-    )]
     pub fn choose_chain(
         &self,
         anchor: &NodeId,
-        start: Epoch,
-        count: usize,
-        latency_max: LatencyUs,
-        overlap_s: f64,
-        horizon_s: f64,
-        step_s: f64,
-    ) -> Result<Vec<usize>, SkyError> {
-        let search = Search { start, latency_max, horizon_s, step_s };
-        let chain = chain(&self.latency_windows(anchor, &search)?, start, count, overlap_s);
-        if chain.len() < count {
-            let anchor = anchor.clone();
-            let (found, wanted) = (chain.len(), count);
-            return Err(SkyError::TooFew { anchor, found, wanted, latency_max, start, horizon_s });
+        search: &Search,
+        (count, overlap_s): (usize, f64),
+        starts: impl Iterator<Item = Epoch>,
+        accepts: impl Fn(Epoch, &[LatencyWindow]) -> bool,
+    ) -> Result<Vec<LatencyWindow>, SkyError> {
+        let windows = self.latency_windows(anchor, search)?;
+        let mut first = None;
+        for start in starts {
+            let chain = chain(&windows, start, count, overlap_s);
+            if chain.len() == count && accepts(start, &chain) {
+                return Ok(chain);
+            }
+            first.get_or_insert(chain);
         }
-        Ok(chain.into_iter().map(|window| window.satellite).collect())
+        let first = first.unwrap_or_default();
+        if first.len() < count {
+            return Err(SkyError::TooFew {
+                anchor: anchor.clone(),
+                found: first.len(),
+                wanted: count,
+                latency_max: search.latency_max,
+                start: search.start,
+                horizon_s: search.horizon_s,
+            });
+        }
+        Ok(first)
     }
 }
 

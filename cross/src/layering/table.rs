@@ -124,7 +124,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "hil-tests",
-        ours: &["artifacts", "controller", "orbit", "placement", "protocol", "types"],
+        ours: &["artifacts", "controller", "orbit", "placement", "protocol", "sim-bridge", "types"],
         outside: &[
             "anyhow",
             "clap",
@@ -139,7 +139,7 @@ pub(super) const TABLE: &[Row] = &[
             "ureq",
             "zenoh",
         ],
-        dev: &["tempfile"],
+        dev: &["tempfile", "topology"],
     },
     Row { package: "cross", ours: &[], outside: &["anyhow", "serde_json"], dev: &[] },
 ];

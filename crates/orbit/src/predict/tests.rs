@@ -159,7 +159,8 @@ fn windows_of_a_plan_are_what_a_scan_of_each_second_finds() {
 fn direct_windows_are_when_the_site_sees_the_satellite() {
     let start = sky().newest_epoch();
     let near = LatencyUs(4_000);
-    let chain = sky().choose_chain(&node("drone"), start, 2, near, 60.0, 5400.0, 10.0).unwrap();
+    let chain = choose(&sky(), start, 2, near);
+    let chain: Vec<usize> = chain.iter().map(|window| window.satellite).collect();
     let attach = |index: &usize| {
         format!("[[satellite]]\nnode = 's-{index}'\nname = '{}'\n", sky().satellite_name(*index))
     };
@@ -183,11 +184,33 @@ fn direct_windows_are_when_the_site_sees_the_satellite() {
     }
 }
 
+fn choose(sky: &Sky, start: Epoch, count: usize, latency_max: LatencyUs) -> Vec<LatencyWindow> {
+    let search = Search { start, latency_max, horizon_s: 5400.0, step_s: 10.0 };
+    let starts = [start].into_iter();
+    sky.choose_chain(&node("drone"), &search, (count, 60.0), starts, |_, _| true).unwrap()
+}
+
+#[test]
+fn of_several_starts_the_first_that_is_accepted_is_taken_or_else_the_first() {
+    let sky = sky();
+    let start = sky.newest_epoch();
+    let search = Search { start, latency_max: TWENTY_MS, horizon_s: 5400.0, step_s: 10.0 };
+    let starts = || (0..30).map(|minute| start.plus_s(60.0 * f64::from(minute)));
+    let chain = |accepts: &dyn Fn(Epoch, &[LatencyWindow]) -> bool| {
+        sky.choose_chain(&node("drone"), &search, (2, 60.0), starts(), accepts).unwrap()
+    };
+    let later = start.plus_s(1200.0);
+    let accepted = chain(&|at, _| later <= at);
+    assert!(accepted[0].open <= later && later <= accepted[0].close, "{accepted:?}");
+    assert_eq!(chain(&|_, _| false), chain(&|_, _| true));
+}
+
 #[test]
 fn a_chain_follows_the_site_without_a_gap() {
     let sky = sky();
     let start = sky.newest_epoch().plus_s(500.0);
-    let chain = sky.choose_chain(&node("drone"), start, 4, TWENTY_MS, 60.0, 5400.0, 10.0).unwrap();
+    let chain = choose(&sky, start, 4, TWENTY_MS);
+    let chain: Vec<usize> = chain.iter().map(|window| window.satellite).collect();
     assert_eq!(chain.len(), 4);
     let search = Search { start, latency_max: TWENTY_MS, horizon_s: 5400.0, step_s: 10.0 };
     let windows = sky.latency_windows(&node("drone"), &search).unwrap();
@@ -208,7 +231,8 @@ fn questions_without_an_answer_are_refused() {
     let start = sky.newest_epoch();
     let ask = |anchor: &str, count, ms, horizon_s, step_s| {
         let latency = LatencyUs::from_ms(ms).unwrap();
-        sky.choose_chain(&node(anchor), start, count, latency, 60.0, horizon_s, step_s)
+        let search = Search { start, latency_max: latency, horizon_s, step_s };
+        sky.choose_chain(&node(anchor), &search, (count, 60.0), [start].into_iter(), |_, _| true)
             .unwrap_err()
             .to_string()
     };

@@ -1,0 +1,146 @@
+//! Whatever the seed: the program finds a start from which function and state can be handed on.
+//!
+//! Plans only, no processes: the sky of the demo, its contact plan, and the decisions about its workflow.
+
+use std::path::Path;
+use std::time::Duration;
+
+use clap::Parser;
+use hil_tests::fleet::{Fleet, Member};
+use hil_tests::layout;
+use hil_tests::options::Options;
+use placement::{Assignment, Decision, NodeView, Prediction, Running, Snapshot, Task, Workflow};
+use topology::ContactPlan;
+use types::{Arch, Epoch, NodeId, OwnerEpoch, PlanVersion};
+
+/// What the demo's controller uses.
+const GUARD_S: f64 = 45.0;
+const STEP_MS: u32 = 10_000;
+/// How long the fleet takes to come up, sky seconds.
+const UP_AFTER_S: f64 = 150.0;
+
+/// The function that follows the sky.
+const FOLLOWER: &str = "extract-frames";
+
+fn fleet(arguments: &[&str]) -> Fleet {
+    let options = Options::parse_from([&["demo"], arguments].concat());
+    Fleet::choose(&options).expect("a fleet for every seed")
+}
+
+fn view(member: &Member) -> NodeView {
+    let mut view = NodeView::new(member.node.clone(), member.kind, Arch::X86_64, member.capacity);
+    view.battery_wh = member.body.battery_wh;
+    view.state_of_charge = member.body.battery_wh.map(|_| 0.9);
+    view.idle_w = member.body.idle_w;
+    view.solar_w = member.body.solar_w;
+    view.reserve = 0.2;
+    view
+}
+
+/// What runs once a plan is carried out, with the follower at its next host.
+fn carried_out(workflow: &Workflow, assignments: &[Assignment], hop: bool) -> Vec<Running> {
+    let running = |(assignment, task): (&Assignment, &Task)| {
+        let next = assignment.next.as_ref().filter(|_| hop && task.id.as_str() == FOLLOWER);
+        Running {
+            workflow: workflow.id.clone(),
+            task: task.id.clone(),
+            node: next.map_or(&assignment.node, |next| &next.node).clone(),
+            owner_epoch: OwnerEpoch(1),
+            replica: assignment.replica.clone(),
+            successor: None,
+            milli_cpu: task.milli_cpu,
+            memory_mib: task.memory_mib,
+            watts: task.watts,
+        }
+    };
+    assignments.iter().zip(&workflow.tasks).map(running).collect()
+}
+
+struct Story {
+    snapshot: Snapshot,
+    seed: String,
+}
+
+impl Story {
+    fn new(fleet: &Fleet, seed: &str) -> Self {
+        let text = layout::workflow_toml(fleet, layout::FLOOD_RESPONSE);
+        let workflow: Workflow = toml::from_str(&text).expect("a shipped workflow");
+        let horizon = Duration::from_secs(6_000);
+        let plan: ContactPlan = fleet
+            .sky
+            .contact_plan(PlanVersion(1), fleet.start, horizon, STEP_MS)
+            .expect("a plan for every start");
+        let options = placement::Options { guard_s: GUARD_S, ..placement::Options::default() };
+        let snapshot = Snapshot {
+            now: fleet.start.plus_s(UP_AFTER_S),
+            plan,
+            nodes: fleet.members.iter().map(view).collect(),
+            running: Vec::new(),
+            prediction: Prediction::On,
+            options,
+            workflow,
+        };
+        Self { snapshot, seed: seed.to_owned() }
+    }
+
+    fn decide(&self) -> Vec<Assignment> {
+        match self.snapshot.decide() {
+            Decision::Placed(plan) => plan.assignments,
+            Decision::Refused(refusal) => panic!("seed {}: {refusal}", self.seed),
+        }
+    }
+
+    /// Takes the next hand-over of the follower: who it goes to, when, and when its window closes.
+    fn hop(&mut self) -> (NodeId, Epoch, Epoch) {
+        // Placed, then looked at again with what runs: a second look may have to make room first.
+        for _ in 0..3 {
+            let placed = self.decide();
+            self.snapshot.running = carried_out(&self.snapshot.workflow, &placed, false);
+        }
+        let placed = self.decide();
+        let follower = placed.iter().find(|one| one.task.as_str() == FOLLOWER);
+        let follower = follower.expect("the workflow has one");
+        let next = follower.next.clone();
+        let next = next.unwrap_or_else(|| panic!("seed {}: {follower}", self.seed));
+        let close = follower.window.as_ref().expect("predicted").close;
+        self.snapshot.running = carried_out(&self.snapshot.workflow, &placed, true);
+        self.snapshot.now = next.at.plus_s(10.0);
+        (next.node, next.at, close)
+    }
+}
+
+/// Every start has one planned hand-over soon, and where the sky is dense enough another one after it.
+fn check(arguments: &[&str], seeds: std::ops::Range<u32>, hops: u32) {
+    for seed in seeds {
+        let seed = seed.to_string();
+        let fleet = fleet(&[arguments, &["--seed", &seed]].concat());
+        let mut story = Story::new(&fleet, &seed);
+        let (first, at, close) = story.hop();
+        assert!(at < close, "seed {seed}");
+        let after_s = close.seconds_since(fleet.start);
+        assert!((440.0..=910.0).contains(&after_s), "seed {seed}: closes after {after_s} s");
+        if hops == 2 {
+            let (second, again, close) = story.hop();
+            assert!(first != second && at < again && again < close, "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn every_start_above_the_built_in_shell_has_two_planned_hand_overs() {
+    check(&[], 1..6, 2);
+}
+
+#[test]
+fn every_start_above_iridium_has_a_planned_hand_over() {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/omm/iridium-next.json");
+    if !file.is_file() {
+        println!(
+            "skipped: every_start_above_iridium_has_a_planned_hand_over: {} is not there",
+            file.display()
+        );
+        return;
+    }
+    check(&["--constellation", file.to_str().unwrap(), "--min-elevation", "10"], 1..31, 1);
+}
