@@ -17,7 +17,7 @@ use types::NodeId;
 use crate::claim::Claim;
 use crate::client::{Api, ClientError};
 use crate::faults::{self, LinkFaults, Schedule, Step};
-use crate::fleet::{DRONE, Fleet, FleetError};
+use crate::fleet::{Fleet, FleetError};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::process_bed::{self, BedError, ProcessBed};
@@ -362,9 +362,10 @@ impl Injector {
         let nodes: api::NodeList = demo.api.get("/nodes")?;
         let states: Vec<(NodeId, NodeState)> =
             nodes.nodes.into_iter().map(|node| (node.id, node.state)).collect();
-        let source = NodeId::new(DRONE).expect("a valid name");
+        let placements = placements.placements;
+        let spared = faults::spared(demo.collector.workflow(), &placements);
         let seed = self.seed.wrapping_add(self.done.len() as u64);
-        Ok(faults::victim(&placements.placements, &states, &source, seed))
+        Ok(faults::victim(&placements, &states, &spared, seed))
     }
 
     fn record(&mut self, demo: &mut Demo<'_>, what: &str, node: &NodeId) {

@@ -68,7 +68,7 @@ fn processes() -> Vec<Process> {
 fn pairs(sim: &Table) -> BTreeMap<(&str, &str), (&str, &str)> {
     let pairs = sim["pair"].as_array().expect("a list of pairs");
     let pair = |pair| {
-        let of = |key: &str| text(&Value::get(pair, key).expect("a complete pair"));
+        let of = |key: &str| text(Value::get(pair, key).expect("a complete pair"));
         ((of("a"), of("b")), (of("listen"), of("forward")))
     };
     pairs.iter().map(pair).collect()

@@ -75,6 +75,7 @@ fn another_seed_is_another_sky() {
 
 /// A constellation from beside the repository: four of its satellites follow each other.
 #[track_caller]
+#[expect(clippy::print_stdout, reason = "read by the runner")]
 fn check_chain(test: &str, file: &str, mask_deg: &str) {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data/").to_owned() + file;
     if !std::path::Path::new(&path).is_file() {
