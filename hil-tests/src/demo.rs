@@ -135,6 +135,12 @@ pub fn shortcomings(report: &Report, nodes: usize) -> Vec<String> {
     if report.state_lost != 0 {
         found.push(format!("{} acknowledged writes are lost", report.state_lost));
     }
+    if report.state_unreachable != 0 {
+        found.push(format!(
+            "{} acknowledged writes could not be read back: nodes that may hold them do not answer",
+            report.state_unreachable
+        ));
+    }
     found
 }
 

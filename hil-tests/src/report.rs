@@ -55,14 +55,24 @@ pub struct Report {
     pub failovers: Vec<Move>,
     /// What was done to the fleet.
     pub faults: Vec<FaultRecord>,
-    /// Writes that an agent acknowledged, by the independent checker.
+    /// Writes that an agent acknowledged, by the independent checker. Each of them is counted in one of the next four.
     pub state_writes_acknowledged: u64,
-    /// Those that a newer one of the same key replaced.
+    /// Those whose place a write of the same key with a higher version took.
     pub state_writes_superseded: u64,
-    /// Those that could not be read back.
+    /// Outputs of runs that are older than agents promise to keep them; lasting state never expires.
+    pub state_writes_expired: u64,
+    /// Outputs of runs within their promise that were not read, since only the newest are.
+    pub state_writes_unchecked: u64,
+    /// Those that were judged: read back, or lost or out of reach.
+    pub state_writes_checked: u64,
+    /// Of the checked: those that no node has, or that a later owner went on without.
     pub state_lost: usize,
     /// Which, one line each.
     pub state_lost_objects: Vec<String>,
+    /// Of the checked: those that no node has that could be asked, while others did not answer.
+    pub state_unreachable: usize,
+    /// Which and why, one line each.
+    pub state_unreachable_objects: Vec<String>,
     /// Keys for which two nodes acknowledged different values under one version.
     pub state_forked: usize,
     /// Runs whose functions saw an older state than a run before them, one line each.
@@ -296,8 +306,13 @@ fn latency_ms(pairs: &[orbit::PairNow], a: &NodeId, b: &NodeId) -> Option<f64> {
 pub fn take_verdict(report: &mut Report, verdict: &Verdict) {
     report.state_writes_acknowledged = verdict.acknowledged;
     report.state_writes_superseded = verdict.superseded;
+    report.state_writes_expired = verdict.expired;
+    report.state_writes_unchecked = verdict.unchecked;
+    report.state_writes_checked = verdict.checked;
     report.state_lost = verdict.lost.len();
     report.state_lost_objects.clone_from(&verdict.lost);
+    report.state_unreachable = verdict.unreachable.len();
+    report.state_unreachable_objects.clone_from(&verdict.unreachable);
     report.state_forked = verdict.forked.len();
 }
 
