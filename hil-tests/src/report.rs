@@ -33,8 +33,10 @@ pub struct Report {
     pub sky_from: Epoch,
     /// See `sky_from`.
     pub sky_until: Epoch,
-    /// Wall time that was watched, s.
+    /// Wall time from the last node's first report to the end of watching, s.
     pub wall_seconds: f64,
+    /// Whether the user ended it.
+    pub stopped_early: bool,
     /// Nodes that were heard at least once.
     pub nodes_reporting: usize,
     /// Runs that completed and found the known targets.
@@ -47,7 +49,7 @@ pub struct Report {
     pub workflow_ms: Percentiles,
     /// Planned moves, by time.
     pub handovers: Vec<Move>,
-    /// Those that were decided and prefetched before the predicted close.
+    /// Those that were decided, prefetched and taken over before the predicted close.
     pub handovers_before_close: usize,
     /// Moves after a broken limit (with `--no-prediction`).
     pub reactive_moves: Vec<Move>,
@@ -108,7 +110,9 @@ pub struct Move {
     pub decided_at: Epoch,
     /// When code and state were at the new host.
     pub prefetch_done_at: Option<Epoch>,
-    /// When the new host was first called.
+    /// When the new host owned function and state.
+    pub took_over_at: Option<Epoch>,
+    /// When the new host was first called; `null` if it never was.
     pub first_call_at: Option<Epoch>,
     /// In words.
     pub reason: String,
@@ -127,6 +131,7 @@ impl From<&Handover> for Move {
             predicted_close: handover.predicted_close,
             decided_at: handover.decided_at,
             prefetch_done_at: handover.prefetch_done_at,
+            took_over_at: handover.took_over_at,
             first_call_at: handover.first_call_at,
             reason: handover.reason.clone(),
             detection_ms: handover.detection_ms,
@@ -135,12 +140,11 @@ impl From<&Handover> for Move {
 }
 
 impl Move {
-    /// Decided and prefetched before the window closed.
+    /// Decided, prefetched and taken over before the window closed: its state has moved by then.
     pub fn is_before_close(&self) -> bool {
-        match (self.predicted_close, self.prefetch_done_at) {
-            (Some(close), Some(done)) => self.decided_at < close && done < close,
-            (Some(_) | None, Some(_) | None) => false,
-        }
+        let steps = [Some(self.decided_at), self.prefetch_done_at, self.took_over_at];
+        let is_before = |close| steps.iter().all(|step| step.is_some_and(|at| at < close));
+        self.predicted_close.is_some_and(is_before)
     }
 }
 
@@ -328,24 +332,30 @@ mod tests {
     }
 
     #[test]
-    fn a_move_counts_as_before_close_only_with_both_times() {
+    fn a_move_counts_as_before_close_only_when_all_of_it_was() {
         let at = |s| Epoch::from_unix_s(s).unwrap();
-        let mut one = Move {
-            function: "f".to_owned(),
-            from: NodeId::new("a").unwrap(),
-            to: NodeId::new("b").unwrap(),
-            window_id: None,
-            predicted_close: Some(at(100)),
-            decided_at: at(50),
-            prefetch_done_at: Some(at(99)),
-            first_call_at: None,
-            reason: String::new(),
-            detection_ms: None,
+        let check = |decided, prefetched: Option<i64>, took_over: Option<i64>, expected| {
+            let one = Move {
+                function: "f".to_owned(),
+                from: NodeId::new("a").unwrap(),
+                to: NodeId::new("b").unwrap(),
+                window_id: None,
+                predicted_close: Some(at(100)),
+                decided_at: at(decided),
+                prefetch_done_at: prefetched.map(at),
+                took_over_at: took_over.map(at),
+                first_call_at: None,
+                reason: String::new(),
+                detection_ms: None,
+            };
+            assert_eq!(one.is_before_close(), expected, "{one:?}");
+            assert!(!Move { predicted_close: None, ..one }.is_before_close());
         };
-        assert!(one.is_before_close());
-        one.prefetch_done_at = Some(at(100));
-        assert!(!one.is_before_close());
-        one.prefetch_done_at = None;
-        assert!(!one.is_before_close());
+        check(50, Some(60), Some(99), true);
+        check(50, Some(60), Some(100), false);
+        check(50, Some(100), Some(101), false);
+        check(100, Some(101), Some(102), false);
+        check(50, Some(60), None, false);
+        check(50, None, Some(60), false);
     }
 }

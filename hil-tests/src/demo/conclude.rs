@@ -107,6 +107,7 @@ impl Demo<'_> {
             sky_from: seen.first_look.unwrap_or(self.fleet.start),
             sky_until: seen.last_look.unwrap_or(self.fleet.start),
             wall_seconds: watched.wall_s,
+            stopped_early: watched.stopped_early,
             nodes_reporting: seen.heard.len(),
             workflows_completed: seen.completed,
             workflows_failed: seen.failures.len() as u64,

@@ -30,7 +30,7 @@ pub(super) fn print(report: &Report, path: &Path) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "  hand-overs        {} planned, {} decided and prefetched before the window closed; {} forced by faults",
+        "  hand-overs        {} planned, {} decided and moved with their state before the window closed; {} forced by faults",
         report.handovers.len(),
         report.handovers_before_close,
         report.failovers.len()
