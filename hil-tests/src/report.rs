@@ -14,6 +14,10 @@ pub const RTT_TOLERANCE_MS: f64 = 2.0;
 /// … or within this share of the prediction.
 pub const RTT_TOLERANCE_SHARE: f64 = 0.10;
 
+/// The exact sky is computed for so many moments at most, some milliseconds each: all of the first minutes, and every
+/// second, third … one of longer runs.
+const MOMENTS_MAX: usize = 4_000;
+
 /// One object with everything.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -81,7 +85,7 @@ pub struct Report {
     pub state_went_back: Vec<String>,
     /// Calls with inputs or state of which everything was there when they started.
     pub state_local_at_start_ratio: f64,
-    /// Sky seconds in which a running task's host broke a latency limit, over all tasks.
+    /// Sky seconds in which a running task's host broke a latency limit, over all tasks; in runs of hours by sampling.
     pub slo_violation_run_seconds: f64,
     /// Measured against predicted round trips.
     pub link_rtt_error_ms: RttErrors,
@@ -185,6 +189,8 @@ pub struct RttErrors {
     pub unanswered: usize,
     /// Answered probes of pairs without a predicted path (routed round over other pairs).
     pub unpredicted: usize,
+    /// Probes that were not compared: of longer runs only every second, third … moment is.
+    pub uncompared: usize,
 }
 
 /// The value below which a share of all values lies (nearest rank); 0 of none.
@@ -216,10 +222,12 @@ pub fn rtt_errors(sky: &Sky, samples: &[LinkSampleInfo], grid_s: f64) -> RttErro
     for sample in samples {
         by_moment.entry(snapped(sample.at, grid_s)).or_default().push(sample);
     }
+    let by_moment = thinned(by_moment, MOMENTS_MAX);
     let moments: Vec<Epoch> = by_moment.keys().copied().collect();
     let predicted = on_two_threads(sky, &moments);
     let mut errors = Vec::new();
-    let mut out = RttErrors::default();
+    let compared: usize = by_moment.values().map(Vec::len).sum();
+    let mut out = RttErrors { uncompared: samples.len() - compared, ..RttErrors::default() };
     let mut within = 0_usize;
     for (pairs, samples) in predicted.iter().zip(by_moment.values()) {
         for sample in samples {
@@ -267,9 +275,15 @@ pub fn violation_seconds(sky: &Sky, needs: &[RunningNeed], grid_s: f64) -> f64 {
     for need in needs {
         by_moment.entry(snapped(need.at, grid_s)).or_default().push(need);
     }
+    let seconds_of = |by_moment: &BTreeMap<Epoch, Vec<&RunningNeed>>| -> f64 {
+        by_moment.values().flatten().map(|need| need.for_s).sum()
+    };
+    let all_s = seconds_of(&by_moment);
+    let by_moment = thinned(by_moment, MOMENTS_MAX);
+    let looked_at_s = seconds_of(&by_moment);
     let moments: Vec<Epoch> = by_moment.keys().copied().collect();
     let predicted = on_two_threads(sky, &moments);
-    predicted
+    let broken_s: f64 = predicted
         .iter()
         .zip(by_moment.values())
         .flat_map(|(pairs, needs)| needs.iter().map(move |need| (pairs, need)))
@@ -277,7 +291,15 @@ pub fn violation_seconds(sky: &Sky, needs: &[RunningNeed], grid_s: f64) -> f64 {
             latency_ms(pairs, &need.host, &need.other).is_none_or(|ms| need.limit_ms < ms)
         })
         .map(|(_, need)| need.for_s)
-        .sum()
+        // An empty sum would be -0.
+        .fold(0.0, |sum, seconds| sum + seconds);
+    if 0.0 < looked_at_s && looked_at_s < all_s { broken_s * all_s / looked_at_s } else { broken_s }
+}
+
+/// Every n-th moment, so that at most `max` are left.
+fn thinned<T>(by_moment: BTreeMap<Epoch, T>, max: usize) -> BTreeMap<Epoch, T> {
+    let every = by_moment.len().div_ceil(max).max(1);
+    by_moment.into_iter().step_by(every).collect()
 }
 
 fn snapped(at: Epoch, grid_s: f64) -> Epoch {
@@ -329,6 +351,17 @@ mod tests {
         let values = percentiles((1..=100).map(f64::from));
         assert_eq!((values.p50, values.p95, values.samples), (50.0, 95.0, 100));
         assert_eq!(percentiles([]).samples, 0);
+    }
+
+    #[test]
+    fn of_long_runs_every_nth_moment_is_looked_at() {
+        let moments = |count| -> BTreeMap<Epoch, i64> {
+            (0..count).map(|s| (Epoch::from_unix_s(s).unwrap(), s)).collect()
+        };
+        for (count, left) in [(0, vec![]), (3, vec![0, 1, 2]), (4, vec![0, 2]), (7, vec![0, 3, 6])]
+        {
+            assert_eq!(thinned(moments(count), 3).into_values().collect::<Vec<_>>(), left);
+        }
     }
 
     #[test]

@@ -8,6 +8,8 @@ use super::{Demo, DemoError, say};
 
 /// How long nodes may take to be heard again after the last fault was healed.
 const UP_TIMEOUT: Duration = Duration::from_secs(30);
+/// A wait is told when it takes longer than a report needs anyway.
+const TOLD_AFTER: Duration = Duration::from_secs(2);
 /// How long the first call of a hand-over right at the end is waited for: two run periods, but …
 const FIRST_CALL_PERIODS: u32 = 2;
 /// … never longer than this.
@@ -33,7 +35,7 @@ impl Demo<'_> {
                 let limit = UP_TIMEOUT.as_secs();
                 return say(&format!("after {limit} s not up, and out of reach: {missing}"));
             }
-            if !told {
+            if !told && TOLD_AFTER < healed.elapsed() {
                 say(&format!("waiting until every node is up again; now missing: {missing}"))?;
                 told = true;
             }
