@@ -2,8 +2,10 @@
 
 mod collect;
 mod conclude;
+mod settle;
 mod summary;
 
+use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +19,7 @@ use types::NodeId;
 use crate::claim::Claim;
 use crate::client::{Api, ClientError};
 use crate::faults::{self, LinkFaults, Schedule, Step};
-use crate::fleet::{DRONE, Fleet, FleetError};
+use crate::fleet::{Fleet, FleetError};
 use crate::layout::Layout;
 use crate::options::Options;
 use crate::process_bed::{self, BedError, ProcessBed};
@@ -27,6 +29,8 @@ use collect::Collector;
 
 /// How long the fleet may take until all its nodes were heard.
 const START_TIMEOUT: Duration = Duration::from_secs(60);
+/// By then the first run must have ended.
+const FIRST_RUN_WITHIN: Duration = Duration::from_secs(30);
 /// How often the fleet is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Without a terminal a group of lines is printed so often.
@@ -63,6 +67,14 @@ pub enum DemoError {
     /// The workflow file in the program is broken.
     #[error("the workflow: {0}")]
     Workflow(String),
+    /// The report would have no place.
+    #[error("the report cannot be written to {}: {source}; give --report a file in a folder that exists and that you can write to", path.display())]
+    Report {
+        /// Where it should go.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The losses could not be counted.
     #[error("the checker: {0}")]
     Check(String),
@@ -88,8 +100,16 @@ pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Option<Report>,
     }
     let programs = process_bed::check(dir, options.port)?;
     let path = options.report.clone().unwrap_or_else(|| dir.join("report.json"));
+    let is_inside = is_inside(&path, dir);
+    // A folder that is made anew must not be emptied for a run that cannot be.
+    if !is_inside {
+        try_report(&path)?;
+    }
     // Held until the end: nobody else may make the folder anew meanwhile.
     let _claim = Claim::of(dir)?;
+    if is_inside {
+        try_report(&path)?;
+    }
     let layout =
         Layout::write(dir, &fleet, options).map_err(io_error("writing the bed's files"))?;
     say(&format!(
@@ -102,13 +122,15 @@ pub fn run(options: &Options, dir: &Path, stop: &Stop) -> Result<Option<Report>,
     ))?;
     let bed = ProcessBed::start(layout, programs, &fleet)?;
     let mut demo = Demo::new(options, fleet, bed)?;
-    if let Ready::Stopped = demo.wait_until_ready(stop)? {
+    let Ready::All { heard } = demo.wait_until_ready(stop)? else {
         demo.bed.stop();
         say("stopped before the fleet was up: nothing to report")?;
         return Ok(None);
-    }
+    };
     demo.deploy()?;
-    let watched = demo.watch(stop)?;
+    let watched = demo.watch(stop, heard)?;
+    demo.wait_until_whole()?;
+    demo.wait_for_first_calls()?;
     say("checking every acknowledged write …")?;
     let report = demo.conclude(watched)?;
     demo.bed.stop();
@@ -126,7 +148,9 @@ pub fn shortcomings(report: &Report, nodes: usize) -> Vec<String> {
     if report.workflows_failed != 0 {
         found.push(format!("{} runs failed", report.workflows_failed));
     }
-    if report.workflows_completed == 0 {
+    // Whoever stops before the first run can end asks for nothing.
+    let is_early = report.stopped_early && report.wall_seconds < FIRST_RUN_WITHIN.as_secs_f64();
+    if report.workflows_completed == 0 && !is_early {
         found.push("no run completed".to_owned());
     }
     if !report.state_went_back.is_empty() {
@@ -137,6 +161,12 @@ pub fn shortcomings(report: &Report, nodes: usize) -> Vec<String> {
     }
     if report.state_lost != 0 {
         found.push(format!("{} acknowledged writes are lost", report.state_lost));
+    }
+    if report.state_unreachable != 0 {
+        found.push(format!(
+            "{} acknowledged writes could not be read back: nodes that may hold them do not answer",
+            report.state_unreachable
+        ));
     }
     found
 }
@@ -160,21 +190,23 @@ impl<'a> Demo<'a> {
     fn wait_until_ready(&mut self, stop: &Stop) -> Result<Ready, DemoError> {
         let started = Instant::now();
         let mut told = String::new();
+        let mut heard = None::<Instant>;
         loop {
             if stop.load(Ordering::Relaxed) {
                 return Ok(Ready::Stopped);
             }
             self.bed.check_alive()?;
             let problem = match self.api.get::<api::Health>("/health") {
-                Ok(health)
-                    if health.state == HealthState::Ready && health.nodes_heard == health.nodes =>
-                {
-                    return Ok(Ready::All);
-                }
                 Ok(health) if health.nodes_heard < health.nodes => {
                     format!("{} of {} nodes were heard", health.nodes_heard, health.nodes)
                 }
-                Ok(health) => format!("the controller waits for {}", health.waiting_for.join(", ")),
+                Ok(health) => {
+                    let heard = *heard.get_or_insert_with(Instant::now);
+                    if health.state == HealthState::Ready {
+                        return Ok(Ready::All { heard });
+                    }
+                    format!("the controller waits for {}", health.waiting_for.join(", "))
+                }
                 Err(_) => "the controller does not answer yet".to_owned(),
             };
             if START_TIMEOUT < started.elapsed() {
@@ -211,7 +243,8 @@ impl<'a> Demo<'a> {
         say(&format!("submitted {} with {} tasks", submitted.id, submitted.tasks.len()))
     }
 
-    fn watch(&mut self, stop: &Stop) -> Result<Watched, DemoError> {
+    /// Shows the fleet and injects faults until the end; time counts from when the last node was `heard` first.
+    fn watch(&mut self, stop: &Stop, heard: Instant) -> Result<Watched, DemoError> {
         let mut screen = self.screen()?;
         let heading = Heading {
             constellation: self.fleet.constellation.clone(),
@@ -225,8 +258,8 @@ impl<'a> Demo<'a> {
         let started = Instant::now();
         let cpu_before = self.bed.usage().cpu_s;
         let mut shown = None::<Instant>;
-        loop {
-            let elapsed = started.elapsed();
+        let stopped_early = loop {
+            let elapsed = heard.elapsed();
             self.bed.check_alive()?;
             injector.inject(self, elapsed)?;
             let view = self.collector.look(&self.api, &self.fleet, elapsed)?;
@@ -236,20 +269,21 @@ impl<'a> Demo<'a> {
                 screen.show(&heading, &view).map_err(io_error("showing the table"))?;
                 shown = Some(Instant::now());
             }
-            let over = self.options.duration().is_some_and(|limit| limit <= elapsed);
-            if over || stop.load(Ordering::Relaxed) {
-                break;
+            if self.options.duration().is_some_and(|limit| limit <= elapsed) {
+                break false;
             }
-            let pause = LOOK_EVERY.saturating_sub(started.elapsed().saturating_sub(elapsed));
-            if screen.wait(pause).map_err(io_error("reading the keyboard"))? {
-                break;
+            let pause = LOOK_EVERY.saturating_sub(heard.elapsed().saturating_sub(elapsed));
+            if stop.load(Ordering::Relaxed)
+                || screen.wait(pause).map_err(io_error("reading the keyboard"))?
+            {
+                break true;
             }
-        }
+        };
         injector.heal_all(self)?;
         drop(screen);
-        let wall_s = started.elapsed().as_secs_f64();
-        let cpu_load = (self.bed.usage().cpu_s - cpu_before) / wall_s;
-        Ok(Watched { wall_s, cpu_load, faults: injector.done })
+        let cpu_load = (self.bed.usage().cpu_s - cpu_before) / started.elapsed().as_secs_f64();
+        let wall_s = heard.elapsed().as_secs_f64();
+        Ok(Watched { wall_s, stopped_early, cpu_load, faults: injector.done })
     }
 
     fn screen(&self) -> Result<Screen, DemoError> {
@@ -262,8 +296,11 @@ impl<'a> Demo<'a> {
 
 /// How waiting for the fleet ended.
 enum Ready {
-    /// Every node was heard.
-    All,
+    /// Every node was heard, and the controller has all that it needs.
+    All {
+        /// When the last node was heard first.
+        heard: Instant,
+    },
     /// The user does not want to wait any more.
     Stopped,
 }
@@ -271,6 +308,7 @@ enum Ready {
 /// What only the watching loop knows.
 struct Watched {
     wall_s: f64,
+    stopped_early: bool,
     cpu_load: f64,
     faults: Vec<FaultRecord>,
 }
@@ -365,9 +403,10 @@ impl Injector {
         let nodes: api::NodeList = demo.api.get("/nodes")?;
         let states: Vec<(NodeId, NodeState)> =
             nodes.nodes.into_iter().map(|node| (node.id, node.state)).collect();
-        let source = NodeId::new(DRONE).expect("a valid name");
+        let placements = placements.placements;
+        let spared = faults::spared(demo.collector.workflow(), &placements);
         let seed = self.seed.wrapping_add(self.done.len() as u64);
-        Ok(faults::victim(&placements.placements, &states, &source, seed))
+        Ok(faults::victim(&placements, &states, &spared, seed))
     }
 
     fn record(&mut self, demo: &mut Demo<'_>, what: &str, node: &NodeId) {
@@ -377,12 +416,55 @@ impl Injector {
     }
 }
 
+/// Whether a path lies in a folder, as far as their names tell.
+fn is_inside(path: &Path, dir: &Path) -> bool {
+    let full = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    full(path).starts_with(full(dir))
+}
+
+/// Fails where the report could not be written at the end; leaves nothing behind that was not there.
+fn try_report(path: &Path) -> Result<(), DemoError> {
+    let failed = |source| DemoError::Report { path: path.to_owned(), source };
+    let is_new = path.symlink_metadata().is_err();
+    File::options().append(true).create(true).open(path).map_err(failed)?;
+    if is_new { std::fs::remove_file(path).map_err(failed) } else { Ok(()) }
+}
+
 fn write_report(path: &Path, report: &Report) -> Result<(), DemoError> {
     let json = serde_json::to_string_pretty(report)
         .map_err(|error| DemoError::Check(error.to_string()))?;
-    std::fs::write(path, json + "\n").map_err(io_error(format!("writing {}", path.display())))
+    std::fs::write(path, json + "\n")
+        .map_err(|source| DemoError::Report { path: path.to_owned(), source })
 }
 
 fn say(line: &str) -> Result<(), DemoError> {
     writeln!(io::stdout().lock(), "demo: {line}").map_err(io_error("writing to stdout"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_without_a_place_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["no-such-folder/report.json", ""] {
+            let message = try_report(&dir.path().join(name)).unwrap_err().to_string();
+            assert!(message.contains("--report"), "{message}");
+            assert!(message.contains(&dir.path().display().to_string()), "{message}");
+        }
+    }
+
+    #[test]
+    fn trying_leaves_no_file_and_no_report_of_before_is_touched() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("report.json");
+        try_report(&path).unwrap();
+        assert!(!path.exists());
+        std::fs::write(&path, "{}").unwrap();
+        try_report(&path).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "{}");
+        assert!(is_inside(&path, dir.path()));
+        assert!(!is_inside(dir.path(), &path));
+    }
 }

@@ -68,8 +68,8 @@ pub struct Member {
     pub holds_reference: bool,
 }
 
-/// Energy and heat of an emulated board. Starting values of an Orin-class board on a 6U CubeSat bus, a drone with
-/// a 22 V 4 Ah pack, and wall-powered machines.
+/// Energy and heat of an emulated board. Starting values of an Orin-class board on a 6U CubeSat bus, a drone that its
+/// tether feeds from a field station, and wall-powered machines.
 #[derive(Clone, Copy, Debug)]
 pub struct Body {
     /// Battery in Wh; `None` on the grid.
@@ -94,6 +94,7 @@ struct Site {
     milli_cpu: u32,
     memory_mib: u32,
     battery_wh: Option<f64>,
+    solar_w: f64,
 }
 
 /// After the eruption of January 2022 the only cable of Tonga was cut for five weeks: nothing within 20 ms but the sky.
@@ -108,6 +109,7 @@ const SITES: [Site; 4] = [
         milli_cpu: 32_000,
         memory_mib: 32_768,
         battery_wh: None,
+        solar_w: 0.0,
     },
     Site {
         node: DRONE,
@@ -117,7 +119,9 @@ const SITES: [Site; 4] = [
         alt_km: 0.3,
         milli_cpu: 2_000,
         memory_mib: 2_048,
-        battery_wh: Some(90.0),
+        // A field station of the 500 Wh class with 120 W of folding panels: a tethered drone stays up for days.
+        battery_wh: Some(500.0),
+        solar_w: 120.0,
     },
     Site {
         node: "edge-server",
@@ -128,6 +132,7 @@ const SITES: [Site; 4] = [
         milli_cpu: 4_000,
         memory_mib: 4_096,
         battery_wh: None,
+        solar_w: 0.0,
     },
     Site {
         node: CONTROLLER_SITE,
@@ -138,6 +143,7 @@ const SITES: [Site; 4] = [
         milli_cpu: 32_000,
         memory_mib: 32_768,
         battery_wh: None,
+        solar_w: 0.0,
     },
 ];
 
@@ -361,7 +367,7 @@ fn members(attached: &[SatelliteSpec]) -> Vec<Member> {
         },
         body: Body {
             battery_wh: site.battery_wh,
-            solar_w: 0.0,
+            solar_w: site.solar_w,
             idle_w: 5.0,
             watts_per_core: 5.0,
             limit_c: 85.0,

@@ -19,6 +19,10 @@ pub const LEASE_MS: u64 = 3_000;
 const GUARD_WALL_S: f64 = 1.5;
 /// Between two grid points of the contact plan, sky milliseconds.
 const PLAN_STEP_MS: u64 = 10_000;
+/// Charge of a battery at the start, 0 to 1.
+pub const INITIAL_CHARGE: f64 = 0.9;
+/// Charge that no function may use, 0 to 1.
+pub const RESERVE: f64 = 0.2;
 /// What an agent may store.
 const QUOTA_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -224,7 +228,7 @@ impl Layout {
         for member in &fleet.members {
             text.push(format!(
                 "\n[[node]]\nname = \"{}\"\nkind = \"{}\"\nmilli_cpu = {}\nmemory_mib = {}\nidle_w = {:?}\n\
-                 solar_w = {:?}\nreserve = 0.2\ntemperature_max_c = {:?}\n",
+                 solar_w = {:?}\nreserve = {RESERVE:?}\ntemperature_max_c = {:?}\n",
                 member.node,
                 member.kind,
                 member.capacity.milli_cpu.0,
@@ -282,7 +286,8 @@ fn body_toml(member: &Member) -> String {
         ),
         Some(capacity_wh) => format!(
             "\n[battery]\nbackend = \"virtual\"\nenergy = \"{}\"\ncapacity_wh = {capacity_wh:?}\n\
-             initial_soc = 0.9\nidle_w = {:?}\nwatts_per_core = {:?}\nsolar_w = {:?}\nreserve = 0.2\n",
+             initial_soc = {INITIAL_CHARGE:?}\nidle_w = {:?}\nwatts_per_core = {:?}\nsolar_w = {:?}\n\
+             reserve = {RESERVE:?}\n",
             if 0.0 < body.solar_w { "photovoltaic" } else { "battery" },
             body.idle_w,
             body.watts_per_core,

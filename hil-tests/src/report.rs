@@ -14,6 +14,10 @@ pub const RTT_TOLERANCE_MS: f64 = 2.0;
 /// … or within this share of the prediction.
 pub const RTT_TOLERANCE_SHARE: f64 = 0.10;
 
+/// The exact sky is computed for so many moments at most, some milliseconds each: all of the first minutes, and every
+/// second, third … one of longer runs.
+const MOMENTS_MAX: usize = 4_000;
+
 /// One object with everything.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
@@ -33,8 +37,10 @@ pub struct Report {
     pub sky_from: Epoch,
     /// See `sky_from`.
     pub sky_until: Epoch,
-    /// Wall time that was watched, s.
+    /// Wall time from the last node's first report to the end of watching, s.
     pub wall_seconds: f64,
+    /// Whether the user ended it.
+    pub stopped_early: bool,
     /// Nodes that were heard at least once.
     pub nodes_reporting: usize,
     /// Runs that completed and found the known targets.
@@ -47,7 +53,7 @@ pub struct Report {
     pub workflow_ms: Percentiles,
     /// Planned moves, by time.
     pub handovers: Vec<Move>,
-    /// Those that were decided and prefetched before the predicted close.
+    /// Those that were decided, prefetched and taken over before the predicted close.
     pub handovers_before_close: usize,
     /// Moves after a broken limit (with `--no-prediction`).
     pub reactive_moves: Vec<Move>,
@@ -55,21 +61,31 @@ pub struct Report {
     pub failovers: Vec<Move>,
     /// What was done to the fleet.
     pub faults: Vec<FaultRecord>,
-    /// Writes that an agent acknowledged, by the independent checker.
+    /// Writes that an agent acknowledged, by the independent checker. Each of them is counted in one of the next four.
     pub state_writes_acknowledged: u64,
-    /// Those that a newer one of the same key replaced.
+    /// Those whose place a write of the same key with a higher version took.
     pub state_writes_superseded: u64,
-    /// Those that could not be read back.
+    /// Outputs of runs that are older than agents promise to keep them; lasting state never expires.
+    pub state_writes_expired: u64,
+    /// Outputs of runs within their promise that were not read, since only the newest are.
+    pub state_writes_unchecked: u64,
+    /// Those that were judged: read back, or lost or out of reach.
+    pub state_writes_checked: u64,
+    /// Of the checked: those that no node has, or that a later owner went on without.
     pub state_lost: usize,
     /// Which, one line each.
     pub state_lost_objects: Vec<String>,
+    /// Of the checked: those that no node has that could be asked, while others did not answer.
+    pub state_unreachable: usize,
+    /// Which and why, one line each.
+    pub state_unreachable_objects: Vec<String>,
     /// Keys for which two nodes acknowledged different values under one version.
     pub state_forked: usize,
     /// Runs whose functions saw an older state than a run before them, one line each.
     pub state_went_back: Vec<String>,
     /// Calls with inputs or state of which everything was there when they started.
     pub state_local_at_start_ratio: f64,
-    /// Sky seconds in which a running task's host broke a latency limit, over all tasks.
+    /// Sky seconds in which a running task's host broke a latency limit, over all tasks; in runs of hours by sampling.
     pub slo_violation_run_seconds: f64,
     /// Measured against predicted round trips.
     pub link_rtt_error_ms: RttErrors,
@@ -98,7 +114,9 @@ pub struct Move {
     pub decided_at: Epoch,
     /// When code and state were at the new host.
     pub prefetch_done_at: Option<Epoch>,
-    /// When the new host was first called.
+    /// When the new host owned function and state.
+    pub took_over_at: Option<Epoch>,
+    /// When the new host was first called; `null` if it never was.
     pub first_call_at: Option<Epoch>,
     /// In words.
     pub reason: String,
@@ -117,6 +135,7 @@ impl From<&Handover> for Move {
             predicted_close: handover.predicted_close,
             decided_at: handover.decided_at,
             prefetch_done_at: handover.prefetch_done_at,
+            took_over_at: handover.took_over_at,
             first_call_at: handover.first_call_at,
             reason: handover.reason.clone(),
             detection_ms: handover.detection_ms,
@@ -125,12 +144,11 @@ impl From<&Handover> for Move {
 }
 
 impl Move {
-    /// Decided and prefetched before the window closed.
+    /// Decided, prefetched and taken over before the window closed: its state has moved by then.
     pub fn is_before_close(&self) -> bool {
-        match (self.predicted_close, self.prefetch_done_at) {
-            (Some(close), Some(done)) => self.decided_at < close && done < close,
-            (Some(_) | None, Some(_) | None) => false,
-        }
+        let steps = [Some(self.decided_at), self.prefetch_done_at, self.took_over_at];
+        let is_before = |close| steps.iter().all(|step| step.is_some_and(|at| at < close));
+        self.predicted_close.is_some_and(is_before)
     }
 }
 
@@ -171,6 +189,8 @@ pub struct RttErrors {
     pub unanswered: usize,
     /// Answered probes of pairs without a predicted path (routed round over other pairs).
     pub unpredicted: usize,
+    /// Probes that were not compared: of longer runs only every second, third … moment is.
+    pub uncompared: usize,
 }
 
 /// The value below which a share of all values lies (nearest rank); 0 of none.
@@ -202,10 +222,12 @@ pub fn rtt_errors(sky: &Sky, samples: &[LinkSampleInfo], grid_s: f64) -> RttErro
     for sample in samples {
         by_moment.entry(snapped(sample.at, grid_s)).or_default().push(sample);
     }
+    let by_moment = thinned(by_moment, MOMENTS_MAX);
     let moments: Vec<Epoch> = by_moment.keys().copied().collect();
     let predicted = on_two_threads(sky, &moments);
     let mut errors = Vec::new();
-    let mut out = RttErrors::default();
+    let compared: usize = by_moment.values().map(Vec::len).sum();
+    let mut out = RttErrors { uncompared: samples.len() - compared, ..RttErrors::default() };
     let mut within = 0_usize;
     for (pairs, samples) in predicted.iter().zip(by_moment.values()) {
         for sample in samples {
@@ -253,9 +275,15 @@ pub fn violation_seconds(sky: &Sky, needs: &[RunningNeed], grid_s: f64) -> f64 {
     for need in needs {
         by_moment.entry(snapped(need.at, grid_s)).or_default().push(need);
     }
+    let seconds_of = |by_moment: &BTreeMap<Epoch, Vec<&RunningNeed>>| -> f64 {
+        by_moment.values().flatten().map(|need| need.for_s).sum()
+    };
+    let all_s = seconds_of(&by_moment);
+    let by_moment = thinned(by_moment, MOMENTS_MAX);
+    let looked_at_s = seconds_of(&by_moment);
     let moments: Vec<Epoch> = by_moment.keys().copied().collect();
     let predicted = on_two_threads(sky, &moments);
-    predicted
+    let broken_s: f64 = predicted
         .iter()
         .zip(by_moment.values())
         .flat_map(|(pairs, needs)| needs.iter().map(move |need| (pairs, need)))
@@ -263,7 +291,15 @@ pub fn violation_seconds(sky: &Sky, needs: &[RunningNeed], grid_s: f64) -> f64 {
             latency_ms(pairs, &need.host, &need.other).is_none_or(|ms| need.limit_ms < ms)
         })
         .map(|(_, need)| need.for_s)
-        .sum()
+        // An empty sum would be -0.
+        .fold(0.0, |sum, seconds| sum + seconds);
+    if 0.0 < looked_at_s && looked_at_s < all_s { broken_s * all_s / looked_at_s } else { broken_s }
+}
+
+/// Every n-th moment, so that at most `max` are left.
+fn thinned<T>(by_moment: BTreeMap<Epoch, T>, max: usize) -> BTreeMap<Epoch, T> {
+    let every = by_moment.len().div_ceil(max).max(1);
+    by_moment.into_iter().step_by(every).collect()
 }
 
 fn snapped(at: Epoch, grid_s: f64) -> Epoch {
@@ -296,8 +332,13 @@ fn latency_ms(pairs: &[orbit::PairNow], a: &NodeId, b: &NodeId) -> Option<f64> {
 pub fn take_verdict(report: &mut Report, verdict: &Verdict) {
     report.state_writes_acknowledged = verdict.acknowledged;
     report.state_writes_superseded = verdict.superseded;
+    report.state_writes_expired = verdict.expired;
+    report.state_writes_unchecked = verdict.unchecked;
+    report.state_writes_checked = verdict.checked;
     report.state_lost = verdict.lost.len();
     report.state_lost_objects.clone_from(&verdict.lost);
+    report.state_unreachable = verdict.unreachable.len();
+    report.state_unreachable_objects.clone_from(&verdict.unreachable);
     report.state_forked = verdict.forked.len();
 }
 
@@ -313,24 +354,41 @@ mod tests {
     }
 
     #[test]
-    fn a_move_counts_as_before_close_only_with_both_times() {
-        let at = |s| Epoch::from_unix_s(s).unwrap();
-        let mut one = Move {
-            function: "f".to_owned(),
-            from: NodeId::new("a").unwrap(),
-            to: NodeId::new("b").unwrap(),
-            window_id: None,
-            predicted_close: Some(at(100)),
-            decided_at: at(50),
-            prefetch_done_at: Some(at(99)),
-            first_call_at: None,
-            reason: String::new(),
-            detection_ms: None,
+    fn of_long_runs_every_nth_moment_is_looked_at() {
+        let moments = |count| -> BTreeMap<Epoch, i64> {
+            (0..count).map(|s| (Epoch::from_unix_s(s).unwrap(), s)).collect()
         };
-        assert!(one.is_before_close());
-        one.prefetch_done_at = Some(at(100));
-        assert!(!one.is_before_close());
-        one.prefetch_done_at = None;
-        assert!(!one.is_before_close());
+        for (count, left) in [(0, vec![]), (3, vec![0, 1, 2]), (4, vec![0, 2]), (7, vec![0, 3, 6])]
+        {
+            assert_eq!(thinned(moments(count), 3).into_values().collect::<Vec<_>>(), left);
+        }
+    }
+
+    #[test]
+    fn a_move_counts_as_before_close_only_when_all_of_it_was() {
+        let at = |s| Epoch::from_unix_s(s).unwrap();
+        let check = |decided, prefetched: Option<i64>, took_over: Option<i64>, expected| {
+            let one = Move {
+                function: "f".to_owned(),
+                from: NodeId::new("a").unwrap(),
+                to: NodeId::new("b").unwrap(),
+                window_id: None,
+                predicted_close: Some(at(100)),
+                decided_at: at(decided),
+                prefetch_done_at: prefetched.map(at),
+                took_over_at: took_over.map(at),
+                first_call_at: None,
+                reason: String::new(),
+                detection_ms: None,
+            };
+            assert_eq!(one.is_before_close(), expected, "{one:?}");
+            assert!(!Move { predicted_close: None, ..one }.is_before_close());
+        };
+        check(50, Some(60), Some(99), true);
+        check(50, Some(60), Some(100), false);
+        check(50, Some(100), Some(101), false);
+        check(100, Some(101), Some(102), false);
+        check(50, Some(60), None, false);
+        check(50, None, Some(60), false);
     }
 }

@@ -12,7 +12,7 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Cell, Paragraph, Row, Table};
 use types::{Epoch, NodeKind};
 
-use crate::watch::{Contact, NodeRow, RunRow, TaskRow, View};
+use crate::watch::{Contact, NodeRow, Reach, RunRow, TaskRow, View};
 
 /// What stays the same in the table's head.
 #[derive(Clone, Debug)]
@@ -215,10 +215,12 @@ fn task_lines(view: &View) -> Vec<Line<'static>> {
 }
 
 fn latency_text(task: &TaskRow) -> String {
-    match (task.latency_ms, task.limit_ms) {
-        (Some(ms), Some(limit)) => format!("{ms:>6.1} of {limit:.0} ms   "),
-        (Some(ms), None) => format!("{ms:>6.1} ms          "),
-        (None, _) => format!("{:<18}", "source"),
+    match task.reach {
+        Reach::Path { ms, limit_ms: Some(limit) } => format!("{ms:>6.1} of {limit:.0} ms   "),
+        Reach::Path { ms, limit_ms: None } => format!("{ms:>6.1} ms          "),
+        Reach::Source => format!("{:<18}", "source"),
+        Reach::NoPath => format!("{:<18}", "no path"),
+        Reach::Unknown => format!("{:<18}", "-"),
     }
 }
 
@@ -339,8 +341,7 @@ mod tests {
             tasks: vec![TaskRow {
                 task: TaskId::new("extract-frames").unwrap(),
                 node: Some(NodeId::new("leo-01").unwrap()),
-                latency_ms: Some(7.25),
-                limit_ms: Some(20.0),
+                reach: Reach::Path { ms: 7.25, limit_ms: Some(20.0) },
                 closes: Some(sky.plus_s(75.0)),
                 next: Some((NodeId::new("leo-02").unwrap(), sky.plus_s(30.0))),
                 because: "holds 20 ms longest".to_owned(),
@@ -386,5 +387,19 @@ mod tests {
         write_lines(&mut out, &view()).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("nodes 1/2  runs 3 ok 0 failed  hand-overs 1"), "{text}");
+    }
+
+    #[test]
+    fn only_a_task_without_inputs_is_a_source() {
+        for (reach, text) in [
+            (Reach::Source, "source"),
+            (Reach::NoPath, "no path"),
+            (Reach::Unknown, "-"),
+            (Reach::Path { ms: 7.25, limit_ms: Some(20.0) }, "   7.2 of 20 ms"),
+            (Reach::Path { ms: 7.25, limit_ms: None }, "   7.2 ms"),
+        ] {
+            let task = TaskRow { reach, ..view().tasks.remove(0) };
+            assert_eq!(latency_text(&task).trim_end(), text);
+        }
     }
 }

@@ -74,16 +74,32 @@ pub struct TaskRow {
     pub task: TaskId,
     /// Where it runs.
     pub node: Option<NodeId>,
-    /// Latency to its predecessor or source that limits it, ms.
-    pub latency_ms: Option<f64>,
-    /// The limit, ms.
-    pub limit_ms: Option<f64>,
+    /// How it reaches its inputs.
+    pub reach: Reach,
     /// When its window closes.
     pub closes: Option<Epoch>,
     /// Who follows, and when.
     pub next: Option<(NodeId, Epoch)>,
     /// Why it is there.
     pub because: String,
+}
+
+/// How a task reaches its inputs: predecessors and data sources.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Reach {
+    /// It takes none.
+    Source,
+    /// Over paths of which the longest has this latency.
+    Path {
+        /// One way, ms.
+        ms: f64,
+        /// The tightest limit, ms.
+        limit_ms: Option<f64>,
+    },
+    /// There is no path to one of them.
+    NoPath,
+    /// Not known now: it has no host, or is on its way to another.
+    Unknown,
 }
 
 /// A run.

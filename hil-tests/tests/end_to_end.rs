@@ -2,7 +2,8 @@
 //!
 //! Each test has the machine to itself: a lock between tests of one process, a test group under nextest.
 
-use std::path::{Path, PathBuf};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -13,6 +14,8 @@ use hil_tests::demo;
 use hil_tests::fleet::{NODES, splitmix};
 use hil_tests::options::Options;
 use hil_tests::report::Report;
+use rustix::process::{Pid, Signal, kill_process_group};
+use types::Epoch;
 
 static MACHINE: Mutex<()> = Mutex::new(());
 
@@ -73,14 +76,51 @@ fn functions_and_state_move_ahead_of_the_sky_and_nothing_is_lost_in_faults() {
     assert!(5 <= report.workflows_completed, "{text}");
     assert_eq!(report.workflows_failed, 0, "{text}");
     assert_eq!((report.state_lost, report.state_forked), (0, 0), "{text}");
+    assert_eq!(report.state_unreachable, 0, "{text}");
     assert!(report.state_went_back.is_empty(), "{text}");
     assert!(0 < report.state_writes_acknowledged, "{text}");
     assert!(1 <= report.handovers_before_close, "{text}");
     assert!(!report.failovers.is_empty(), "{text}");
     assert!(report.handovers.is_sorted_by_key(|one| one.decided_at), "{text}");
+    assert!(100 < report.link_rtt_error_ms.samples, "{text}");
+    let within = report.link_rtt_error_ms.within_tolerance_ratio;
+    assert!(0.0 < within && within <= 1.0, "{text}");
+    check_moves(&serde_json::to_value(&report).expect("the bed works"));
     for one in &report.failovers {
         // Two of our leases.
         assert!(one.detection_ms.is_none_or(|ms| ms <= 6_000), "{text}");
+    }
+}
+
+/// A hand-over before its window closed has every field; times have a date, milliseconds and are UTC.
+#[track_caller]
+fn check_moves(report: &serde_json::Value) {
+    let list = |name: &str| report[name].as_array().expect("a list").clone();
+    let is_time = |value: &serde_json::Value| {
+        let text = value.as_str().expect("text");
+        let shape: String =
+            text.chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect();
+        shape == "0000-00-00T00:00:00.000Z"
+    };
+    for one in list("handovers").iter().chain(&list("failovers")) {
+        for (name, value) in one.as_object().expect("an object") {
+            let is_of_time = name.ends_with("_at") || name == "predicted_close";
+            assert!(!is_of_time || value.is_null() || is_time(value), "{name} of {one}");
+        }
+    }
+    let time = |value: &serde_json::Value| Epoch::parse(value.as_str()?).ok();
+    for one in list("handovers") {
+        let (Some(close), Some(took_over)) =
+            (time(&one["predicted_close"]), time(&one["took_over_at"]))
+        else {
+            continue;
+        };
+        if took_over < close {
+            for name in ["function", "from", "to", "window_id", "decided_at", "prefetch_done_at"] {
+                assert!(!one[name].is_null(), "{name} of {one}");
+            }
+            assert!(!one["first_call_at"].is_null(), "first_call_at of {one}");
+        }
     }
 }
 
@@ -99,11 +139,8 @@ fn a_malformed_constellation_starts_nothing_and_exits_78() {
     let path = dir.path().join("bad.json");
     std::fs::write(&path, "[{\"OBJECT_NAME\": \"X\", \"EPOCH\": \"yesterday\"}]")
         .expect("the bed works");
-    let output = Command::new(program())
-        .args(["--headless", "--constellation"])
-        .arg(&path)
-        .output()
-        .expect("the bed works");
+    let output =
+        program(dir.path()).arg("--constellation").arg(&path).output().expect("the bed works");
     assert_eq!(output.status.code(), Some(78));
     let message = String::from_utf8(output.stderr).expect("the bed works");
     assert!(message.contains("bad.json"), "{message}");
@@ -115,10 +152,8 @@ fn a_port_in_use_is_said_before_anything_starts() {
     let Some(_machine) = machine("a_port_in_use_is_said") else { return };
     let taken = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("the bed works");
     let port = taken.local_addr().expect("the bed works").port().to_string();
-    let output = Command::new(program())
-        .args(["--headless", "--port", &port])
-        .output()
-        .expect("the bed works");
+    let dir = tempfile::tempdir().expect("the bed works");
+    let output = program(dir.path()).args(["--port", &port]).output().expect("the bed works");
     assert_eq!(output.status.code(), Some(1));
     let message = String::from_utf8(output.stderr).expect("the bed works");
     assert!(message.contains(&port) && message.contains("--port"), "{message}");
@@ -127,26 +162,91 @@ fn a_port_in_use_is_said_before_anything_starts() {
 #[test]
 fn nothing_is_left_behind_when_the_demo_is_killed() {
     let Some(_machine) = machine("nothing_is_left_behind") else { return };
-    let mut demo = Command::new(program())
-        .args(["--headless", "--seconds", "60", "--port", &free_port().to_string()])
+    let dir = tempfile::tempdir().expect("the bed works");
+    let mut demo = program(dir.path())
+        .args(["--seconds", "60", "--port", &free_port().to_string()])
         .stdout(Stdio::null())
         .spawn()
         .expect("the bed works");
-    let children = wait_for(Duration::from_secs(30), || {
-        let found = children_of(&demo);
-        (NODES + 2 <= found.len()).then_some(found)
-    });
+    let children = wait_for_children(&demo);
     demo.kill().expect("the bed works");
     demo.wait().expect("the bed works");
-    let children = children.expect("the demo starts a bridge, a controller and its agents");
+    check_gone(&children.expect("the demo starts a bridge, a controller and its agents"));
+}
+
+#[test]
+fn a_report_without_a_place_is_said_before_anything_starts() {
+    let Some(_machine) = machine("a_report_without_a_place_is_said") else { return };
+    let dir = tempfile::tempdir().expect("the bed works");
+    let report = dir.path().join("no-such-folder/out.json");
+    let output = program(dir.path())
+        .args(["--port", &free_port().to_string(), "--report"])
+        .arg(&report)
+        .output()
+        .expect("the bed works");
+    assert_eq!(output.status.code(), Some(1));
+    let message = String::from_utf8(output.stderr).expect("the bed works");
+    assert!(message.contains("no-such-folder") && message.contains("--report"), "{message}");
+    assert!(output.stdout.is_empty());
+}
+
+/// As a terminal does it: the signal goes to all processes of the demo's group.
+#[test]
+fn ctrl_c_ends_the_demo_cleanly_while_it_starts_and_while_it_runs() {
+    let Some(_machine) = machine("ctrl_c_ends_the_demo_cleanly") else { return };
+    // A second line tells that processes are started, a line of the fleet that it is watched.
+    let starts: fn(&str) -> bool = |text| 2 <= text.lines().count();
+    let runs: fn(&str) -> bool = |text| text.contains("  runs ");
+    for (is_time, words) in [(starts, "nothing to report"), (runs, "report  ")] {
+        let dir = tempfile::tempdir().expect("the bed works");
+        let out = dir.path().join("out.txt");
+        let file = std::fs::File::create(&out).expect("the bed works");
+        let errors = file.try_clone().expect("the bed works");
+        let mut demo = program(dir.path())
+            .args(["--seconds", "600", "--port", &free_port().to_string()])
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(file)
+            .stderr(errors)
+            .spawn()
+            .expect("the bed works");
+        let text = || std::fs::read_to_string(&out).expect("the bed works");
+        let reached = wait_for(Duration::from_secs(90), || is_time(&text()).then_some(()));
+        let children = children_of(&demo);
+        let group = Pid::from_raw(i32::try_from(demo.id()).expect("a process id"));
+        kill_process_group(group.expect("a process id"), Signal::INT).expect("the bed works");
+        let status = wait_for(Duration::from_secs(90), || demo.try_wait().expect("the bed works"));
+        // Ends its children, too.
+        demo.kill().ok();
+        let text = text();
+        assert!(reached.is_some() && !children.is_empty(), "{text}");
+        assert_eq!(status.and_then(|status| status.code()), Some(0), "{text}");
+        assert!(text.contains(words) && !text.contains("ended ("), "{text}");
+        check_gone(&children);
+    }
+}
+
+/// A headless demo whose files are in a folder of its own below this one.
+fn program(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_demo"));
+    command.args(["--headless", "--dir"]).arg(dir.join("bed"));
+    command
+}
+
+/// All processes of a bed.
+fn wait_for_children(demo: &Child) -> Option<Vec<u32>> {
+    wait_for(Duration::from_secs(30), || {
+        let found = children_of(demo);
+        (NODES + 2 <= found.len()).then_some(found)
+    })
+}
+
+#[track_caller]
+fn check_gone(children: &[u32]) {
     let gone = wait_for(Duration::from_secs(15), || {
         (!children.iter().any(|pid| is_running(*pid))).then_some(())
     });
     assert!(gone.is_some(), "some of {children:?} still run");
-}
-
-fn program() -> PathBuf {
-    PathBuf::from(env!("CARGO_BIN_EXE_demo"))
 }
 
 fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {

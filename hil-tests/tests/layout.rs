@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use clap::Parser;
-use hil_tests::fleet::{ATTACHED_SATELLITES, Fleet, NODES};
-use hil_tests::layout::{Layout, endpoints};
+use hil_tests::fleet::{ATTACHED_SATELLITES, DRONE, Fleet, NODES};
+use hil_tests::layout::{INITIAL_CHARGE, Layout, RESERVE, endpoints};
 use hil_tests::options::Options;
 
 fn options(args: &[&str]) -> Options {
@@ -71,6 +71,26 @@ fn another_seed_is_another_sky() {
     };
     assert_eq!(chosen("7"), chosen("7"));
     assert_ne!(chosen("7"), chosen("8"));
+}
+
+/// The demo may run for days of its sky: each battery on the ground lasts through the longest night under full load, and
+/// the shortest day fills it again. Losses are those that placement reckons with.
+#[test]
+fn the_drone_lasts_through_the_longest_night_and_a_day_fills_it_again() {
+    const EFFICIENCY: f64 = 0.95;
+    // At 21.14° south the shortest day has 2/15 · acos(tan 21.14° · tan 23.44°) = 10.7 hours.
+    const NIGHT_H: f64 = 13.4;
+    let fleet = Fleet::choose(&options(&[])).expect("the bed works");
+    let drone = fleet.members.iter().find(|member| member.node.as_str() == DRONE);
+    let drone = drone.expect("the drone is a member");
+    let body = drone.body;
+    let battery_wh = body.battery_wh.expect("the table shows its battery");
+    let load_w = body.idle_w + body.watts_per_core * f64::from(drone.capacity.milli_cpu.0) / 1000.0;
+    let night_wh = load_w * NIGHT_H / EFFICIENCY;
+    let day_wh = (body.solar_w * EFFICIENCY - load_w / EFFICIENCY) * (24.0 - NIGHT_H);
+    let spare_wh = (INITIAL_CHARGE - RESERVE) * battery_wh;
+    assert!(night_wh < spare_wh, "a night takes {night_wh} Wh of {spare_wh} Wh");
+    assert!(night_wh < day_wh, "a night takes {night_wh} Wh, a day brings {day_wh} Wh");
 }
 
 /// A constellation from beside the repository: four of its satellites follow each other.

@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use controller::api;
-use placement::Workflow;
+use placement::{Task, Workflow};
 use types::{Epoch, NodeId, SkyClock, TaskId, WallTime};
 
 use crate::client::{Api, ClientError};
 use crate::fleet::{CHAIN_LATENCY_MAX_MS, DRONE, Fleet};
 use crate::layout;
 use crate::report::RunningNeed;
-use crate::watch::{Contact, NodeRow, Note, RunRow, TaskRow, View};
+use crate::watch::{Contact, NodeRow, Note, Reach, RunRow, TaskRow, View};
 
 /// Most notes that are kept for the table.
 const NOTES_MAX: usize = 64;
@@ -305,19 +305,31 @@ impl Collector {
 
     fn task_row(&self, placement: &api::PlacementInfo) -> TaskRow {
         let task = self.workflow.tasks.iter().find(|task| task.id == placement.task);
-        let limit_ms = task.and_then(|task| {
-            let after = task.after.iter().filter_map(|after| after.latency_max_ms);
-            after.chain(task.sources.iter().filter_map(|need| need.latency_max_ms)).reduce(f64::min)
-        });
         TaskRow {
             task: placement.task.clone(),
             node: placement.node.clone(),
-            latency_ms: placement.latency_ms.filter(|_| limit_ms.is_some()),
-            limit_ms,
+            reach: task.map_or(Reach::Unknown, |task| reach(task, placement)),
             closes: placement.window.as_ref().filter(|w| w.close_known).map(|w| w.close),
             next: placement.next.as_ref().map(|next| (next.node.clone(), next.at)),
             because: placement.because.clone(),
         }
+    }
+}
+
+fn reach(task: &Task, placement: &api::PlacementInfo) -> Reach {
+    if task.after.is_empty() && task.sources.is_empty() {
+        return Reach::Source;
+    }
+    let after = task.after.iter().filter_map(|after| after.latency_max_ms);
+    let sources = task.sources.iter().filter_map(|need| need.latency_max_ms);
+    let limit_ms = after.chain(sources).reduce(f64::min);
+    let is_cut = |refusal: &api::RefusalInfo| {
+        Some(&refusal.node) == placement.node.as_ref() && refusal.constraint.starts_with("outage")
+    };
+    match placement.latency_ms {
+        Some(ms) => Reach::Path { ms, limit_ms },
+        None if placement.refused.iter().any(is_cut) => Reach::NoPath,
+        None => Reach::Unknown,
     }
 }
 
@@ -349,4 +361,36 @@ fn wall_now() -> WallTime {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     let ns = since.map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX));
     WallTime(ns)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A task of the shipped workflow as the API tells of it.
+    #[track_caller]
+    fn check(task: &str, latency_ms: Option<f64>, refused: &str, expected: Reach) {
+        let workflow: Workflow = toml::from_str(layout::FLOOD_RESPONSE).unwrap();
+        let refusal = serde_json::json!({
+            "task": task, "node": "a", "constraint": refused, "at": "2026-01-01T00:00:00Z",
+            "value": 0.0, "limit": 1.0, "unit": "", "text": "",
+        });
+        let placement = serde_json::json!({
+            "workflow": workflow.id, "task": task, "node": "a", "phase": null, "owner_epoch": 1,
+            "replica": null, "since": null, "because": "", "latency_ms": latency_ms,
+            "window": null, "next": null, "refused": [refusal],
+        });
+        let placement: api::PlacementInfo = serde_json::from_value(placement).unwrap();
+        let task = workflow.tasks.iter().find(|one| one.id == placement.task).unwrap();
+        assert_eq!(reach(task, &placement), expected);
+    }
+
+    #[test]
+    fn a_task_whose_latency_is_not_known_is_no_source() {
+        check("ingest", None, "stays", Reach::Source);
+        check("extract-frames", None, "stays", Reach::Unknown);
+        check("extract-frames", None, "outage to ingest", Reach::NoPath);
+        let path = Reach::Path { ms: 7.0, limit_ms: Some(150.0) };
+        check("object-det", Some(7.0), "stays", path);
+    }
 }

@@ -1,12 +1,16 @@
 //! The end of a demo: reads everything back and computes the report.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use artifacts::burst::Outcome;
 use controller::api::{Handover, HandoverKind};
+use types::{Epoch, NodeId};
 
+use super::collect::Collector;
 use super::{Demo, DemoError, Watched};
-use crate::checker::{self, Acknowledged};
+use crate::checker::{self, Acknowledged, Bounds, Found, ReadBack};
+use crate::client::Api;
 use crate::layout::BURSTS;
 use crate::report::{self, Move, Report};
 
@@ -29,6 +33,22 @@ pub(super) fn check_result(seed: u64, result: &[u8]) -> Result<(u32, Outcome), S
     Ok((index, outcome))
 }
 
+/// Reads objects back through the controller's API.
+struct Reader<'a> {
+    api: &'a Api,
+    seen: &'a Collector,
+}
+
+impl ReadBack for Reader<'_> {
+    fn read(&self, node: &NodeId, write: &Acknowledged) -> Result<Found, String> {
+        self.api.read_object(node, write)
+    }
+
+    fn sky(&self) -> Epoch {
+        self.seen.sky_now()
+    }
+}
+
 impl Demo<'_> {
     pub(super) fn conclude(&mut self, watched: Watched) -> Result<Report, DemoError> {
         self.collector.take_runs(&self.api)?;
@@ -37,9 +57,25 @@ impl Demo<'_> {
         let mut report = self.measured(&watched);
         let writes = self.acknowledged()?;
         let nodes: Vec<_> = self.fleet.nodes().cloned().collect();
-        let verdict = checker::check(&writes, &nodes, &self.api).map_err(DemoError::Check)?;
-        report::take_verdict(&mut report, &verdict);
+        let reader = Reader { api: &self.api, seen: &self.collector };
+        let progress = |read, all| {
+            // Whoever closed stdout still gets the report.
+            super::say(&format!("{read} of {all} objects are read back")).ok();
+        };
+        let verdict = checker::check(&writes, &nodes, &reader, self.bounds(), progress);
+        report::take_verdict(&mut report, &verdict.map_err(DemoError::Check)?);
         Ok(report)
+    }
+
+    fn bounds(&self) -> Bounds {
+        let sky_s = |wall: Duration| wall.as_secs_f64() * self.options.speed;
+        let deadline_ms = self.collector.workflow().run_deadline_ms;
+        Bounds {
+            kept_s: sky_s(checker::RUNS_KEPT),
+            // A stage that was stored but not answered is tried again until its run ends.
+            stored_before_s: sky_s(Duration::from_millis(deadline_ms.into())),
+            outputs_max: checker::OUTPUTS_READ_MAX,
+        }
     }
 
     fn acknowledged(&self) -> Result<Vec<Acknowledged>, DemoError> {
@@ -71,6 +107,7 @@ impl Demo<'_> {
             sky_from: seen.first_look.unwrap_or(self.fleet.start),
             sky_until: seen.last_look.unwrap_or(self.fleet.start),
             wall_seconds: watched.wall_s,
+            stopped_early: watched.stopped_early,
             nodes_reporting: seen.heard.len(),
             workflows_completed: seen.completed,
             workflows_failed: seen.failures.len() as u64,
@@ -83,8 +120,13 @@ impl Demo<'_> {
             faults: watched.faults.clone(),
             state_writes_acknowledged: 0,
             state_writes_superseded: 0,
+            state_writes_expired: 0,
+            state_writes_unchecked: 0,
+            state_writes_checked: 0,
             state_lost: 0,
             state_lost_objects: Vec::new(),
+            state_unreachable: 0,
+            state_unreachable_objects: Vec::new(),
             state_forked: 0,
             state_went_back: seen.went_back.clone(),
             state_local_at_start_ratio: self.local_ratio(),

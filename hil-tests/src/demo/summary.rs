@@ -30,17 +30,26 @@ pub(super) fn print(report: &Report, path: &Path) -> io::Result<()> {
     )?;
     writeln!(
         out,
-        "  hand-overs        {} planned, {} decided and prefetched before the window closed; {} forced by faults",
+        "  hand-overs        {} planned, {} decided and moved with their state before the window closed; {} forced by faults",
         report.handovers.len(),
         report.handovers_before_close,
         report.failovers.len()
     )?;
     writeln!(
         out,
-        "  state             {} writes acknowledged, {} lost; {:.1} % of starts had all of it local",
+        "  state             {} writes acknowledged, {} lost, {} out of reach; {:.1} % of starts had all of it local",
         report.state_writes_acknowledged,
         report.state_lost,
+        report.state_unreachable,
         report.state_local_at_start_ratio * 100.0
+    )?;
+    writeln!(
+        out,
+        "                    {} checked, {} replaced by newer ones, {} past what agents keep, {} beyond what is read",
+        report.state_writes_checked,
+        report.state_writes_superseded,
+        report.state_writes_expired,
+        report.state_writes_unchecked
     )?;
     writeln!(
         out,
