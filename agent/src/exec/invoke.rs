@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use protocol::desired::TaskSpec;
 use protocol::invoke::{Committed, Fault, InvocationRecord, Invoke, Invoked, Outcome};
-use runtime::{CallFault, CallLimits, CallReport, Function, HostFault, Request};
+use runtime::{CallFault, CallLimits, CallProfile, CallReport, Function, HostFault, Request};
 
 use super::guest::GuestHost;
 use super::module::Modules;
@@ -148,13 +148,16 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             linear_memory_mib: spec.linear_memory_mib.0,
             deadline: left.min(Duration::from_millis(u64::from(spec.deadline_ms))),
         };
+        // The default until sizing chooses one.
+        let profile = CallProfile::from(limits);
+        self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
         let ran = blocking(move || {
             let mut host = GuestHost { state, around, group };
             let request = request_of(&call, left);
             let runtime = code.runtime().map_err(Fault::Internal)?;
-            let report = runtime.call(&function, request, limits, &mut host);
+            let report = runtime.call(&function, request, profile, &mut host);
             Ok((host.state, report))
         });
         let (state, report) = ran.await??;
@@ -220,6 +223,7 @@ fn fault_of_call(fault: CallFault) -> Fault {
         CallFault::Trap(reason) => Fault::Internal(reason),
         CallFault::Busy => Fault::Busy,
         CallFault::TooLarge(what) => Fault::TooLarge(what.to_owned()),
+        CallFault::NoBackend(_) => Fault::Unsupported,
     }
 }
 
