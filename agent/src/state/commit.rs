@@ -7,7 +7,9 @@ use belt::commit::{Finish, SecondCopy, Settled, Single, Stages, settle};
 use belt::group::{Input as GroupInput, Output, With};
 use belt::{GroupId, StageId, hash_of};
 use protocol::belt::ObjectMeta;
-use protocol::invoke::{Committed, Fault, InvocationRecord, Invoke, Invoked, Outcome, SingleCopy};
+use protocol::invoke::{
+    Committed, Fault, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, SingleCopy,
+};
 use tokio::time::Instant;
 use types::{NodeId, ObjectId, OwnerEpoch, StateKey, TaskId, Version};
 
@@ -224,7 +226,11 @@ pub(super) async fn commit(
         inner.copy_objects(peers, &plan.objects, plan.objects_to.as_ref(), deadline),
         inner.copy_state(peers, &local.held, plan.state_to.as_ref(), deadline),
     );
-    let pushed_bytes = outputs.1 + state.1;
+    let to = [(&plan.objects_to, outputs.1), (&plan.state_to, state.1)];
+    let pushed = to.into_iter().filter_map(|(to, sent)| {
+        to.clone().filter(|_| sent != 0).map(|node| LinkBytes { node, sent, received: 0 })
+    });
+    let pushed: Vec<_> = pushed.collect();
     let mut copies = Copies { outputs: outputs.0, state: state.0 };
     if plan.state_goes_with_objects {
         copies.state = SecondCopy::NotNeeded;
@@ -232,7 +238,7 @@ pub(super) async fn commit(
     let this = Arc::clone(inner);
     let done = blocking(internal, move || this.acknowledge(&local, &copies)).await?;
     let commit_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Ok((done, CommitCost { commit_ns, pushed_bytes }))
+    Ok((done, CommitCost { commit_ns, pushed }))
 }
 
 /// What goes where.

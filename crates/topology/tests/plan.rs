@@ -27,7 +27,7 @@ fn state(latency_ms: u32) -> PathState {
 /// A plan for `drone` and `sat` from latencies in milliseconds; 0 is no path.
 fn plan(first: Epoch, latencies_ms: &[u32]) -> ContactPlan {
     let states = latencies_ms.iter().map(|ms| (*ms != 0).then(|| state(*ms))).collect();
-    let pair = PairSeries { a: node("drone"), b: node("sat"), states };
+    let pair = PairSeries { a: node("drone"), b: node("sat"), states, confidence_ppm: 1_000_000 };
     let steps = u32::try_from(latencies_ms.len()).expect("short");
     ContactPlan::new(PlanVersion(1), first, STEP_MS, steps, vec![pair], vec![])
         .expect("a good plan")
@@ -153,8 +153,12 @@ fn impossible_plans_are_refused() {
             .expect_err("a bad plan")
             .to_string()
     };
-    let pair =
-        |a: &str, b: &str, n: usize| PairSeries { a: node(a), b: node(b), states: vec![None; n] };
+    let pair = |a: &str, b: &str, n: usize| PairSeries {
+        a: node(a),
+        b: node(b),
+        states: vec![None; n],
+        confidence_ppm: 1_000_000,
+    };
     let sun = |n: usize, value| SunSeries { node: node("a"), sunlit: vec![value; n] };
     let bad_grid = "1 to 12000 points, at least 1 ms apart";
     for (message, rule) in [
@@ -255,7 +259,7 @@ proptest! {
     #[test]
     fn the_order_of_series_changes_nothing(latencies in latencies()) {
         let states = latencies.iter().map(|ms| (*ms != 0).then(|| state(*ms))).collect::<Vec<_>>();
-        let pair = |a: &str, b: &str| PairSeries { a: node(a), b: node(b), states: states.clone() };
+        let pair = |a: &str, b: &str| PairSeries { a: node(a), b: node(b), states: states.clone(), confidence_ppm: 1_000_000 };
         let steps = u32::try_from(latencies.len()).unwrap();
         let make = |pairs| ContactPlan::new(PlanVersion(1), start(), STEP_MS, steps, pairs, vec![]);
         prop_assert_eq!(
