@@ -124,7 +124,7 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
             waiting: AtomicU32::new(0),
             functions_cpu_ns: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
-            stats: Mutex::new(Stats::default()),
+            stats: Mutex::new(Stats::new(std::time::Instant::now())),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -159,7 +159,7 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
         let invoked = invoke::run(&self.inner, &group, call, received).await;
         let cpu_ns = invoked.record.cpu_ns;
         self.inner.functions_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
-        locked(&self.inner.stats).count(&group, &invoked, received.elapsed());
+        locked(&self.inner.stats).count(&group, &invoked, received, std::time::Instant::now());
         invoked
     }
 
@@ -176,8 +176,8 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
     /// What the functions did and cost since the start.
     pub fn report(&self) -> FunctionReport {
         FunctionReport {
-            tasks: locked(&self.inner.stats).tasks(),
-            native_code: self.inner.code.is_native(),
+            tasks: locked(&self.inner.stats).tasks(std::time::Instant::now()),
+            code: self.inner.code.mode(),
         }
     }
 

@@ -71,11 +71,12 @@ fn plan_of(me: &NodeId, message: PlanMessage) -> Result<ContactPlan, PlanError> 
 fn series_of(pair: WirePair) -> PairSeries {
     let state = |latency_us_plus_one: &u32| {
         let latency = LatencyUs(latency_us_plus_one.checked_sub(1)?);
-        // The wire carries neither loss nor hops.
-        Some(PathState { latency, rate_kbps: pair.rate_kbps_min, loss_ppm: 0, hops: 0 })
+        // The wire carries rate and loss at their worst, and no hops.
+        let (rate_kbps, loss_ppm) = (pair.rate_kbps_min, pair.loss_ppm_max);
+        Some(PathState { latency, rate_kbps, loss_ppm, hops: 0 })
     };
     let states = pair.latency_us_plus_one.iter().map(state).collect();
-    PairSeries { a: pair.a, b: pair.b, states }
+    PairSeries { a: pair.a, b: pair.b, states, confidence_ppm: pair.confidence_ppm }
 }
 
 #[cfg(test)]
@@ -88,7 +89,14 @@ mod tests {
 
     fn pair(a: &str, b: &str, latency_us_plus_one: &[u32]) -> WirePair {
         let latency_us_plus_one = latency_us_plus_one.to_vec();
-        WirePair { a: node(a), b: node(b), latency_us_plus_one, rate_kbps_min: 1000 }
+        WirePair {
+            a: node(a),
+            b: node(b),
+            latency_us_plus_one,
+            rate_kbps_min: 1000,
+            loss_ppm_max: 0,
+            confidence_ppm: 1_000_000,
+        }
     }
 
     fn message(version: u64, pairs: Vec<WirePair>) -> PlanMessage {

@@ -10,7 +10,7 @@ use protocol::belt::{
     Chunk, ChunkReply, Fetch, Fetched, Inventory, InventoryQuery, ObjectMeta, Offer, OfferReply,
 };
 use protocol::desired::Role;
-use protocol::invoke::{Committed, Fault, Input, Invoke};
+use protocol::invoke::{Committed, Fault, Input, Invoke, LinkBytes};
 use tokio::time::Instant;
 use types::{Epoch, NodeId, OwnerEpoch, SkyClock, StateKey, TaskId};
 
@@ -183,12 +183,12 @@ pub enum Begin {
 }
 
 /// What a commit cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommitCost {
     /// Until durable here and on the second node, nanoseconds.
     pub commit_ns: u64,
-    /// Bytes pushed over links.
-    pub pushed_bytes: u64,
+    /// Bytes pushed, for each copy.
+    pub pushed: Vec<LinkBytes>,
 }
 
 /// What a garbage collection freed.
@@ -298,7 +298,7 @@ impl StateService {
         self.inner.begin(call)
     }
 
-    /// Fetches missing inputs from their holders; answers the bytes that came over links.
+    /// Fetches missing inputs from their holders; answers what came over which link.
     ///
     /// # Errors
     /// [`Fault::InputMissing`] when a holder does not give one in time.
@@ -307,7 +307,7 @@ impl StateService {
         peers: &impl Peers,
         inputs: &[Input],
         deadline: Instant,
-    ) -> Result<u64, Fault> {
+    ) -> Result<Vec<LinkBytes>, Fault> {
         self.inner.fetch(peers, inputs, deadline).await
     }
 

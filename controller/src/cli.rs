@@ -133,6 +133,9 @@ enum FnVerb {
         name: FunctionId,
         /// The component.
         file: PathBuf,
+        /// Its function.toml: checked together with the component before anything is sent, and not sent.
+        #[arg(long, value_name = "FILE")]
+        manifest: Option<PathBuf>,
     },
 }
 
@@ -198,7 +201,9 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
             topology::next_contact(&client, format, (a, b), *latency_ms)
         }
         Verb::Fn(FnVerb::Ls) => function::list(&client, format),
-        Verb::Fn(FnVerb::Push { name, file }) => function::push(&client, format, name, file),
+        Verb::Fn(FnVerb::Push { name, file, manifest }) => {
+            function::push(&client, format, name, (file, manifest.as_deref()))
+        }
     }
 }
 

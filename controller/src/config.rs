@@ -12,6 +12,9 @@ use types::{Arch, Capacity, FleetId, MiB, MilliCpu, NodeId, NodeKind};
 
 pub use layer::Layers;
 
+/// Sections that later versions read.
+const RESERVED: [&str; 3] = ["sizing", "cost", "learning"];
+
 /// A field of a configuration file that breaks a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
@@ -260,6 +263,7 @@ impl Config {
         variables: impl Iterator<Item = (String, String)>,
     ) -> Result<Self, ConfigError> {
         let layers = Layers::read(path, variables)?;
+        layers.refuse_reserved(&RESERVED)?;
         let config: Self = layers.decode()?;
         check::check(&config, &layers)?;
         Ok(config)

@@ -2,7 +2,8 @@
 //!
 //! Reading order: [`event`] (what can happen), [`controller`] (the sans-IO root), [`fleet`] (who is there),
 //! [`planner`] and [`hosting`] (where everything goes), [`executor`] (making it so), [`topology_feed`] (the contact
-//! plan), [`shell`] (sockets, files, threads), [`http`] and [`api`] (what people and programs see), [`config`], [`launch`];
+//! plan), [`shell`] (sockets, files, threads), [`http`] and [`api`] (what people and programs see), [`config`], [`function_file`],
+//! [`launch`];
 //! [`cli`] is the operator's program, a client of the API.
 
 pub mod api;
@@ -13,6 +14,7 @@ pub mod event;
 pub mod executor;
 pub mod exit_code;
 pub mod fleet;
+pub mod function_file;
 pub mod history;
 pub mod hosting;
 pub mod http;

@@ -87,11 +87,14 @@ fn wire_pair(pair: &PairSeries) -> WirePair {
     let latency_us_plus_one =
         |state: &Option<topology::PathState>| state.map_or(0, |s| s.latency.0.saturating_add(1));
     let rates = pair.states.iter().flatten().map(|state| state.rate_kbps);
+    let losses = pair.states.iter().flatten().map(|state| state.loss_ppm);
     WirePair {
         a: pair.a.clone(),
         b: pair.b.clone(),
         latency_us_plus_one: pair.states.iter().map(latency_us_plus_one).collect(),
         rate_kbps_min: rates.min().unwrap_or(0),
+        loss_ppm_max: losses.max().unwrap_or(0),
+        confidence_ppm: pair.confidence_ppm,
     }
 }
 

@@ -134,6 +134,15 @@ async fn exit_codes_tell_scripts_what_happened() {
     );
     operator.refused(&["--controller", "http://127.0.0.1:1", "node", "ls"], 4, "does not answer");
     operator.refused(&["fn", "push", "f", "/nowhere.wasm"], 1, "/nowhere.wasm cannot be read");
+    let module = operator.file("m.wasm", &component(1));
+    let said = "[function]\nname = \"f\"\nversion = 1\nworld = \"starbelt:function/function@0.1.0\"\n\
+                limits = { linear_memory_mib = 8, deadline_ms = 0 }\n";
+    let manifest = operator.file("function.toml", said.as_bytes());
+    let push = |name| ["fn", "push", name, &module, "--manifest", &manifest];
+    operator.refused(&push("f"), 78, "function.limits.deadline_ms: 0 is outside 1 to 30000");
+    operator.file("function.toml", said.replace("deadline_ms = 0", "deadline_ms = 9").as_bytes());
+    operator.refused(&push("g"), 78, "function.name: f is not g");
+    assert!(operator.good(&push("f")).contains("f "));
 
     let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
     let file = operator.file("early.toml", workflow.as_bytes());

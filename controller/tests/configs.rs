@@ -1,9 +1,13 @@
 //! Every file that an operator edits is loaded as the programs load it.
 
+mod support;
+
 use std::path::{Path, PathBuf};
 
 use controller::config::Config;
+use controller::function_file::FunctionFile;
 use placement::Workflow;
+use types::ExecutionMode;
 
 fn files(kind: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(kind);
@@ -61,6 +65,116 @@ fn workflows_and_their_four_tasks() {
         ];
         assert_eq!(tasks, published, "{}", path.display());
         assert_eq!(workflow.tasks[1].after[0].latency_max_ms, Some(20.0));
+    }
+}
+
+#[test]
+fn sections_of_later_versions_are_refused_by_name_and_line() {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let path = dir.path().join("controller.toml");
+    let text = std::fs::read_to_string(&files("controller")[0]).expect("the test's set-up works");
+    let lines = text.lines().count();
+    std::fs::write(&path, format!("{text}[sizing]\nx = 1\n[cost.energy]\n")).expect("a file");
+    let variable = ("STARBELT_LEARNING__ROUNDS".to_owned(), "3".to_owned());
+    let message = Config::load(&path, std::iter::once(variable)).unwrap_err().to_string();
+    let rule = "not supported by this version";
+    let expected = format!(
+        "{0}:{1}: sizing: {rule}\n{0}:{2}: cost: {rule}\n\
+         environment variable STARBELT_LEARNING__ROUNDS: learning: {rule}",
+        path.display(),
+        lines + 1,
+        lines + 3,
+    );
+    assert_eq!(message, expected);
+}
+
+const FUNCTION: &str = r#"
+[function]
+name = "detect"
+version = 3
+world = "starbelt:function/function@0.1.0"
+[function.limits]
+linear_memory_mib = 32
+deadline_ms = 4000
+[function.grants]
+state_prefixes = ["tracks"]
+topics = ["alerts"]
+[function.exec]
+gap_ms = 100
+probe = { share = 0.1, min = 5, seconds = 30 }
+[function.slo]
+latency_p95_ms = 1000
+[function.capability]
+name = "detection"
+accuracy = 0.5
+[[function.profile]]
+id = "256mib-500m"
+milli_cpu = 500
+memory_mib = 256
+"#;
+
+fn function(text: &str) -> Result<FunctionFile, String> {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let path = dir.path().join("function.toml");
+    std::fs::write(&path, text).expect("the test's set-up works");
+    FunctionFile::load(&path)
+        .map_err(|error| error.to_string().replace(&format!("{}/", dir.path().display()), ""))
+}
+
+#[test]
+fn functions_say_what_they_are_and_it_makes_a_manifest() {
+    let said = function(FUNCTION).expect("a good file");
+    let component = support::component(1);
+    let manifest = said.manifest(&component).expect("a manifest");
+    assert_eq!(manifest.exec.chosen, None, "auto is the default");
+    assert_eq!(manifest.exec.mode(), ExecutionMode::Cpu);
+    assert_eq!((manifest.exec.switch.gap_ms, manifest.exec.switch.up_dwell_s), (100, 60));
+    let slo = manifest.slo.expect("an objective");
+    assert_eq!((slo.low_rate_latency_ms, slo.window_s), (2000, 600));
+    assert!(protocol::encode(&manifest).is_ok());
+    let chosen = function(&FUNCTION.replace("gap_ms = 100", "mode = \"cpu\""));
+    let chosen = chosen.expect("a good file").manifest(&component).expect("a manifest");
+    assert_eq!(chosen.exec.chosen, Some(ExecutionMode::Cpu), "an author who says so is told apart");
+    assert_eq!(chosen.exec.identified, manifest.exec.identified);
+    assert!(said.manifest(b"no component").is_err());
+}
+
+#[test]
+fn what_is_wrong_with_a_function_is_said_with_line_field_and_rule() {
+    for (good, bad, message) in [
+        ("gap_ms = 100", "gap_mss = 100", "function.toml:13: gap_mss: unknown field"),
+        ("gap_ms = 100", "mode = \"fast\"", "function.toml:13: mode: unknown variant `fast`"),
+        ("gap_ms = 100", "gap_ms = 3600001", "function.toml:13: function.exec.gap_ms: 3600001 is"),
+        ("gap_ms = 100", "min_rate = nan", "function.toml:13: function.exec.min_rate: NaN is"),
+        ("share = 0.1", "share = 1.1", "function.toml:14: function.exec.probe: 1.1"),
+        ("p95_ms = 1000", "p95_ms = 0", "function.toml:16: function.slo.latency_p95_ms: 0 is"),
+        (
+            "p95_ms = 1000",
+            "p95_ms = 1000\nlow_rate_latency_ms = 10",
+            "function.toml:17: function.slo.low_rate_latency_ms: 10 is less",
+        ),
+        ("version = 3", "version = 0", "function.toml:4: function.version: 0 is not 1 or more"),
+        ("@0.1.0", "@9.1.0", "function.toml:5: function.world:"),
+        ("mib = 32", "mib = 512", "function.toml:7: function.limits.linear_memory_mib: 512 is"),
+        ("\"alerts\"", "\"\"", "function.toml:11: function.grants.topics: \"\" is not a name"),
+        ("memory_mib = 256", "memory_mib = 0", "function.toml:23: function.profile.memory_mib: 0"),
+    ] {
+        let text = FUNCTION.replace(good, bad);
+        let said = function(&text).unwrap_err();
+        assert!(said.starts_with(message), "{said}\nfor {bad}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+}
+
+#[test]
+fn the_examples_have_good_files_under_their_names() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/examples");
+    let text = std::fs::read_to_string(&files("workflows")[0]).expect("the test's set-up works");
+    let workflow: Workflow = toml::from_str(&text).expect("the test's set-up works");
+    for task in &workflow.tasks {
+        let path = examples.join(task.function.as_str()).join("function.toml");
+        let said = FunctionFile::load(&path).expect("the example's file is good").function;
+        assert_eq!(said.name, task.function);
     }
 }
 

@@ -196,6 +196,15 @@ impl<'p> Section<'p> {
         }
     }
 
+    /// Refuses keys that later versions read, which is not the same as a slip of the pen.
+    pub(super) fn refuse_reserved(&mut self, keys: &[&str]) {
+        for key in keys {
+            if let Some(entry) = self.entries.remove(*key) {
+                self.complain(&entry.origin, key, "not supported by this version".to_owned());
+            }
+        }
+    }
+
     /// Ends the reading: whatever nobody asked for is unknown.
     pub(super) fn finish(mut self) {
         for (key, entry) in std::mem::take(&mut self.entries) {

@@ -16,6 +16,9 @@ use super::{
 pub(super) const NAMES: [&str; 9] =
     ["node", "capacity", "bus", "sim", "store", "report", "battery", "thermal", "input"];
 
+/// Sections that later versions read.
+const RESERVED: [&str; 3] = ["sizing", "cost", "learning"];
+
 /// The version of the configuration's format.
 const VERSION: u64 = 1;
 /// State that a node keeps unless told otherwise: a thousand scenes of a megabyte.
@@ -88,6 +91,7 @@ pub(super) fn read(
         .map(|(table, origin)| source(Section::new("source", origin, table, root.problems()), base))
         .collect::<Vec<_>>();
     let input = if root.has("input") { Some(input(root.table("input"), base)) } else { None };
+    root.refuse_reserved(&RESERVED);
     root.finish();
     let (name, kind, fleet) = node?;
     Some(Config {

@@ -83,6 +83,18 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
+fn sections_of_later_versions_are_refused_by_name_and_line() {
+    let text = format!("{GOOD}[sizing]\nx = 1\n[[cost]]\n[learning.rounds]\n[costs]\n");
+    let expected = [
+        "agent.toml, line 16, sizing: not supported by this version",
+        "agent.toml, line 18, cost: not supported by this version",
+        "agent.toml, line 19, learning: not supported by this version",
+        "agent.toml, line 20, costs: unknown key",
+    ];
+    refused(&text, &expected);
+}
+
+#[test]
 fn nothing_listens_beyond_this_machine() {
     for open in ["tcp/0.0.0.0:7501", "tcp/[::]:7501", "tcp/192.168.1.7:7501", "tcp/host:1"] {
         let text = GOOD.replace("tcp/127.0.0.1:7501", open);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use protocol::desired::FunctionRef;
+use protocol::report::CodeMode;
 use runtime::{Function, PoolMode, Runtime, RuntimeConfig};
 use tokio::sync::watch;
 
@@ -97,12 +98,14 @@ impl CodeBook {
         locked(&self.inner.slots).remove(sha256);
     }
 
-    /// Whether code runs natively, not interpreted.
-    pub fn is_native(&self) -> bool {
-        match self.inner.runtime.get() {
-            Some(Ok(runtime)) => runtime.pool_mode() != PoolMode::Pulley,
-            Some(Err(_)) | None => cfg!(any(target_arch = "x86_64", target_arch = "aarch64")),
-        }
+    /// How code is executed; `None` while the engine has not started.
+    pub fn mode(&self) -> Option<CodeMode> {
+        let runtime = self.inner.runtime.get()?.as_ref().ok()?;
+        Some(match runtime.pool_mode() {
+            PoolMode::Pooling { .. } => CodeMode::Pooled,
+            PoolMode::OnDemand => CodeMode::OnDemand,
+            PoolMode::Pulley => CodeMode::Pulley,
+        })
     }
 
     /// The engine, which is started if it is not.

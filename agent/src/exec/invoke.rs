@@ -5,8 +5,10 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use protocol::desired::TaskSpec;
-use protocol::invoke::{Committed, Fault, InvocationRecord, Invoke, Invoked, Outcome};
-use runtime::{CallFault, CallLimits, CallReport, Function, HostFault, Request};
+use protocol::invoke::{
+    Committed, Fault, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, RECORD_LINKS_MAX,
+};
+use runtime::{CallFault, CallLimits, CallProfile, CallReport, Function, HostFault, Request};
 
 use super::guest::GuestHost;
 use super::module::Modules;
@@ -44,10 +46,30 @@ pub(super) async fn run<P: Peers + Modules + Clone + 'static>(
         call: Arc::new(call),
         record: InvocationRecord::default(),
     };
-    match running.all(received).await {
-        Ok(done) => Invoked { outcome: Outcome::Committed(done), record: running.record },
-        Err(fault) => failed(short(fault), running.record),
+    let outcome = running.all(received).await;
+    let mut record = running.record;
+    keep_busiest(&mut record.links);
+    match outcome {
+        Ok(done) => Invoked { outcome: Outcome::Committed(done), record },
+        Err(fault) => failed(short(fault), record),
     }
+}
+
+/// Adds what a call moved to its sum for that link.
+fn add(links: &mut Vec<LinkBytes>, moved: LinkBytes) {
+    match links.iter_mut().find(|link| link.node == moved.node) {
+        Some(link) => {
+            link.sent += moved.sent;
+            link.received += moved.received;
+        }
+        None => links.push(moved),
+    }
+}
+
+/// A record names so many links only; the totals count all.
+fn keep_busiest(links: &mut Vec<LinkBytes>) {
+    links.sort_by_key(|link| std::cmp::Reverse(link.sent + link.received));
+    links.truncate(RECORD_LINKS_MAX);
 }
 
 impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
@@ -122,7 +144,10 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
                     let (state, peers) = (&self.inner.state, &self.inner.peers);
                     let fetched = state.fetch(peers, &inputs, self.deadline.into()).await;
                     self.record.fetch_ns += ns(started.elapsed());
-                    self.record.fetched_bytes += fetched?;
+                    for link in fetched? {
+                        self.record.fetched_bytes += link.received;
+                        add(&mut self.record.links, link);
+                    }
                 }
                 Ok(begun) => return Ok(begun),
             }
@@ -159,13 +184,16 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             linear_memory_mib: spec.linear_memory_mib.0,
             deadline: left.min(Duration::from_millis(u64::from(spec.deadline_ms))),
         };
+        // The default until sizing chooses one.
+        let profile = CallProfile::from(limits);
+        self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
         let ran = blocking(move || {
             let mut host = GuestHost { state, around, group };
             let request = request_of(&call, left);
             let runtime = code.runtime().map_err(Fault::Internal)?;
-            let report = runtime.call(&function, request, limits, &mut host);
+            let report = runtime.call(&function, request, profile, &mut host);
             Ok((host.state, report))
         });
         let (state, report) = ran.await??;
@@ -175,14 +203,15 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
 
     fn measure(&mut self, report: &CallReport, state: &CallState) {
         let usage = &report.usage;
-        self.record.backend = usage.backend;
+        let ran = usage.run_ns != 0 || usage.instantiate_ns != 0;
+        self.record.backend = ran.then_some(usage.backend);
         self.record.cold |= usage.cold;
         self.record.instantiate_ns += usage.instantiate_ns;
         self.record.run_ns = usage.run_ns;
         self.record.cpu_ns = usage.cpu_ns;
         self.record.peak_memory_bytes = usage.peak_memory_bytes;
         self.record.state_ops = state.state_ops();
-        self.record.joules = self.inner.around.watts_per_core.map(|watts| {
+        self.record.joules = self.inner.around.watts_per_core.filter(|_| ran).map(|watts| {
             #[expect(
                 clippy::cast_precision_loss,
                 clippy::cast_possible_truncation,
@@ -200,7 +229,10 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let committed = service.commit(peers, &self.call, state, body, deadline).await;
         let (done, cost) = committed?;
         self.record.commit_ns = cost.commit_ns;
-        self.record.pushed_bytes = cost.pushed_bytes;
+        for link in cost.pushed {
+            self.record.pushed_bytes += link.sent;
+            add(&mut self.record.links, link);
+        }
         let outputs: u64 = done.outputs.iter().map(|output| output.bytes).sum();
         self.record.output_bytes = outputs + bytes(done.body.len());
         Ok(done)
@@ -231,6 +263,7 @@ fn fault_of_call(fault: CallFault) -> Fault {
         CallFault::Trap(reason) => Fault::Internal(reason),
         CallFault::Busy => Fault::Busy,
         CallFault::TooLarge(what) => Fault::TooLarge(what.to_owned()),
+        CallFault::NoBackend(_) => Fault::Unsupported,
     }
 }
 
@@ -273,4 +306,27 @@ fn ns(duration: Duration) -> u64 {
 
 fn bytes(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use types::NodeId;
+
+    use super::*;
+
+    #[test]
+    fn bytes_are_summed_by_link_and_the_busiest_links_are_kept() {
+        let moved = |node: u64, sent, received| {
+            let node = NodeId::new(&format!("n{node}")).expect("a valid name");
+            LinkBytes { node, sent, received }
+        };
+        let mut links = Vec::new();
+        for node in 0..10 {
+            add(&mut links, moved(node, node, 0));
+            add(&mut links, moved(node, 0, node));
+        }
+        keep_busiest(&mut links);
+        assert_eq!(links.len(), RECORD_LINKS_MAX);
+        assert_eq!((&links[0], &links[7]), (&moved(9, 9, 9), &moved(2, 2, 2)));
+    }
 }

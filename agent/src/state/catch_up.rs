@@ -13,7 +13,7 @@ use belt::{Stamp, hash_of};
 use protocol::belt::{
     Fetch, Fetched, Inventory, InventoryQuery, ObjectMeta, Offer, OfferReply, Purpose, Refusal,
 };
-use protocol::invoke::{Fault, Input};
+use protocol::invoke::{Fault, Input, LinkBytes};
 use protocol::key::BeltService;
 use protocol::{Message, decode, encode};
 use tokio::time::{Duration, Instant};
@@ -62,15 +62,15 @@ impl Inner {
         self.neighbours().into_iter().map(ask).collect()
     }
 
-    /// Looks for a fresher copy and takes it over. Done before, or not needed: a no-op.
+    /// Looks for a fresher copy and takes it over; answers what came from where. Done before, or not needed: a no-op.
     pub(super) async fn catch_up(
         self: &Arc<Self>,
         peers: &impl Peers,
         held: &Arc<Held>,
-    ) -> Result<u64, TransferError> {
+    ) -> Result<Option<LinkBytes>, TransferError> {
         let _one_at_a_time = held.catching_up.lock().await;
         if !is_unchecked(held) {
-            return Ok(0);
+            return Ok(None);
         }
         let mine = held.look(|machine| machine.owner_epoch()).unwrap_or_default();
         let at_failover = held.look(|machine| machine.record().unchecked).unwrap_or_default();
@@ -87,13 +87,13 @@ impl Inner {
         let freshest = copies.filter(fresher).max_by_key(|copy| copy.stamp);
         let Some(copy) = freshest else {
             self.note_caught_up(held, None).await?;
-            return Ok(0);
+            return Ok(None);
         };
         tracing::warn!(group = %held.id, holder = %copy.holder, "a fresher copy is taken over");
         let deadline = Instant::now() + PULL_TIME_MAX;
-        let (new, bytes) = self.pull(peers, held, &copy, deadline).await?;
+        let (new, received) = self.pull(peers, held, &copy, deadline).await?;
         self.note_caught_up(held, Some((copy.stamp, new))).await?;
-        Ok(bytes)
+        Ok(Some(LinkBytes { node: copy.holder, sent: 0, received }))
     }
 
     /// An offer that shows the epoch of this owner: one of its objects is nowhere, so it never becomes a copy.
@@ -235,9 +235,9 @@ impl Inner {
         self: &Arc<Self>,
         peers: &impl Peers,
         head: &ObjectId,
-    ) -> Result<u64, Fault> {
+    ) -> Result<Option<LinkBytes>, Fault> {
         let group = GroupId { workflow: head.workflow.clone(), task: head.task.clone() };
-        let Some(held) = self.groups.get(&group) else { return Ok(0) };
+        let Some(held) = self.groups.get(&group) else { return Ok(None) };
         self.catch_up(peers, &held).await.map_err(|error| match error {
             TransferError::Unanswered { .. } => {
                 Fault::InputMissing(super::inner::cut(&format!("newest state of {group}: {error}")))

@@ -8,7 +8,9 @@ use belt::commit::{Finish, SecondCopy, Settled, Single, Stages, settle};
 use belt::group::{Input as GroupInput, Output, With};
 use belt::{GroupId, StageId, hash_of};
 use protocol::belt::ObjectMeta;
-use protocol::invoke::{Committed, Fault, InvocationRecord, Invoke, Invoked, Outcome, SingleCopy};
+use protocol::invoke::{
+    COPIES_MAX, Committed, Fault, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, SingleCopy,
+};
 use tokio::time::Instant;
 use types::{NodeId, ObjectId, OwnerEpoch, StateKey, TaskId, Version};
 
@@ -228,12 +230,16 @@ pub(super) async fn commit(
         (SecondCopy::Unanswered, _) | (_, true) => (SecondCopy::NotNeeded, 0),
         _ => inner.copy_state(peers, &local.held, plan.state_to.as_ref(), deadline).await,
     };
-    let pushed_bytes = outputs_bytes + state_bytes;
+    let to = [(&plan.objects_to, outputs_bytes), (&plan.state_to, state_bytes)];
+    let pushed = to.into_iter().filter_map(|(to, sent)| {
+        to.clone().filter(|_| sent != 0).map(|node| LinkBytes { node, sent, received: 0 })
+    });
+    let pushed: Vec<_> = pushed.collect();
     let copies = Copies { outputs, state };
     let this = Arc::clone(inner);
     let done = blocking(internal, move || this.acknowledge(&local, &copies)).await?;
     let commit_ns = u64::try_from(started.elapsed().as_nanos()).unwrap_or(u64::MAX);
-    Ok((done, CommitCost { commit_ns, pushed_bytes }))
+    Ok((done, CommitCost { commit_ns, pushed }))
 }
 
 /// What goes where.
@@ -261,7 +267,7 @@ impl Local {
     fn holders_with(&self, settled: Vec<NodeId>) -> Vec<NodeId> {
         let mut holders = settled;
         for node in self.done.copies.iter().filter(|_| !self.has_outputs) {
-            if !holders.contains(node) {
+            if !holders.contains(node) && holders.len() < COPIES_MAX {
                 holders.push(node.clone());
             }
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use belt::hash_of;
 use protocol::belt::{BUNDLE_BYTES_MAX, Fetch, Fetched, ObjectMeta};
-use protocol::invoke::{Fault, Input};
+use protocol::invoke::{Fault, Input, LinkBytes};
 use protocol::key::BeltService;
 use protocol::{decode, encode};
 use tokio::time::{Duration, Instant, sleep};
@@ -26,19 +26,20 @@ impl Inner {
         peers: &impl Peers,
         inputs: &[Input],
         deadline: Instant,
-    ) -> Result<u64, Fault> {
-        let mut fetched = 0;
+    ) -> Result<Vec<LinkBytes>, Fault> {
+        let mut links = Vec::new();
         // The head of a group stands for its newest state; who holds that is found by asking all.
         if let Some(input) = inputs.iter().find(|input| is_head(&input.object.id)) {
-            fetched += self.catch_up_for_call(peers, &input.object.id).await?;
+            links.extend(self.catch_up_for_call(peers, &input.object.id).await?);
         }
         for input in inputs.iter().filter(|input| !is_head(&input.object.id)) {
             let bytes = fetch_object(peers, input, deadline).await?;
-            fetched += bytes.len() as u64;
+            let (node, received) = (input.holder.clone(), bytes.len() as u64);
+            links.push(LinkBytes { node, sent: 0, received });
             let (this, meta) = (Arc::clone(self), input.object.clone());
             blocking(internal, move || this.keep_fetched(&meta, &bytes)).await?;
         }
-        Ok(fetched)
+        Ok(links)
     }
 
     /// A cached copy: its holder has it too, so a crash may forget it.

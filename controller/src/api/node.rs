@@ -1,8 +1,10 @@
 //! Nodes: what they are, how they are, what they host.
 
+use protocol::report::{CodeMode, Summary};
 use serde::{Deserialize, Serialize};
 use types::{
-    Arch, Capacity, EnergySource, Epoch, Geodetic, NodeId, NodeKind, OwnerEpoch, TaskId, WorkflowId,
+    Arch, Backend, Capacity, EnergySource, Epoch, Geodetic, NodeId, NodeKind, OwnerEpoch, TaskId,
+    WorkflowId,
 };
 
 /// `GET /api/v1/nodes`
@@ -83,8 +85,8 @@ pub struct NodeInfo {
     pub latency_ms: Option<f64>,
     /// Bytes of state that it holds.
     pub state_bytes: Option<u64>,
-    /// Whether its code is native; `false` is interpreted, 10 to 20 times slower.
-    pub native_code: Option<bool>,
+    /// How it executes code; `pulley` is interpreted, 10 to 20 times slower. `null` until its first function.
+    pub code: Option<CodeMode>,
     /// What it hosts or is to host.
     pub tasks: Vec<HostedTask>,
     /// Sums over its calls since its agent started.
@@ -124,13 +126,15 @@ pub struct HostedTask {
     pub owner_epoch: OwnerEpoch,
 }
 
-/// Sums over the calls of a task on a node since its agent started.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// The calls of a task on a node by what executed them: sums since its agent started, and what the last ones were like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskCalls {
     /// Its workflow.
     pub workflow: WorkflowId,
     /// The task.
     pub task: TaskId,
+    /// What executed them; `null` for calls that ended before anything ran.
+    pub backend: Option<Backend>,
     /// Calls that answered.
     pub calls: u64,
     /// Calls that failed.
@@ -141,4 +145,16 @@ pub struct TaskCalls {
     pub wall_us: u64,
     /// Processor time, microseconds.
     pub cpu_us: u64,
+    /// Calls for which code had to be compiled or loaded first.
+    pub cold_starts: u64,
+    /// Wall time of the last calls that found their code warm, milliseconds.
+    pub time_ms: Option<Summary>,
+    /// Energy of the last calls, joules; `null` without a model of what the node draws.
+    pub energy_j: Option<Summary>,
+    /// Input and output of the last calls, bytes.
+    pub bytes: Option<Summary>,
+    /// Calls per second over the last minute; `null` until a minute has been watched.
+    pub rate_1min: Option<f32>,
+    /// Calls per second over the last 30 minutes; `null` until so long has been watched.
+    pub rate_30min: Option<f32>,
 }

@@ -7,6 +7,9 @@ use toml::{Table, Value};
 
 use super::{ConfigError, Problem};
 
+/// The rule of a section whose time has not come.
+const NOT_SUPPORTED: &str = "not supported by this version";
+
 /// Variables that begin so and contain `__` are settings.
 const VARIABLE_PREFIX: &str = "STARBELT_";
 
@@ -37,6 +40,30 @@ impl Layers {
         }
         overrides.extend(variables.filter_map(|(name, value)| setting(&name, &value)));
         Ok(Self { file: path.to_owned(), text, overrides })
+    }
+
+    /// Refuses sections that this version does not support yet, which is not the same as a slip of the pen.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file and line of each.
+    pub fn refuse_reserved(&self, sections: &[&str]) -> Result<(), ConfigError> {
+        let mut problems = Vec::new();
+        let mut say = |file: &Path, line, section: &str| {
+            let (file, field) = (file.to_owned(), section.to_owned());
+            let rule = NOT_SUPPORTED.to_owned();
+            problems.push(Problem { file, line, field, rule });
+        };
+        // A text that is no TOML is told when it is decoded.
+        let written = self.text.parse::<Table>().unwrap_or_default();
+        for section in sections.iter().copied() {
+            if written.contains_key(section) {
+                say(&self.file, header_line(&self.text, section), section);
+            }
+            for (from, _) in self.overrides.iter().filter(|(_, set)| set.contains_key(section)) {
+                say(from, None, section);
+            }
+        }
+        if problems.is_empty() { Ok(()) } else { Err(ConfigError(problems)) }
     }
 
     /// The settings of all layers as one value.
@@ -76,7 +103,11 @@ impl Layers {
         match overridden {
             Some((from, _)) => Problem { file: from.clone(), line: None, field, rule },
             None => {
-                let line = line_of(&self.text, section, nth, key);
+                let line = line_of(&self.text, section, nth, key).or_else(|| {
+                    // It may be written as an inline table of the section above.
+                    let (above, key) = section.rsplit_once('.')?;
+                    line_of(&self.text, above, 0, key)
+                });
                 Problem { file: self.file.clone(), line, field, rule }
             }
         }
@@ -145,6 +176,15 @@ fn key_of_line(line: &str) -> Option<String> {
     (plain && !key.is_empty()).then(|| key.to_owned())
 }
 
+/// The first line that opens a table or one of its own, or that gives it a value.
+fn header_line(text: &str, name: &str) -> Option<usize> {
+    let opens = |line: &str| {
+        let rest = line.trim().trim_start_matches('[').trim_start().strip_prefix(name);
+        rest.is_some_and(|rest| rest.trim_start().starts_with(['.', ']', '=']))
+    };
+    text.lines().position(opens).map(|index| index + 1)
+}
+
 /// The line of a key in the `nth` table of that name, or of the table if it does not hold the key.
 fn line_of(text: &str, section: &str, nth: usize, key: &str) -> Option<usize> {
     let (plain, array) = (format!("[{section}]"), format!("[[{section}]]"));
@@ -185,6 +225,14 @@ mod tests {
         ] {
             assert_eq!(line_of(TEXT, section, nth, key), line, "{section} {nth} {key}");
         }
+    }
+
+    #[test]
+    fn a_table_is_found_by_whatever_opens_it() {
+        for text in ["[cost]", "[[cost]]", "[cost.energy]", "cost = { x = 1 }", "cost.x = 1"] {
+            assert_eq!(header_line(&format!("version = 1\n{text}\n"), "cost"), Some(2), "{text}");
+        }
+        assert_eq!(header_line("costs = 1\n[http]\n", "cost"), None);
     }
 
     #[test]

@@ -344,6 +344,7 @@ pub(crate) fn workflow() -> Workflow {
 pub(crate) fn contact_plan() -> ContactPlan {
     let steps = 121;
     let series = |a: &str, b: &str, near: &dyn Fn(u32) -> bool| PairSeries {
+        confidence_ppm: 1_000_000,
         a: id(a),
         b: id(b),
         states: (0..steps)

@@ -210,6 +210,7 @@ mod tests {
     /// A plan from second 0 on; `rates` in kbit/s per grid point, 0 for no path; latency 20 ms.
     fn plan(pairs: &[(&str, &str, &[u32])]) -> ContactPlan {
         let series = pairs.iter().map(|(a, b, rates)| PairSeries {
+            confidence_ppm: 1_000_000,
             a: node(a),
             b: node(b),
             states: rates

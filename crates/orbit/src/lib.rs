@@ -6,6 +6,7 @@
 //!
 //! Positions are kept in TEME, the frame of the elements; the ground turns, see [`frame`].
 
+mod confidence;
 pub mod elements;
 pub mod frame;
 pub mod geodesy;

@@ -7,6 +7,7 @@ use topology::plan::STEPS_MAX;
 use topology::{ContactPlan, PairSeries, PlanError, SunSeries};
 use types::{Epoch, LatencyUs, NodeId, PlanVersion};
 
+use crate::confidence::Confidence;
 use crate::frame::PolarTurn;
 use crate::sky::{EndpointKind, LayoutMemo, PairNow, Sky, SkyError};
 use crate::sunlight;
@@ -17,8 +18,8 @@ pub const SEARCH_STEPS_MAX: u32 = 8640;
 /// The time grid of a plan: from a multiple of the step since 1970, at least to the end of the horizon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PlanGrid {
-    start: Epoch,
-    step_ms: u32,
+    pub(crate) start: Epoch,
+    pub(crate) step_ms: u32,
     steps: u32,
 }
 
@@ -123,10 +124,15 @@ impl Sky {
                     a: pair.a,
                     b: pair.b,
                     states: vec![pair.state],
+                    confidence_ppm: 0,
                 }));
             } else {
                 pairs.iter_mut().zip(row).for_each(|(series, pair)| series.states.push(pair.state));
             }
+        }
+        let confidence = Confidence::at(self, grid);
+        for pair in &mut pairs {
+            pair.confidence_ppm = confidence.of(pair);
         }
         let sun = self.sun_series(&grid.points());
         Ok(ContactPlan::new(version, grid.start, grid.step_ms, grid.steps, pairs, sun)?)

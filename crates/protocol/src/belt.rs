@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use types::{NodeId, ObjectId, OwnerEpoch, TaskId, Version, WorkflowId};
 
 use crate::codec::{Message, Schema};
-use crate::event::TEXT_BYTES_MAX;
+use crate::rule;
 
 /// Bytes of one chunk; small enough to share a slow link, large enough to keep a fast one busy.
 pub const CHUNK_BYTES: usize = 256 * 1024;
@@ -200,14 +200,8 @@ impl Message for OfferReply {
 impl Refusal {
     fn validate(&self) -> Result<(), &'static str> {
         match self {
-            Self::Denied(text) if TEXT_BYTES_MAX < text.len() => {
-                Err("a reason has at most 512 bytes")
-            }
-            Self::Denied(_)
-            | Self::Fenced { .. }
-            | Self::NoSpace
-            | Self::Corrupt
-            | Self::NoOffer => Ok(()),
+            Self::Denied(text) => rule::reason(text),
+            Self::Fenced { .. } | Self::NoSpace | Self::Corrupt | Self::NoOffer => Ok(()),
         }
     }
 }

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, ExecutionMode, FunctionId, LeaderEpoch, NodeId};
 
 use crate::codec::{Message, Schema};
-use crate::event::TEXT_BYTES_MAX;
+use crate::rule;
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -94,12 +94,12 @@ impl Message for Command {
 
     fn validate(&self) -> Result<(), &'static str> {
         match &self.verb {
-            Verb::FlTrain { task: text } | Verb::SetPolicy { policy: text, .. }
-                if TEXT_BYTES_MAX < text.len() =>
-            {
-                Err("a command's text has at most 512 bytes")
+            Verb::FlTrain { task: text } | Verb::SetPolicy { policy: text, .. } => {
+                rule::reason(text)
             }
-            _ => Ok(()),
+            Verb::Nop | Verb::ReportNow | Verb::SetExecMode { .. } | Verb::RunProfileJob { .. } => {
+                Ok(())
+            }
         }
     }
 }
@@ -110,10 +110,11 @@ impl Message for CommandReply {
 
     fn validate(&self) -> Result<(), &'static str> {
         match &self.verdict {
-            CommandVerdict::Denied { reason } if TEXT_BYTES_MAX < reason.len() => {
-                Err("a reason has at most 512 bytes")
-            }
-            _ => Ok(()),
+            CommandVerdict::Denied { reason } => rule::reason(reason),
+            CommandVerdict::Done
+            | CommandVerdict::Unsupported
+            | CommandVerdict::Stale { .. }
+            | CommandVerdict::Expired => Ok(()),
         }
     }
 }

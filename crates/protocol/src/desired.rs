@@ -10,7 +10,8 @@ use types::{
 };
 
 use crate::codec::{Message, Schema};
-use crate::event::NodeFacts;
+use crate::event::{NodeFacts, STAGES_MAX};
+use crate::rule;
 
 /// Most tasks on one node.
 pub const TASKS_MAX: usize = 64;
@@ -223,7 +224,7 @@ impl Desired {
 
 impl Message for Desired {
     const SCHEMA: Schema = Schema::Desired;
-    const BYTES_MAX: usize = 256 * 1024;
+    const BYTES_MAX: usize = 1280 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         if TASKS_MAX < self.tasks.len() {
@@ -233,7 +234,7 @@ impl Message for Desired {
             return Err("a node drives at most 16 workflows");
         }
         let stages_fit = self.drives.iter().all(|drive| {
-            drive.stages.len() <= crate::event::STAGES_MAX
+            drive.stages.len() <= STAGES_MAX
                 && drive.stages.iter().all(|s| s.after.len() + s.sources.len() <= INPUTS_MAX)
         });
         stages_fit.then_some(()).ok_or("a workflow has at most 32 stages with 16 inputs each")
@@ -245,6 +246,12 @@ impl Message for DesiredReply {
     const BYTES_MAX: usize = 64 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
-        (self.tasks.len() <= TASKS_MAX).then_some(()).ok_or("a node holds at most 64 tasks")
+        if TASKS_MAX < self.tasks.len() {
+            return Err("a node holds at most 64 tasks");
+        }
+        if let Verdict::Denied { reason } = &self.verdict {
+            rule::reason(reason)?;
+        }
+        self.facts.validate()
     }
 }

@@ -10,13 +10,18 @@ use types::{
 };
 
 use crate::codec::{Message, Schema};
-use crate::invoke::InvocationRecord;
+use crate::invoke::{COPIES_MAX, InvocationRecord};
 use crate::report::Header;
+use crate::rule;
 
 /// Most stages in a run record: the most tasks of a workflow.
 pub const STAGES_MAX: usize = 32;
 /// Longest free text in an event, in bytes.
 pub const TEXT_BYTES_MAX: usize = 512;
+/// Longest body of the last answer that a run record holds, in bytes.
+pub const RESULT_BYTES_MAX: usize = 16 * 1024;
+/// Longest version of an agent, in bytes.
+pub const VERSION_BYTES_MAX: usize = 64;
 /// Most events in one page of a replay.
 pub const PAGE_EVENTS_MAX: usize = 64;
 
@@ -149,19 +154,22 @@ impl Message for Event {
 
     fn validate(&self) -> Result<(), &'static str> {
         match &self.kind {
+            EventKind::Started(facts) => facts.validate(),
             EventKind::RunFinished(run) => run.validate(),
-            EventKind::Refused { reason } if TEXT_BYTES_MAX < reason.len() => {
-                Err("a reason has at most 512 bytes")
-            }
-            EventKind::Started(facts) if 64 < facts.version.len() => {
-                Err("a version has at most 64 bytes")
-            }
-            EventKind::Started(_)
-            | EventKind::Prepared { .. }
+            EventKind::Refused { reason } => rule::reason(reason),
+            EventKind::Prepared { .. }
             | EventKind::TookOver { .. }
-            | EventKind::FirstCall { .. }
-            | EventKind::Refused { .. } => Ok(()),
+            | EventKind::FirstCall { .. } => Ok(()),
         }
+    }
+}
+
+impl NodeFacts {
+    pub(crate) fn validate(&self) -> Result<(), &'static str> {
+        if VERSION_BYTES_MAX < self.version.len() {
+            return Err("a version has at most 64 bytes");
+        }
+        rule::energy(&self.energy)
     }
 }
 
@@ -170,13 +178,20 @@ impl RunRecord {
         if STAGES_MAX < self.stages.len() {
             return Err("a run has at most 32 stages");
         }
-        if 16 * 1024 < self.result.len() {
+        if RESULT_BYTES_MAX < self.result.len() {
             return Err("the result of a run has at most 16 KiB");
         }
-        if self.failure.as_ref().is_some_and(|text| TEXT_BYTES_MAX < text.len()) {
-            return Err("a failure has at most 512 bytes");
+        rule::reason_of(self.failure.as_ref())?;
+        self.stages.iter().try_for_each(StageRecord::validate)
+    }
+}
+
+impl StageRecord {
+    fn validate(&self) -> Result<(), &'static str> {
+        if COPIES_MAX < self.copies.len() {
+            return Err("the results of a stage are on at most 4 nodes");
         }
-        Ok(())
+        self.record.validate()
     }
 }
 

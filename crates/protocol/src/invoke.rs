@@ -9,7 +9,7 @@ use types::{Backend, NodeId, OwnerEpoch, ResourceProfileId, RunId, TaskId, Workf
 use crate::belt::ObjectMeta;
 use crate::codec::{Message, Schema};
 use crate::desired::INPUTS_MAX;
-use crate::event::TEXT_BYTES_MAX;
+use crate::rule;
 
 /// Largest body in and out (larger values travel as objects).
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -17,6 +17,12 @@ pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 pub const HOPS_MAX: u8 = 32;
 /// Most objects that one call may write.
 pub const OUTPUTS_MAX: usize = 64;
+/// Longest media type of a body, in bytes.
+pub const CONTENT_TYPE_BYTES_MAX: usize = 128;
+/// Most nodes on which the results of a stage are durable: here, where outputs go, where state goes, and one more.
+pub const COPIES_MAX: usize = 4;
+/// Most links in the record of a call.
+pub const RECORD_LINKS_MAX: usize = 8;
 
 /// A call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -137,8 +143,8 @@ pub enum Fault {
 /// What a call cost. Numbers are totals of this call.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct InvocationRecord {
-    /// What executed it.
-    pub backend: Backend,
+    /// What executed it; `None` when nothing ran: refused, out of time, or answered from an earlier commit.
+    pub backend: Option<Backend>,
     /// The resource profile, if one was chosen.
     pub profile: Option<ResourceProfileId>,
     /// Input objects and body, bytes.
@@ -169,15 +175,38 @@ pub struct InvocationRecord {
     pub fetched_bytes: u64,
     /// Bytes pushed over links.
     pub pushed_bytes: u64,
+    /// What went over which link; beyond [`RECORD_LINKS_MAX`] the busiest ones. The totals above count all.
+    pub links: Vec<LinkBytes>,
     /// Calls of the state interface.
     pub state_ops: u32,
     /// Energy estimate in joules, if the node has a model.
     pub joules: Option<f32>,
 }
 
+/// Bytes of objects and state that a call moved over one link.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkBytes {
+    /// The other end.
+    pub node: NodeId,
+    /// Sent there.
+    pub sent: u64,
+    /// Received from there.
+    pub received: u64,
+}
+
+impl InvocationRecord {
+    pub(crate) fn validate(&self) -> Result<(), &'static str> {
+        if RECORD_LINKS_MAX < self.links.len() {
+            return Err("the record of a call names at most 8 links");
+        }
+        let possible = self.joules.is_none_or(|joules| (0.0..=1.0e9).contains(&joules));
+        possible.then_some(()).ok_or("the energy of a call lies outside 0 to 1e9 J")
+    }
+}
+
 impl Message for Invoke {
     const SCHEMA: Schema = Schema::Invoke;
-    const BYTES_MAX: usize = BODY_BYTES_MAX + 64 * 1024;
+    const BYTES_MAX: usize = BODY_BYTES_MAX + 640 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         if BODY_BYTES_MAX < self.body.len() {
@@ -189,7 +218,7 @@ impl Message for Invoke {
         if INPUTS_MAX * OUTPUTS_MAX < self.inputs.len() {
             return Err("a call takes at most 1024 objects");
         }
-        if 128 < self.content_type.len() {
+        if CONTENT_TYPE_BYTES_MAX < self.content_type.len() {
             return Err("a content type has at most 128 bytes");
         }
         (self.attempt != 0).then_some(()).ok_or("attempts count from 1")
@@ -201,19 +230,24 @@ impl Message for Invoked {
     const BYTES_MAX: usize = BODY_BYTES_MAX + 64 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
+        self.record.validate()?;
         match &self.outcome {
-            Outcome::Committed(done) if BODY_BYTES_MAX < done.body.len() => {
-                Err("a body has at most 8 MiB")
-            }
-            Outcome::Committed(done) if OUTPUTS_MAX < done.outputs.len() => {
-                Err("a call writes at most 64 objects")
-            }
-            Outcome::Committed(done) if done.copies.is_empty() => {
-                Err("a committed stage is durable on at least one node")
-            }
-            Outcome::Committed(_) => Ok(()),
+            Outcome::Committed(done) => done.validate(),
             Outcome::Failed(fault) => fault.validate(),
         }
+    }
+}
+
+impl Committed {
+    fn validate(&self) -> Result<(), &'static str> {
+        if BODY_BYTES_MAX < self.body.len() {
+            return Err("a body has at most 8 MiB");
+        }
+        if OUTPUTS_MAX < self.outputs.len() {
+            return Err("a call writes at most 64 objects");
+        }
+        let durable = !self.copies.is_empty() && self.copies.len() <= COPIES_MAX;
+        durable.then_some(()).ok_or("a committed stage is durable on 1 to 4 nodes")
     }
 }
 
@@ -225,12 +259,12 @@ impl Fault {
             | Self::Denied(text)
             | Self::TooLarge(text)
             | Self::InputMissing(text)
-            | Self::Internal(text)
-                if TEXT_BYTES_MAX < text.len() =>
-            {
-                Err("a fault's text has at most 512 bytes")
-            }
-            _ => Ok(()),
+            | Self::Internal(text) => rule::reason(text),
+            Self::Busy
+            | Self::Deadline
+            | Self::Conflict(_)
+            | Self::Moved { .. }
+            | Self::Unsupported => Ok(()),
         }
     }
 }

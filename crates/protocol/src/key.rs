@@ -67,6 +67,21 @@ impl Keys {
         format!("{}/{node}/fn/*/invoke", self.prefix)
     }
 
+    /// How a function is executed on a node. Reserved: no node answers it in this version.
+    pub fn exec(&self, node: &NodeId, function: &FunctionId) -> String {
+        format!("{}/{node}/fn/{function}/exec", self.prefix)
+    }
+
+    /// Why it is executed so. Reserved: no node answers it in this version.
+    pub fn exec_explain(&self, node: &NodeId, function: &FunctionId) -> String {
+        format!("{}/{node}/fn/{function}/exec/explain", self.prefix)
+    }
+
+    /// How a function stands on a node. Reserved: no node answers it in this version.
+    pub fn function_status(&self, node: &NodeId, function: &FunctionId) -> String {
+        format!("{}/{node}/fn/{function}/status", self.prefix)
+    }
+
     /// Belt services of a node: `offer`, `chunk`, `fetch`, `inventory`.
     pub fn belt(&self, node: &NodeId, service: BeltService) -> String {
         format!("{}/{node}/belt/{}", self.prefix, service.as_str())

@@ -21,6 +21,7 @@ pub mod manifest;
 pub mod module;
 pub mod plan;
 pub mod report;
+mod rule;
 pub mod sim;
 
 pub use codec::{DecodeError, EncodeError, Message, Schema, WIRE_VERSION, decode, encode};

@@ -7,10 +7,16 @@ use types::{Epoch, NodeId, PlanVersion};
 
 use crate::codec::{Message, Schema};
 
-/// Most nodes with an agent in one plan.
-pub const NODES_MAX: usize = 256;
+/// Most pairs in one plan: all of a fleet of 128 nodes; a node's own are at most 255.
+pub const PAIRS_MAX: usize = 8_192;
+/// Most values in one plan, all pairs together.
+pub const VALUES_MAX: usize = 3_000_000;
 /// Most grid points: two orbits of 100 minutes at one second.
 pub const STEPS_MAX: u32 = 12_000;
+/// A loss of everything, in parts per million.
+pub const LOSS_PPM_MAX: u32 = 1_000_000;
+/// Certainty, in parts per million.
+pub const CONFIDENCE_PPM_MAX: u32 = 1_000_000;
 
 /// Asks for the newest plan; `have` saves the transfer of the same one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,6 +51,11 @@ pub struct WirePair {
     pub latency_us_plus_one: Vec<u32>,
     /// The smallest rate of a path over the whole plan, in kbit/s; 0 if there never is a path.
     pub rate_kbps_min: u32,
+    /// The largest loss of a path over the whole plan, in parts per million; 0 if there never is a path.
+    pub loss_ppm_max: u32,
+    /// How sure the plan is of this pair at its last grid point, in parts per million; it only falls until then.
+    /// `WIRE.md` states the formula.
+    pub confidence_ppm: u32,
 }
 
 impl Message for PlanQuery {
@@ -54,19 +65,32 @@ impl Message for PlanQuery {
 
 impl Message for PlanMessage {
     const SCHEMA: Schema = Schema::Plan;
-    const BYTES_MAX: usize = 8 * 1024 * 1024;
+    const BYTES_MAX: usize = 16 * 1024 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         if self.step_ms == 0 || self.steps == 0 || STEPS_MAX < self.steps {
             return Err("a plan has 1 to 12000 grid points and a step of at least 1 ms");
         }
-        if NODES_MAX * NODES_MAX / 2 < self.pairs.len() {
-            return Err("a plan holds at most 256 nodes");
+        if PAIRS_MAX < self.pairs.len() {
+            return Err("a plan holds at most 8192 pairs");
         }
-        let complete = self
-            .pairs
-            .iter()
-            .all(|pair| u32::try_from(pair.latency_us_plus_one.len()) == Ok(self.steps));
-        complete.then_some(()).ok_or("each pair has a value for each grid point")
+        let values = self.pairs.iter().map(|pair| pair.latency_us_plus_one.len());
+        if VALUES_MAX < values.sum() {
+            return Err("a plan holds at most 3000000 values");
+        }
+        self.pairs.iter().try_for_each(|pair| pair.validate(self.steps))
+    }
+}
+
+impl WirePair {
+    fn validate(&self, steps: u32) -> Result<(), &'static str> {
+        if u32::try_from(self.latency_us_plus_one.len()) != Ok(steps) {
+            return Err("each pair has a value for each grid point");
+        }
+        if LOSS_PPM_MAX < self.loss_ppm_max {
+            return Err("a loss lies outside 0 to 1000000 ppm");
+        }
+        let possible = self.confidence_ppm <= CONFIDENCE_PPM_MAX;
+        possible.then_some(()).ok_or("a confidence lies outside 0 to 1000000 ppm")
     }
 }

@@ -3,14 +3,19 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use types::{BootId, Capacity, EnergySource, Epoch, Geodetic, NodeId, TaskId, Uptime, WorkflowId};
+use types::{
+    Backend, BootId, Capacity, EnergySource, Epoch, Geodetic, NodeId, TaskId, Uptime, WorkflowId,
+};
 
 use crate::codec::{Message, Schema};
+use crate::rule;
 
 /// Most links in one report: eight times what a satellite's terminals and neighbours need.
 pub const LINKS_MAX: usize = 64;
-/// Most functions in one report.
-pub const FUNCTIONS_MAX: usize = 64;
+/// Most rows, one for each task and back end, in one report.
+pub const FUNCTIONS_MAX: usize = 32;
+/// Highest plausible count, size or load in a reading that has no range of its own.
+const READING_MAX: f32 = 1.0e9;
 
 /// The groups of reports; each has a key of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -142,8 +147,15 @@ impl Reading {
         }
     }
 
+    /// Whether it is unknown, or lies in the range with a deviation that can be.
     fn is_within(self, low: f32, high: f32) -> bool {
-        self.value().is_none_or(|v| (low..=high).contains(&v))
+        match self {
+            Self::Known { value, sigma, .. } => {
+                let sigma_is_one = sigma.is_none_or(|sigma| sigma.is_finite() && 0.0 <= sigma);
+                (low..=high).contains(&value) && sigma_is_one
+            }
+            Self::Unknown(_) => true,
+        }
     }
 }
 
@@ -252,32 +264,76 @@ pub struct PositionReport {
     pub source: Source,
 }
 
-/// Functions and what they cost since the start of the agent.
+/// Functions and what they cost.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FunctionReport {
-    /// One entry for each task that ran here.
+    /// One entry for each task that was called here and each back end that executed it.
     pub tasks: Vec<TaskStats>,
-    /// `false` when code is interpreted (10 to 20 times slower).
-    pub native_code: bool,
+    /// How code is executed; `None` until the first function has started the engine.
+    pub code: Option<CodeMode>,
 }
 
-/// Sums over the calls of one task.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// How a node executes code, from fast to slow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum CodeMode {
+    /// Native, in instances from a pool made in advance.
+    Pooled,
+    /// Native, with memory mapped and unmapped for each call.
+    OnDemand,
+    /// Interpreted by Pulley, 10 to 20 times slower.
+    Pulley,
+}
+
+/// The calls of one task on one back end: sums since the start of the agent, and what the last ones were like.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskStats {
     /// Its workflow.
     pub workflow: WorkflowId,
     /// The task.
     pub task: TaskId,
+    /// What executed the calls; `None` for those that ended before anything ran: refused, out of time, or answered
+    /// from an earlier commit.
+    pub backend: Option<Backend>,
     /// Calls that answered.
     pub calls: u64,
     /// Calls that failed.
     pub failures: u64,
     /// Calls whose inputs and state were all here when they started.
     pub local_starts: u64,
+    /// Calls for which code had to be compiled or loaded first.
+    pub cold_starts: u64,
     /// Wall time in microseconds.
     pub wall_us: u64,
     /// Processor time in microseconds.
     pub cpu_us: u64,
+    /// Wall time of the last calls that answered and found their code warm, in milliseconds.
+    pub time_ms: Option<Summary>,
+    /// Energy of the last calls that answered, in joules; `None` where the node has no model of what it draws.
+    pub energy_j: Option<Summary>,
+    /// Input and output of the last calls that answered, in bytes.
+    pub bytes: Option<Summary>,
+    /// Calls per second over the last minute; `None` until a minute has been watched.
+    pub rate_1min: Option<f32>,
+    /// Calls per second over the last 30 minutes; `None` until so long has been watched.
+    pub rate_30min: Option<f32>,
+}
+
+/// A handful of numbers that stand for a histogram. Never empty: no values are no summary.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// How many values, at least one.
+    pub count: u32,
+    /// Their sum.
+    pub sum: f64,
+    /// The smallest.
+    pub min: f32,
+    /// The median: the smallest value that at least half of them do not exceed.
+    pub p50: f32,
+    /// The smallest value that at least 95 % of them do not exceed.
+    pub p95: f32,
+    /// The largest.
+    pub max: f32,
 }
 
 /// Queues and what they dropped.
@@ -309,7 +365,7 @@ impl Message for Ping {
 
 impl Message for Report {
     const SCHEMA: Schema = Schema::Report;
-    const BYTES_MAX: usize = 8 * 1024;
+    const BYTES_MAX: usize = 16 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         match &self.body {
@@ -319,21 +375,17 @@ impl Message for Report {
                     && thermal.limit_c.is_within(-150.0, 500.0);
                 possible.then_some(()).ok_or("a temperature lies outside -150 to 500 °C")
             }
-            ReportBody::Link(link) if LINKS_MAX < link.samples.len() => {
-                Err("a link report holds at most 64 samples")
-            }
-            ReportBody::Function(function) if FUNCTIONS_MAX < function.tasks.len() => {
-                Err("a function report holds at most 64 tasks")
-            }
+            ReportBody::Compute(compute) => compute.validate(),
+            ReportBody::Gpu(gpu) => gpu.validate(),
+            ReportBody::Link(link) => (link.samples.len() <= LINKS_MAX)
+                .then_some(())
+                .ok_or("a link report holds at most 64 samples"),
+            ReportBody::Function(function) => function.validate(),
             ReportBody::Position(position) => {
                 let on_earth = position.position.checked().is_ok();
                 on_earth.then_some(()).ok_or("the position is not on Earth")
             }
-            ReportBody::Compute(_)
-            | ReportBody::Gpu(_)
-            | ReportBody::Link(_)
-            | ReportBody::Function(_)
-            | ReportBody::Queue(_) => Ok(()),
+            ReportBody::Queue(_) => Ok(()),
         }
     }
 }
@@ -349,14 +401,55 @@ impl PowerReport {
         if !self.load_w.is_within(-1.0e6, 1.0e6) || !self.solar_w.is_within(0.0, 1.0e6) {
             return Err("a power lies outside its range");
         }
-        match &self.source {
-            EnergySource::Grid { zone } if 32 < zone.len() => {
-                Err("a grid zone has at most 32 bytes")
-            }
-            EnergySource::Grid { .. }
-            | EnergySource::Unknown
-            | EnergySource::Battery
-            | EnergySource::Photovoltaic => Ok(()),
+        rule::energy(&self.source)
+    }
+}
+
+impl ComputeReport {
+    fn validate(&self) -> Result<(), &'static str> {
+        let counts = [self.load_milli_cpu, self.pss_mib, self.threads];
+        let possible = counts.iter().all(|reading| reading.is_within(0.0, READING_MAX));
+        possible.then_some(()).ok_or("a compute reading lies outside 0 to 1e9")
+    }
+}
+
+impl GpuReport {
+    fn validate(&self) -> Result<(), &'static str> {
+        if !self.load.is_within(0.0, 1.0) {
+            return Err("the load of a graphics processor lies outside 0 to 1");
         }
+        if !self.free_mib.is_within(0.0, READING_MAX) {
+            return Err("the free memory of a graphics processor lies outside 0 to 1e9 MiB");
+        }
+        let possible = self.temperature_c.is_within(-150.0, 500.0);
+        possible.then_some(()).ok_or("a temperature lies outside -150 to 500 °C")
+    }
+}
+
+impl FunctionReport {
+    fn validate(&self) -> Result<(), &'static str> {
+        if FUNCTIONS_MAX < self.tasks.len() {
+            return Err("a function report holds at most 32 rows");
+        }
+        self.tasks.iter().try_for_each(TaskStats::validate)
+    }
+}
+
+impl TaskStats {
+    fn validate(&self) -> Result<(), &'static str> {
+        let summaries = [self.time_ms, self.energy_j, self.bytes];
+        summaries.iter().flatten().try_for_each(Summary::validate)?;
+        let rates = [self.rate_1min, self.rate_30min];
+        let possible = rates.iter().flatten().all(|rate| (0.0..=1.0e6).contains(rate));
+        possible.then_some(()).ok_or("a call rate lies outside 0 to 1e6 per second")
+    }
+}
+
+impl Summary {
+    fn validate(&self) -> Result<(), &'static str> {
+        let Self { count, sum, min, p50, p95, max } = *self;
+        let ordered = 0.0 <= min && min <= p50 && p50 <= p95 && p95 <= max && max.is_finite();
+        let possible = count != 0 && ordered && sum.is_finite() && 0.0 <= sum;
+        possible.then_some(()).ok_or("a summary holds values, finite, not negative and in order")
     }
 }

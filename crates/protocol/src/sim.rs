@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, NodeId, SkyClock};
 
 use crate::codec::{Message, Schema};
-use crate::event::TEXT_BYTES_MAX;
+use crate::rule;
 
 /// The clock of the replay.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -99,10 +99,8 @@ impl Message for SimFaultReply {
 
     fn validate(&self) -> Result<(), &'static str> {
         match self {
-            Self::NotFound { what } if TEXT_BYTES_MAX < what.len() => {
-                Err("a reason has at most 512 bytes")
-            }
-            Self::NotFound { .. } | Self::Done { .. } => Ok(()),
+            Self::NotFound { what } => rule::reason(what),
+            Self::Done { .. } => Ok(()),
         }
     }
 }

@@ -16,6 +16,9 @@ pub const STEPS_MAX: u32 = 12_000;
 /// Most nodes that have an agent, as on the wire.
 pub const NODES_MAX: usize = 256;
 
+/// Certainty, in parts per million.
+pub const CONFIDENCE_PPM_MAX: u32 = 1_000_000;
+
 const NS_PER_MS: i64 = 1_000_000;
 
 /// The best paths of one pair of nodes.
@@ -28,6 +31,8 @@ pub struct PairSeries {
     pub b: NodeId,
     /// One value for each grid point; `None` where there is no path.
     pub states: Vec<Option<PathState>>,
+    /// How sure the last grid point is, in parts per million; earlier ones are at least as sure.
+    pub confidence_ppm: u32,
 }
 
 /// The sunlight on one node.
@@ -132,6 +137,14 @@ pub enum PlanError {
         step: usize,
         /// The refused value.
         value: f32,
+    },
+    /// A confidence that cannot be.
+    #[error("confidence of {what} is {value} ppm, above {CONFIDENCE_PPM_MAX}")]
+    Confidence {
+        /// The pair.
+        what: String,
+        /// The refused value.
+        value: u32,
     },
     /// More than a fleet can have.
     #[error("a plan of {pairs} pairs is larger than that of {NODES_MAX} nodes")]
@@ -369,6 +382,10 @@ fn check_pairs(pairs: &[PairSeries], steps: u32) -> Result<(), PlanError> {
             return Err(PlanError::Order { a: pair.a.clone(), b: pair.b.clone() });
         }
         check_length(pair.states.len(), steps, || pair_name(pair))?;
+        if CONFIDENCE_PPM_MAX < pair.confidence_ppm {
+            let value = pair.confidence_ppm;
+            return Err(PlanError::Confidence { what: pair_name(pair), value });
+        }
     }
     match pairs.windows(2).find(|two| two[0].a == two[1].a && two[0].b == two[1].b) {
         Some(two) => Err(PlanError::Twice { what: pair_name(&two[0]) }),

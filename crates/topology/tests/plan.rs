@@ -27,7 +27,7 @@ fn state(latency_ms: u32) -> PathState {
 /// A plan for `drone` and `sat` from latencies in milliseconds; 0 is no path.
 fn plan(first: Epoch, latencies_ms: &[u32]) -> ContactPlan {
     let states = latencies_ms.iter().map(|ms| (*ms != 0).then(|| state(*ms))).collect();
-    let pair = PairSeries { a: node("drone"), b: node("sat"), states };
+    let pair = PairSeries { a: node("drone"), b: node("sat"), states, confidence_ppm: 1_000_000 };
     let steps = u32::try_from(latencies_ms.len()).expect("short");
     ContactPlan::new(PlanVersion(1), first, STEP_MS, steps, vec![pair], vec![])
         .expect("a good plan")
@@ -124,7 +124,7 @@ fn a_direct_link_is_a_need_and_has_a_name_of_its_own() {
     let over =
         |hops: u16| PathState { latency: LatencyUs(5000), rate_kbps: 500, loss_ppm: 0, hops };
     let states = [1, 1, 2, 3, 1].map(|hops| Some(over(hops))).to_vec();
-    let pair = PairSeries { a: node("drone"), b: node("sat"), states };
+    let pair = PairSeries { a: node("drone"), b: node("sat"), states, confidence_ppm: 1_000_000 };
     let plan = ContactPlan::new(PlanVersion(1), start(), 10_000, 5, vec![pair], vec![]).unwrap();
     let seconds = |need: &LinkNeed| -> Vec<(f64, f64)> {
         let since = |at: Epoch| at.seconds_since(start());
@@ -176,8 +176,12 @@ fn impossible_plans_are_refused() {
             .expect_err("a bad plan")
             .to_string()
     };
-    let pair =
-        |a: &str, b: &str, n: usize| PairSeries { a: node(a), b: node(b), states: vec![None; n] };
+    let pair = |a: &str, b: &str, n: usize| PairSeries {
+        a: node(a),
+        b: node(b),
+        states: vec![None; n],
+        confidence_ppm: 1_000_000,
+    };
     let sun = |n: usize, value| SunSeries { node: node("a"), sunlit: vec![value; n] };
     let bad_grid = "1 to 12000 points, at least 1 ms apart";
     for (message, rule) in [
@@ -278,7 +282,7 @@ proptest! {
     #[test]
     fn the_order_of_series_changes_nothing(latencies in latencies()) {
         let states = latencies.iter().map(|ms| (*ms != 0).then(|| state(*ms))).collect::<Vec<_>>();
-        let pair = |a: &str, b: &str| PairSeries { a: node(a), b: node(b), states: states.clone() };
+        let pair = |a: &str, b: &str| PairSeries { a: node(a), b: node(b), states: states.clone(), confidence_ppm: 1_000_000 };
         let steps = u32::try_from(latencies.len()).unwrap();
         let make = |pairs| ContactPlan::new(PlanVersion(1), start(), STEP_MS, steps, pairs, vec![]);
         prop_assert_eq!(

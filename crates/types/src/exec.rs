@@ -1,7 +1,5 @@
 //! How a function is executed (accel: Gaia).
 
-use alloc::string::String;
-
 use serde::{Deserialize, Serialize};
 
 /// The execution mode of a function.
@@ -37,11 +35,6 @@ pub enum Backend {
     /// A model on a graphics processor.
     InferGpu,
 }
-
-/// Names a resource profile of a function; chosen by sizing, `default` until then.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ResourceProfileId(pub String);
 
 /// A class of input sizes that behave alike: class n holds inputs below 2^n bytes.
 #[derive(

@@ -110,6 +110,8 @@ names! {
     FunctionId = "function";
     /// A node: satellite, station, edge or cloud machine. Equals the CN of its certificate.
     NodeId = "node";
+    /// A resource profile of a function, for example `1024mib-583m`; chosen by sizing once there is one.
+    ResourceProfileId = "resource profile";
     /// A task: one function at one place in a workflow.
     TaskId = "task";
     /// A workflow: a directed acyclic graph of tasks.

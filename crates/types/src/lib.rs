@@ -10,11 +10,12 @@ pub mod node;
 pub mod time;
 pub mod unit;
 
-pub use exec::{Backend, ExecutionMode, InputClass, ResourceProfileId};
+pub use exec::{Backend, ExecutionMode, InputClass};
 pub use geo::{Geodetic, InvalidGeodetic};
 pub use id::{
     BootId, FleetId, FunctionId, Generation, InvalidName, InvalidStateKey, LeaderEpoch, NodeId,
-    ObjectId, OwnerEpoch, PlanVersion, RunId, StateKey, TaskId, Version, WindowId, WorkflowId,
+    ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId, StateKey, TaskId, Version,
+    WindowId, WorkflowId,
 };
 pub use node::{Arch, Capacity, EnergySource, NodeKind};
 pub use time::{Epoch, Instant, InvalidEpoch, InvalidSkyClock, SkyClock, Uptime, WallTime};

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use types::Backend;
+use types::{Backend, ResourceProfileId};
 
 use crate::host::HostFault;
 
@@ -38,6 +38,25 @@ pub struct CallLimits {
     pub deadline: Duration,
 }
 
+/// How one call is executed: what it may use, and on what. Nothing chooses yet, so that every call gets the default
+/// that [`From<CallLimits>`] makes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallProfile {
+    /// The resource profile that was chosen, for the record of the call.
+    pub id: Option<ResourceProfileId>,
+    /// What executes it; `None`: what the runtime has.
+    pub backend: Option<Backend>,
+    /// What it may use.
+    pub limits: CallLimits,
+}
+
+impl From<CallLimits> for CallProfile {
+    /// No profile was chosen: these limits, on what the runtime has.
+    fn from(limits: CallLimits) -> Self {
+        Self { id: None, backend: None, limits }
+    }
+}
+
 /// How a call ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallReport {
@@ -65,6 +84,9 @@ pub enum CallFault {
     /// Too many calls or too much granted memory in flight; try later.
     #[error("no room for the call now")]
     Busy,
+    /// The profile asks for a back end that this runtime does not have.
+    #[error("this node executes nothing on {0:?}")]
+    NoBackend(Backend),
     /// The named part is over its limit.
     #[error("{0} is over its limit of 8 MiB")]
     TooLarge(&'static str),

@@ -23,7 +23,7 @@ mod run;
 use std::fmt;
 use std::time::Duration;
 
-pub use crate::call::{CallFault, CallLimits, CallReport, Request, Usage};
+pub use crate::call::{CallFault, CallLimits, CallProfile, CallReport, Request, Usage};
 pub use crate::config::RuntimeConfig;
 pub use crate::function::{Function, LoadError};
 pub use crate::host::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
@@ -85,15 +85,16 @@ impl Runtime {
     }
 
     /// Runs one call on this thread until it ends or is stopped. Never waits for room: a call beyond the
-    /// limits of the node or of the function gets [`CallFault::Busy`].
+    /// limits of the node or of the function gets [`CallFault::Busy`], and one for a back end that is not here
+    /// [`CallFault::NoBackend`].
     pub fn call(
         &self,
         function: &Function,
         request: Request,
-        limits: CallLimits,
+        profile: impl Into<CallProfile>,
         host: &mut dyn Host,
     ) -> CallReport {
-        self.runner.call(function, request, limits, host)
+        self.runner.call(function, request, &profile.into(), host)
     }
 
     /// How instances get their memory here.

@@ -15,7 +15,8 @@ use crate::function::Function;
 use crate::host::wire::{cut, from_guest};
 use crate::lend::{Lent, lend};
 use crate::{
-    BODY_BYTES_MAX, CallFault, CallLimits, CallReport, DEADLINE_MAX, Host, PoolMode, Request, Usage,
+    BODY_BYTES_MAX, CallFault, CallProfile, CallReport, DEADLINE_MAX, Host, PoolMode, Request,
+    Usage,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -40,9 +41,10 @@ impl Runner {
         &self,
         function: &Function,
         request: Request,
-        limits: CallLimits,
+        profile: &CallProfile,
         host: &mut dyn Host,
     ) -> CallReport {
+        let limits = profile.limits;
         let backend = match self.mode {
             PoolMode::Pulley => Backend::WasmPulley,
             PoolMode::Pooling { .. } | PoolMode::OnDemand => Backend::WasmCranelift,
@@ -51,6 +53,9 @@ impl Runner {
         let turned_away = |fault| CallReport { outcome: Err(fault), usage };
         if !Engine::same(&self.engine, function.inner.pre.engine()) {
             return turned_away(CallFault::Trap("loaded by another runtime".to_owned()));
+        }
+        if let Some(other) = profile.backend.filter(|wanted| *wanted != backend) {
+            return turned_away(CallFault::NoBackend(other));
         }
         if BODY_BYTES_MAX < request.body.len() {
             return turned_away(CallFault::TooLarge("the body of the call"));

@@ -59,7 +59,7 @@ impl Controller {
             position: readings.position.as_ref().map(|position| position.position),
             latency_ms: path.map(|path| path.latency.as_ms()),
             state_bytes: readings.queue.as_ref().map(|queue| queue.state_bytes),
-            native_code: function.map(|function| function.native_code),
+            code: function.and_then(|function| function.code),
             tasks: self.tasks_of(node.id()),
             calls: function.map(|function| calls(&function.tasks)).unwrap_or_default(),
             generation: generation.0,
@@ -98,11 +98,18 @@ fn calls(tasks: &[TaskStats]) -> Vec<TaskCalls> {
     let one = |stats: &TaskStats| TaskCalls {
         workflow: stats.workflow.clone(),
         task: stats.task.clone(),
+        backend: stats.backend,
         calls: stats.calls,
         failures: stats.failures,
         local_starts: stats.local_starts,
         wall_us: stats.wall_us,
         cpu_us: stats.cpu_us,
+        cold_starts: stats.cold_starts,
+        time_ms: stats.time_ms,
+        energy_j: stats.energy_j,
+        bytes: stats.bytes,
+        rate_1min: stats.rate_1min,
+        rate_30min: stats.rate_30min,
     };
     tasks.iter().map(one).collect()
 }

@@ -158,7 +158,7 @@ impl Bed {
         };
         let (a, b) = if a < b { (a, b) } else { (b, a) };
         let states = (0..STEPS).map(state).collect();
-        self.pairs.push(PairSeries { a: node(a), b: node(b), states });
+        self.pairs.push(PairSeries { a: node(a), b: node(b), states, confidence_ppm: 1_000_000 });
         self
     }
 

@@ -31,7 +31,12 @@ fn links() -> impl Strategy<Value = Vec<PairSeries>> {
     let pairs = NODES.len() * (NODES.len() - 1) / 2;
     prop::collection::vec(spells(), pairs).prop_map(|all| {
         let names = (0..NODES.len()).flat_map(|a| (a + 1..NODES.len()).map(move |b| (a, b)));
-        let pair = |((a, b), states)| PairSeries { a: node(NODES[a]), b: node(NODES[b]), states };
+        let pair = |((a, b), states)| PairSeries {
+            a: node(NODES[a]),
+            b: node(NODES[b]),
+            states,
+            confidence_ppm: 1_000_000,
+        };
         names.zip(all).map(pair).collect()
     })
 }

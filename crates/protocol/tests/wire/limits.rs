@@ -60,18 +60,90 @@ fn a_length_that_claims_four_gigabytes_is_refused() {
     ));
 }
 
+/// The readings of each group, one after the other, each with values that it cannot have.
+fn readings() -> Vec<(&'static str, Report, Vec<f32>)> {
+    let set = |mut report: Report, change: &dyn Fn(&mut ReportBody)| {
+        change(&mut report.body);
+        report
+    };
+    macro_rules! reading {
+        ($sample:ident, $group:ident, $field:ident, $bad:expr) => {
+            (
+                stringify!($field),
+                set(sample::$sample(), &|body| {
+                    if let ReportBody::$group(group) = body {
+                        group.$field = HALF;
+                    }
+                }),
+                $bad.to_vec(),
+            )
+        };
+    }
+    vec![
+        reading!(report_power, Power, state_of_charge, [-0.1, 1.1]),
+        reading!(report_power, Power, capacity_wh, [-1.0, 1.1e9]),
+        reading!(report_power, Power, load_w, [-1.1e6, 1.1e6]),
+        reading!(report_power, Power, solar_w, [-1.0, 1.1e6]),
+        reading!(report_thermal, Thermal, hottest_c, [-151.0, 501.0]),
+        reading!(report_thermal, Thermal, limit_c, [-151.0, 501.0]),
+        reading!(report_compute, Compute, load_milli_cpu, [-1.0, 1.1e9]),
+        reading!(report_compute, Compute, pss_mib, [-1.0, 1.1e9]),
+        reading!(report_compute, Compute, threads, [-1.0, 1.1e9]),
+        reading!(report_gpu, Gpu, load, [-0.1, 1.1]),
+        reading!(report_gpu, Gpu, free_mib, [-1.0, 1.1e9]),
+        reading!(report_gpu, Gpu, temperature_c, [-151.0, 501.0]),
+    ]
+}
+
+const VALUE: f32 = 0.570_312_5;
+const SIGMA: f32 = 0.316_406_25;
+const HALF: Reading =
+    Reading::Known { value: VALUE, sigma: Some(SIGMA), source: Source::Estimated };
+
+/// `frame` with `present` in place of `bad` is refused, also as a whole message.
+#[track_caller]
+fn is_refused(name: &str, frame: &[u8], present: f32, bad: f32) {
+    let at = frame.windows(4).position(|four| four == present.to_le_bytes());
+    let at = at.expect("the number is in the frame");
+    let mut changed = frame.to_vec();
+    changed[at..at + 4].copy_from_slice(&bad.to_le_bytes());
+    let error = decode::<Report>(&changed);
+    assert!(matches!(error, Err(DecodeError::Invalid { .. })), "{name} {bad}: {error:?}");
+}
+
 #[test]
 fn impossible_values_are_neither_sent_nor_taken() {
     for charge in [f32::NAN, f32::INFINITY, -0.1, 1.1] {
         let error = encode(&report_with_charge(charge)).unwrap_err();
         assert!(matches!(error, EncodeError::Invalid { .. }), "{charge}: {error}");
     }
-    let good = encode(&report_with_charge(0.75)).unwrap();
-    let at = good.windows(4).position(|four| four == 0.75_f32.to_le_bytes()).unwrap();
-    for charge in [f32::NAN, f32::INFINITY, -0.1, 1.1] {
-        let mut bad = good.clone();
-        bad[at..at + 4].copy_from_slice(&charge.to_le_bytes());
-        assert!(matches!(decode::<Report>(&bad), Err(DecodeError::Invalid { .. })), "{charge}");
+    let never = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY];
+    for (name, report, bad) in readings() {
+        let frame = encode(&report).expect("a half is possible everywhere");
+        for bad in never.into_iter().chain(bad) {
+            is_refused(name, &frame, VALUE, bad);
+        }
+        for bad in never.into_iter().chain([-0.1]) {
+            is_refused(name, &frame, SIGMA, bad);
+        }
+    }
+}
+
+#[test]
+fn impossible_summaries_and_rates_are_refused() {
+    let frame = encode(&sample::report_function()).unwrap();
+    for (present, bad) in [
+        (20.0, f32::NAN),
+        (20.0, -1.0),
+        (20.0, 30.0),
+        (29.5, 41.5),
+        (41.25, 61.0),
+        (60.0, f32::INFINITY),
+        (60.0, 41.0),
+        (0.25, f32::NAN),
+        (0.25, -1.0),
+    ] {
+        is_refused("summary", &frame, present, bad);
     }
 }
 

@@ -4,5 +4,6 @@ mod document;
 mod golden;
 mod hostile;
 mod limits;
+mod maxima;
 mod sample;
 mod variants;

@@ -11,15 +11,18 @@ use protocol::desired::{
 };
 use protocol::event::{Event, EventKind, EventPage, EventQuery, NodeFacts, RunRecord, StageRecord};
 use protocol::invoke::{
-    Committed, Fault, Input, InvocationRecord, Invoke, Invoked, Outcome, SingleCopy,
+    Committed, Fault, Input, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, SingleCopy,
 };
-use protocol::manifest::{Exec, Limits, Manifest, SlotValue, Variant};
+use protocol::manifest::{
+    Capability, Exec, ExecFacts, Limits, Manifest, Probe, ResourceProfile, Slo, SlotValue, Switch,
+    Variant,
+};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery, WirePair};
 use protocol::report::{
-    ComputeReport, FunctionReport, GpuReport, Header, LinkReport, LinkSample, NoReading, Ping,
-    PositionReport, PowerReport, QueueReport, Reading, Report, ReportBody, Source, TaskStats,
-    ThermalReport,
+    CodeMode, ComputeReport, FunctionReport, GpuReport, Header, LinkReport, LinkSample, NoReading,
+    Ping, PositionReport, PowerReport, QueueReport, Reading, Report, ReportBody, Source, Summary,
+    TaskStats, ThermalReport,
 };
 use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply};
 use types::{
@@ -112,13 +115,34 @@ pub(crate) fn report_function() -> Report {
         tasks: vec![TaskStats {
             workflow: workflow(),
             task: task("ingest"),
+            backend: Some(Backend::WasmCranelift),
             calls: 12,
             failures: 1,
             local_starts: 11,
+            cold_starts: 1,
             wall_us: 345_678,
             cpu_us: 234_567,
+            time_ms: Some(Summary {
+                count: 11,
+                sum: 330.0,
+                min: 20.0,
+                p50: 29.5,
+                p95: 41.25,
+                max: 60.0,
+            }),
+            energy_j: None,
+            bytes: Some(Summary {
+                count: 12,
+                sum: 12_288.0,
+                min: 1024.0,
+                p50: 1024.0,
+                p95: 1024.0,
+                max: 1024.0,
+            }),
+            rate_1min: Some(0.25),
+            rate_30min: None,
         }],
-        native_code: true,
+        code: Some(CodeMode::Pooled),
     }))
 }
 
@@ -214,8 +238,8 @@ pub(crate) fn event_page() -> EventPage {
 
 fn record() -> InvocationRecord {
     InvocationRecord {
-        backend: Backend::WasmPulley,
-        profile: Some(ResourceProfileId("small".to_owned())),
+        backend: Some(Backend::WasmPulley),
+        profile: Some(ResourceProfileId::new("small").expect("a valid sample")),
         input_bytes: 1,
         output_bytes: 2,
         route_ns: 3,
@@ -230,6 +254,7 @@ fn record() -> InvocationRecord {
         peak_memory_bytes: 65_536,
         fetched_bytes: 11,
         pushed_bytes: 12,
+        links: vec![LinkBytes { node: node("sat-2"), sent: 12, received: 11 }],
         state_ops: 13,
         joules: Some(0.25),
     }
@@ -412,6 +437,8 @@ pub(crate) fn plan() -> PlanMessage {
             b: node("sat-1"),
             latency_us_plus_one: vec![0, 5_001, 70_001],
             rate_kbps_min: 500_000,
+            loss_ppm_max: 150,
+            confidence_ppm: 875_000,
         }],
     }
 }
@@ -477,9 +504,44 @@ pub(crate) fn manifest() -> Manifest {
         state_prefixes: vec![StateKey::new("tracks").expect("a valid sample")],
         topics: vec!["alerts".to_owned()],
         models: vec!["resnet-18".to_owned()],
-        exec: Exec { mode: ExecutionMode::CpuPreferred, reason: "scalar loops".to_owned() },
-        variants: vec![Variant { kind: "onnx".to_owned(), sha256: [2; 32] }],
-        profiles: vec![ResourceProfileId("small".to_owned())],
+        exec: Exec {
+            chosen: Some(ExecutionMode::Cpu),
+            identified: ExecutionMode::CpuPreferred,
+            reason: "scalar loops".to_owned(),
+            facts: ExecFacts {
+                instructions: 1,
+                float_ops: 2,
+                vector_ops: 3,
+                loop_depth_max: 4,
+                weighted_instructions: 5,
+                weighted_flops: 6,
+                weighted_bytes: 7,
+                data_bytes: 8,
+                memory_pages_min: 9,
+            },
+            switch: Switch {
+                probe: Some(Probe { share: 0.25, min: 5, seconds: 30 }),
+                ..Switch::default()
+            },
+        },
+        slo: Some(Slo {
+            latency_p95_ms: 1_000,
+            low_rate_latency_ms: 2_000,
+            window_s: 600,
+            throughput_min: Some(0.5),
+        }),
+        capability: Some(Capability { name: "detection".to_owned(), accuracy: Some(0.75) }),
+        variants: vec![Variant {
+            kind: "onnx".to_owned(),
+            backend: Backend::InferGpu,
+            sha256: [2; 32],
+            accuracy: Some(0.5),
+        }],
+        profiles: vec![ResourceProfile {
+            id: ResourceProfileId::new("small").expect("a valid sample"),
+            milli_cpu: MilliCpu(500),
+            memory_mib: MiB(256),
+        }],
         triggers: vec![slot("timer", "3s")],
         needs: vec![slot("camera", "thermal")],
         schemas: vec![slot("in", "burst/1")],

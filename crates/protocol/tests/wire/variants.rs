@@ -6,7 +6,7 @@ use protocol::command::{CommandVerdict, Verb};
 use protocol::desired::{Phase, Role, Verdict};
 use protocol::invoke::{Fault, InvocationRecord, Invoked, Outcome, SingleCopy};
 use protocol::module::ModuleChunk;
-use protocol::report::{Group, NoReading, Reading, Report, ReportBody, Source};
+use protocol::report::{CodeMode, Group, NoReading, Reading, Report, ReportBody, Source};
 use protocol::sim::{FaultAction, SimFault, SimFaultReply};
 use types::{
     Arch, Backend, EnergySource, Epoch, ExecutionMode, FunctionId, Generation, LeaderEpoch, NodeId,
@@ -116,8 +116,13 @@ fn faults_of_a_call() {
 #[test]
 fn copies_and_backends() {
     let single = [None, Some(SingleCopy::NonePlanned), Some(SingleCopy::Refused)];
-    let backends =
-        [Backend::WasmCranelift, Backend::WasmPulley, Backend::InferCpu, Backend::InferGpu];
+    let backends = [
+        None,
+        Some(Backend::WasmCranelift),
+        Some(Backend::WasmPulley),
+        Some(Backend::InferCpu),
+        Some(Backend::InferGpu),
+    ];
     let by_copy = single.map(|single_copy| {
         let mut answer = sample::invoked_committed();
         if let Outcome::Committed(done) = &mut answer.outcome {
@@ -230,6 +235,34 @@ fn readings() {
     sorted.sort();
     assert_eq!(groups, sorted, "groups and bodies are numbered alike");
     assert_eq!(groups.map(Group::as_str)[5], "position");
+}
+
+#[test]
+fn modes_of_code_and_execution() {
+    let modes = [None, Some(CodeMode::Pooled), Some(CodeMode::OnDemand), Some(CodeMode::Pulley)];
+    let reports = modes.map(|code| {
+        let mut report = sample::report_function();
+        if let ReportBody::Function(function) = &mut report.body {
+            (function.tasks, function.code) = (Vec::new(), code);
+        }
+        report
+    });
+    check("report_function_variants", reports, golden!("report_function_variants"));
+    let chosen = [
+        None,
+        Some(ExecutionMode::Cpu),
+        Some(ExecutionMode::CpuPreferred),
+        Some(ExecutionMode::GpuPreferred),
+        Some(ExecutionMode::Gpu),
+    ];
+    let manifests = chosen.map(|chosen| {
+        let mut manifest = sample::manifest();
+        manifest.exec.chosen = chosen;
+        (manifest.slo, manifest.capability, manifest.exec.switch.probe) = (None, None, None);
+        manifest
+    });
+    assert_ne!(manifests[0].exec, manifests[1].exec, "what an author chose is no default");
+    check("manifest_variants", manifests, golden!("manifest_variants"));
 }
 
 #[test]

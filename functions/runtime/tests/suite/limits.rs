@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use accel::InspectError;
-use runtime::{CallFault, CallLimits, CallReport, Function, LoadError, Runtime, RuntimeConfig};
+use runtime::{
+    CallFault, CallLimits, CallProfile, CallReport, Function, LoadError, Runtime, RuntimeConfig,
+};
 use rustix::time::{ClockId, clock_gettime};
+use types::Backend;
 
 use crate::host::{TestHost, request};
 use crate::puppet::{LIMITS, Result, call, component, idle_guest, order, puppet, stage};
@@ -42,6 +45,24 @@ fn what_never_ends_is_stopped_at_its_deadline() -> Result {
         }
         assert!(late_min <= STOPPED_WITHIN, "{body}: {late_min:?}");
         assert_next_call_works(&stage);
+    }
+    Ok(())
+}
+
+#[test]
+fn a_profile_gets_its_back_end_or_a_refusal() -> Result {
+    let stage = stage()?;
+    let backend = call(&stage, "Echo").usage.backend;
+    for wanted in
+        [Backend::WasmCranelift, Backend::WasmPulley, Backend::InferCpu, Backend::InferGpu]
+    {
+        let profile = CallProfile { backend: Some(wanted), ..CallProfile::from(LIMITS) };
+        let report = stage.0.call(&stage.1, request("Echo"), profile, &mut TestHost::default());
+        let expected = match wanted == backend {
+            true => Ok(b"Echo".to_vec()),
+            false => Err(CallFault::NoBackend(wanted)),
+        };
+        assert_eq!(report.outcome, expected);
     }
     Ok(())
 }
