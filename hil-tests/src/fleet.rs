@@ -39,6 +39,8 @@ const GRID_NS: i64 = 10_000_000_000;
 /// The first window of the chain closes so long after the start of the replay, wall seconds: the fleet is up and its
 /// workflow placed by then, and whoever watches sees a hand-over soon.
 const FIRST_CLOSE_WALL_S: RangeInclusive<f64> = 15.0..=30.0;
+/// A sky with few satellites may offer no better.
+const FIRST_CLOSE_TOLERABLE_WALL_S: RangeInclusive<f64> = 10.0..=60.0;
 /// Where the sky leaves a choice.
 const FIRST_CLOSE_BEST_WALL_S: f64 = 22.0;
 /// The start waits up to so many minutes of the sky for satellites that hand on to each other.
@@ -266,10 +268,18 @@ fn chain(sky: &Sky, earliest: Epoch, speed: f64) -> Result<Vec<LatencyWindow>, S
     sky.choose_chain(&drone(), &search, chain_of, starts, |from, chain| {
         let (first, second) = (&chain[0], &chain[1]);
         let overlap_s = first.close.seconds_since(second.open);
-        let after_s = first.close.seconds_since(start_of(chain, earliest, speed));
-        let is_soon = FIRST_CLOSE_WALL_S.contains(&(after_s / speed));
-        let hands_on = OVERLAP_MIN_WALL_S * speed <= overlap_s && first.close < second.close;
-        first.open <= from && is_soon && hands_on
+        let begin = start_of(chain, earliest, speed);
+        let after_s = first.close.seconds_since(begin);
+        // Who is open at the start and lasts longer would be the first itself.
+        let is_first = chain.iter().skip(1).all(|later| begin < later.open);
+        let lasts_s = second.close.seconds_since(first.close);
+        let hands_on = OVERLAP_MIN_WALL_S * speed <= overlap_s.min(lasts_s);
+        match after_s / speed {
+            _ if from < first.open || !is_first || !hands_on => 2,
+            soon if FIRST_CLOSE_WALL_S.contains(&soon) => 0,
+            soon if FIRST_CLOSE_TOLERABLE_WALL_S.contains(&soon) => 1,
+            _ => 2,
+        }
     })
 }
 

@@ -23,6 +23,10 @@ const PLAN_STEP_MS: u64 = 10_000;
 pub const INITIAL_CHARGE: f64 = 0.9;
 /// Charge that no function may use, 0 to 1.
 pub const RESERVE: f64 = 0.2;
+/// Ports that a bed takes: below those that the system gives to outgoing connections (from 32768 on), of which the bed's
+/// own processes open many while they start.
+const PORT_MIN: u16 = 18_000;
+const PORT_MAX: u16 = 32_000;
 /// What an agent may store.
 const QUOTA_BYTES: u64 = 256 * 1024 * 1024;
 
@@ -56,8 +60,17 @@ impl Ports {
         // All are held until all are found, so that none is handed out twice; the API's own, too.
         let mut held: Vec<TcpListener> =
             TcpListener::bind((Ipv4Addr::LOCALHOST, http_port)).into_iter().collect();
+        // Each run looks from elsewhere on, so that two that start together rarely want the same.
+        let span = PORT_MAX - PORT_MIN;
+        let first = u32::from(PORT_MIN) + std::process::id() * 64 % u32::from(span);
+        let mut candidates = (first..=u32::from(PORT_MAX)).chain(u32::from(PORT_MIN)..first);
         let mut free = || -> io::Result<SocketAddr> {
-            let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+            let listener = candidates.find_map(|port| {
+                TcpListener::bind((Ipv4Addr::LOCALHOST, u16::try_from(port).ok()?)).ok()
+            });
+            let none =
+                || io::Error::other(format!("no port from {PORT_MIN} to {PORT_MAX} is free"));
+            let listener = listener.ok_or_else(none)?;
             let address = listener.local_addr()?;
             held.push(listener);
             Ok(address)

@@ -201,7 +201,7 @@ impl Sky {
     ///
     /// First the satellite whose window, open at a start, closes last; then always the one that is open `overlap_s`
     /// before the last close and closes last. Where none overlaps, the next to open follows. Of the `starts` within the
-    /// search the first is taken whose chain is accepted, or else the first.
+    /// search that is taken whose chain has the lowest rank, the first of equal ones; 0 ends the search.
     ///
     /// # Errors
     /// [`SkyError::Endpoint`] when the anchor is no site, [`SkyError::Argument`] for a search without end,
@@ -212,29 +212,32 @@ impl Sky {
         search: &Search,
         (count, overlap_s): (usize, f64),
         starts: impl Iterator<Item = Epoch>,
-        accepts: impl Fn(Epoch, &[LatencyWindow]) -> bool,
+        rank: impl Fn(Epoch, &[LatencyWindow]) -> u32,
     ) -> Result<Vec<LatencyWindow>, SkyError> {
         let windows = self.latency_windows(anchor, search)?;
-        let mut first = None;
+        let mut best: (u32, Vec<LatencyWindow>) = (u32::MAX, Vec::new());
         for start in starts {
             let chain = chain(&windows, start, count, overlap_s);
-            if chain.len() == count && accepts(start, &chain) {
-                return Ok(chain);
+            let rank = if chain.len() < count { u32::MAX } else { rank(start, &chain) };
+            if rank < best.0 || best.1.is_empty() {
+                best = (rank, chain);
             }
-            first.get_or_insert(chain);
+            if best.0 == 0 {
+                break;
+            }
         }
-        let first = first.unwrap_or_default();
-        if first.len() < count {
+        let (_, best) = best;
+        if best.len() < count {
             return Err(SkyError::TooFew {
                 anchor: anchor.clone(),
-                found: first.len(),
+                found: best.len(),
                 wanted: count,
                 latency_max: search.latency_max,
                 start: search.start,
                 horizon_s: search.horizon_s,
             });
         }
-        Ok(first)
+        Ok(best)
     }
 }
 

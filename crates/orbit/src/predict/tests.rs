@@ -187,22 +187,22 @@ fn direct_windows_are_when_the_site_sees_the_satellite() {
 fn choose(sky: &Sky, start: Epoch, count: usize, latency_max: LatencyUs) -> Vec<LatencyWindow> {
     let search = Search { start, latency_max, horizon_s: 5400.0, step_s: 10.0 };
     let starts = [start].into_iter();
-    sky.choose_chain(&node("drone"), &search, (count, 60.0), starts, |_, _| true).unwrap()
+    sky.choose_chain(&node("drone"), &search, (count, 60.0), starts, |_, _| 0).unwrap()
 }
 
 #[test]
-fn of_several_starts_the_first_that_is_accepted_is_taken_or_else_the_first() {
+fn of_several_starts_the_first_with_the_best_chain_is_taken() {
     let sky = sky();
     let start = sky.newest_epoch();
     let search = Search { start, latency_max: TWENTY_MS, horizon_s: 5400.0, step_s: 10.0 };
     let starts = || (0..30).map(|minute| start.plus_s(60.0 * f64::from(minute)));
-    let chain = |accepts: &dyn Fn(Epoch, &[LatencyWindow]) -> bool| {
-        sky.choose_chain(&node("drone"), &search, (2, 60.0), starts(), accepts).unwrap()
+    let chain = |rank: &dyn Fn(Epoch, &[LatencyWindow]) -> u32| {
+        sky.choose_chain(&node("drone"), &search, (2, 60.0), starts(), rank).unwrap()
     };
     let later = start.plus_s(1200.0);
-    let accepted = chain(&|at, _| later <= at);
-    assert!(accepted[0].open <= later && later <= accepted[0].close, "{accepted:?}");
-    assert_eq!(chain(&|_, _| false), chain(&|_, _| true));
+    let chosen = chain(&|at, _| u32::from(at < later));
+    assert!(chosen[0].open <= later && later <= chosen[0].close, "{chosen:?}");
+    assert_eq!(chain(&|_, _| 7), chain(&|_, _| 0));
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn questions_without_an_answer_are_refused() {
     let ask = |anchor: &str, count, ms, horizon_s, step_s| {
         let latency = LatencyUs::from_ms(ms).unwrap();
         let search = Search { start, latency_max: latency, horizon_s, step_s };
-        sky.choose_chain(&node(anchor), &search, (count, 60.0), [start].into_iter(), |_, _| true)
+        sky.choose_chain(&node(anchor), &search, (count, 60.0), [start].into_iter(), |_, _| 0)
             .unwrap_err()
             .to_string()
     };
