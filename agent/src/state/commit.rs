@@ -258,7 +258,7 @@ fn objects_to(
     me: &NodeId,
 ) -> Option<NodeId> {
     let other = |node: &&NodeId| *node != me;
-    outputs_to.filter(other).or(replica.filter(other)).cloned()
+    outputs_to.filter(other).or_else(|| replica.filter(other)).cloned()
 }
 
 impl Local {
