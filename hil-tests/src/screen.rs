@@ -145,7 +145,9 @@ fn node_table(view: &View) -> Table<'static> {
         "hosts",
     ];
     let rows: Vec<Row<'static>> = view.nodes.iter().map(|node| node_row(node, view.sky)).collect();
-    let widths = [16, 14, 10, 17, 8, 8, 5, 6, 8, 40].map(Constraint::Length);
+    let mut widths = [16, 14, 10, 17, 8, 8, 5, 6, 8, 0].map(Constraint::Length);
+    // A narrow terminal cuts the names of tasks, which stand below again.
+    widths[9] = Constraint::Min(12);
     Table::new(rows, widths).header(Row::new(header).style(TITLE)).column_spacing(1)
 }
 

@@ -132,7 +132,10 @@ impl Collector {
     }
 
     fn finished_handovers(&self) -> usize {
-        self.handovers.handovers.iter().filter(|one| one.took_over_at.is_some()).count()
+        let is_done = |one: &&api::Handover| {
+            one.kind == api::HandoverKind::Planned && one.took_over_at.is_some()
+        };
+        self.handovers.handovers.iter().filter(is_done).count()
     }
 
     /// Reads the runs that ended since the last look; also used to drain them at the end.
