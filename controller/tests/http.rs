@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::time::{Duration, Instant};
+
 use controller::api::{self, ErrorBody, NodeState, PREFIX, PlacementState};
 use serde::de::DeserializeOwned;
 use support::component;
@@ -59,6 +61,19 @@ impl Client {
         assert!(error.message.contains(words), "{text}");
     }
 
+    /// The node once it has answered what it was sent last.
+    fn settled(&self, path: &str) -> api::NodeInfo {
+        const PATIENCE: Duration = Duration::from_secs(10);
+        let begun = Instant::now();
+        loop {
+            let node: api::NodeInfo = self.get(path);
+            if node.generation == node.acknowledged || PATIENCE < begun.elapsed() {
+                return node;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
     #[track_caller]
     fn get_refused(&self, path: &str, status: u16, code: &str, words: &str) {
         let answer = self.agent.get(format!("{}{path}", self.base)).call();
@@ -90,7 +105,7 @@ async fn every_path_answers_what_its_type_says() {
     let list: api::NodeList = client.get("/nodes");
     let states: Vec<NodeState> = list.nodes.iter().map(|node| node.state).collect();
     assert_eq!(states, [NodeState::Up; 4]);
-    let node: api::NodeInfo = client.get("/nodes/sat-1");
+    let node = client.settled("/nodes/sat-1");
     assert_eq!((node.state_of_charge, node.latency_ms), (Some(0.875), Some(50.0)));
     assert_eq!(node.tasks[0].task.as_str(), "extract");
     assert_eq!(node.generation, node.acknowledged);
