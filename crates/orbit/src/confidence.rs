@@ -59,7 +59,7 @@ impl Confidence {
 }
 
 /// A synthetic satellite is where its elements say, at any time.
-fn age_days(elements: &Elements, at: Epoch) -> f64 {
+pub(crate) fn age_days(elements: &Elements, at: Epoch) -> f64 {
     match elements.line {
         0 => 0.0,
         _ => at.seconds_since(elements.epoch).abs() / SECONDS_PER_DAY,
@@ -67,7 +67,7 @@ fn age_days(elements: &Elements, at: Epoch) -> f64 {
 }
 
 /// The share of a grid step that the error of so old elements leaves sure, in parts per million.
-fn confidence_ppm(days: f64, step_s: f64) -> u32 {
+pub(crate) fn confidence_ppm(days: f64, step_s: f64) -> u32 {
     // c = max(0, 1 - (3 km/d * d / 7.5 km/s) / s): an edge of a window shifts by so many of its grid steps.
     let share = (1.0 - DRIFT_KM_PER_DAY * days / SPEED_KM_S / step_s).clamp(0.0, 1.0);
     #[expect(

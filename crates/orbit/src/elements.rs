@@ -2,8 +2,9 @@
 
 use types::Epoch;
 
-use crate::propagate::Propagator;
-use crate::{omm, tle};
+use crate::catalog::{Catalog, ReadPolicy, SameNames};
+use crate::format::unmarked;
+use crate::propagate::{Sgp4Constants, UnusableElements};
 
 /// Mean elements in the sense of SGP4: TEME of date, Kozai mean motion.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -24,24 +25,64 @@ pub struct MeanElements {
     pub bstar: f64,
 }
 
-/// One object: its names, its elements, and the propagator made of them.
+/// What a record says beside the orbit: nothing that SGP4 needs, kept so that no conversion loses it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Facts {
+    /// International designator as OMM writes it (`1998-067A`); `None` where the record has none.
+    pub object_id: Option<Box<str>>,
+    /// Classification, one letter: `U`, `C` or `S`; `C` also marks supplemental sets made by CelesTrak.
+    pub classification: Option<char>,
+    /// Ephemeris type: 0, 2 or 3, all for SGP4.
+    pub ephemeris_type: Option<u8>,
+    /// Number of the element set.
+    pub element_set: Option<u32>,
+    /// Revolution at epoch.
+    pub revolution: Option<u32>,
+    /// Half the first derivative of mean motion, rev/day^2, as TLE and OMM print it.
+    pub mean_motion_dot: Option<f64>,
+    /// A sixth of the second derivative of mean motion, rev/day^3, as TLE and OMM print it.
+    pub mean_motion_ddot: Option<f64>,
+}
+
+/// One object: its names, its elements, and what SGP4 derives from them.
 #[derive(Clone, Debug)]
 pub struct Elements {
     /// Name; the catalogue number where the text gives none.
     pub name: String,
-    /// Catalogue number in decimal without leading zeros; empty for synthetic satellites.
+    /// Catalogue number in decimal without leading zeros; empty for synthetic satellites and OMM without one.
     pub catalog: String,
     /// The moment for which the elements hold, UTC.
     pub epoch: Epoch,
     /// The mean elements at that moment.
     pub mean: MeanElements,
+    /// What else the record says.
+    pub facts: Facts,
     /// The line of the text on which the object begins, from 1; 0 for synthetic satellites.
     pub line: usize,
-    pub(crate) propagator: Propagator,
+    pub(crate) sgp4: Sgp4Constants,
 }
 
-/// Longest text of element sets that shells read, in bytes: 100,000 satellites as OMM JSON.
-pub const ELEMENTS_BYTES_MAX: u64 = 64 << 20;
+impl Elements {
+    /// The same orbit under another name and at another epoch.
+    ///
+    /// # Errors
+    /// [`UnusableElements`] when SGP4 makes no orbit of it, which the elements' own epoch can decide for deep space.
+    pub(crate) fn at_epoch(&self, name: String, epoch: Epoch) -> Result<Self, UnusableElements> {
+        let sgp4 = Sgp4Constants::from_mean(epoch, &self.mean)?;
+        Ok(Self { name, epoch, sgp4, ..self.clone() })
+    }
+
+    /// Whether both records say the same, wherever they stand.
+    pub fn says_the_same_as(&self, other: &Self) -> bool {
+        let parts = |e: &Self| (e.epoch, e.mean);
+        (&self.name, &self.catalog, &self.facts) == (&other.name, &other.catalog, &other.facts)
+            && parts(self) == parts(other)
+    }
+}
+
+/// Longest text of element sets that shells read, in bytes: 100,000 satellites as pretty-printed OMM XML (1.6 kB each)
+/// with room; as TLE they take 17 MB, as OMM JSON 45 MB, as KVN 75 MB.
+pub const ELEMENTS_BYTES_MAX: u64 = 192 << 20;
 
 /// What is wrong with a text of element sets, and where.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -141,65 +182,28 @@ pub(crate) const MEAN_MOTION: Range = Range {
 pub(crate) const BSTAR: Range =
     Range { low: -1.0e9, high: 1.0e9, rule: "must be a number from -1e9 to 1e9 per Earth radius" };
 
-/// Reads a text of element sets, JSON (OMM) if its first non-blank character is `[` or `{`, else TLE.
+/// Half the first and a sixth of the second derivative of mean motion: kept, not used by SGP4.
+pub(crate) const DERIVATIVE: Range =
+    Range { low: -1.0e9, high: 1.0e9, rule: "must be a number, like -.00001273" };
+
+/// Longest name and longest designator that are taken, in characters; the formats know 24 and 11, catalogues use more.
+pub(crate) const NAME_CHARS_MAX: usize = 64;
+
+/// Reads a text of element sets in any [format](crate::format::Format): all of it or nothing.
+///
+/// Names may repeat, and an empty array of JSON is a constellation without satellites; [`crate::catalog::read`] wants names
+/// unique and at least one record.
 ///
 /// # Errors
 /// The first [`ElementError`]: a malformed record, a catalogue number that comes twice, no record at all.
 pub fn parse_elements(text: &str) -> Result<Vec<Elements>, ElementError> {
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let is_json = text.trim_start().starts_with(['[', '{']);
-    if is_json {
-        return omm::parse_json(text);
+    let policy = ReadPolicy { same_names: SameNames::Keep, ..ReadPolicy::default() };
+    let mut catalog = Catalog::new(policy);
+    catalog.read(text, None)?;
+    if catalog.is_empty() && unmarked(text).trim_start().starts_with('[') {
+        return Ok(Vec::new());
     }
-    refuse_other_formats(text)?;
-    let elements = tle::parse(text)?;
-    if elements.is_empty() {
-        return Err(ElementError::new(1, "file", "", "must hold at least one element set"));
-    }
-    refuse_twins(&elements)?;
-    Ok(elements)
-}
-
-/// Formats that are easily taken for ours, by how their first line begins.
-const OTHER_FORMATS: [(&str, &str); 3] =
-    [("<", "XML or HTML"), ("CCSDS_OMM_VERS", "OMM as KVN"), ("OBJECT_NAME,", "OMM as CSV")];
-
-fn refuse_other_formats(text: &str) -> Result<(), ElementError> {
-    let lines = text.lines().enumerate();
-    let Some((index, first)) = lines.map(|(i, l)| (i, l.trim())).find(|(_, l)| !l.is_empty())
-    else {
-        return Ok(());
-    };
-    match OTHER_FORMATS.iter().find(|(begin, _)| first.starts_with(begin)) {
-        None => Ok(()),
-        Some((_, format)) => {
-            let rule = format!("must be TLE, or OMM as JSON; this looks like {format}");
-            Err(ElementError::new(index + 1, "file", first, rule))
-        }
-    }
-}
-
-fn refuse_twins(elements: &[Elements]) -> Result<(), ElementError> {
-    let mut by_catalog: Vec<(&str, usize)> =
-        elements.iter().enumerate().map(|(index, e)| (e.catalog.as_str(), index)).collect();
-    by_catalog.sort_unstable();
-    let twins = by_catalog.windows(2).filter(|pair| pair[0].0 == pair[1].0);
-    // The first of the records that repeat a number, in the order of the text.
-    match twins.min_by_key(|pair| pair[1].1) {
-        None => Ok(()),
-        Some(pair) => {
-            let (first, again) = (pair[0].1, pair[1].1);
-            let rule = twin_rule(first, &elements[first]);
-            let error = ElementError::new(elements[again].line, "catalog number", pair[1].0, rule);
-            Err(error.of(again + 1, Some(elements[again].name.clone())))
-        }
-    }
-}
-
-/// The rule that a second object with the catalogue number of `first` breaks.
-pub(crate) fn twin_rule(index: usize, first: &Elements) -> String {
-    let (record, name, line) = (index + 1, &first.name, first.line);
-    format!("must not come twice, but is that of record {record} {name:?} on line {line} already")
+    Ok(catalog.finish()?.0)
 }
 
 #[cfg(test)]
@@ -214,11 +218,11 @@ mod tests {
 
     #[test]
     fn an_empty_text_is_refused_and_an_empty_array_is_not() {
-        for text in ["", "\n\r\n", "# only a comment\n"] {
-            let error = parse_elements(text).unwrap_err();
-            assert_eq!((error.line, error.field.as_str()), (1, "file"));
-        }
         assert!(parse_elements(" [ ] ").unwrap().is_empty());
+        for text in ["", "\n\r\n", "# only a comment\n", "<ndm/>", "No GP data found"] {
+            let error = parse_elements(text).unwrap_err();
+            assert_eq!((error.line, error.field.as_str()), (1, "file"), "{error}");
+        }
     }
 
     #[test]
@@ -245,15 +249,11 @@ mod tests {
     fn other_formats_are_called_by_their_names() {
         refused(
             "\n<!DOCTYPE html>\n<html></html>",
-            "line 2, file: \"<!DOCTYPE html>\" must be TLE, or OMM as JSON; this looks like XML or HTML",
+            "line 2, file: \"<!DOCTYPE html>\" must be element sets; this looks like a web page",
         );
         refused(
-            "OBJECT_NAME,EPOCH\nA,2026",
-            "line 1, file: \"OBJECT_NAME,EPOCH\" must be TLE, or OMM as JSON; this looks like OMM as CSV",
-        );
-        refused(
-            "CCSDS_OMM_VERS = 2.0\n",
-            "line 1, file: \"CCSDS_OMM_VERS = 2.0\" must be TLE, or OMM as JSON; this looks like OMM as KVN",
+            "CCSDS_OEM_VERS = 2.0\n",
+            "line 1, file: \"CCSDS_OEM_VERS = 2.0\" must be an OMM, which begins with CCSDS_OMM_VERS",
         );
     }
 

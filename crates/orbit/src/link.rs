@@ -1,15 +1,37 @@
-//! Which satellites hold links with each other: layouts, from which the links in sight are taken.
+//! Which satellites hold links with each other: [protocols](LinkProtocol), and the layouts of the ones that stay for a while.
 
+mod acquisition;
+mod brute;
+pub(crate) mod cells;
+mod components;
+mod field;
 mod grid;
+mod loops;
+mod mst;
+mod nearest;
 mod neighbors;
+mod none;
 mod plus_grid;
+mod plus_grid_protocol;
+mod protocol;
+mod pst;
+mod rules;
+mod sight;
 mod terminals;
+mod tree;
 
 use types::Epoch;
 
+pub use acquisition::Acquisition;
+pub use brute::brute_force_mst;
 pub(crate) use grid::grid;
+pub use loops::SMART_CANDIDATES;
 pub(crate) use neighbors::nearest;
 pub(crate) use plus_grid::plus_grid;
+pub use plus_grid_protocol::ShellAt;
+pub use protocol::{Forest, Isl, IslSet, LinkProtocol, ProtocolKind, Scene};
+pub use rules::{IslRules, Rulebook, protocol};
+pub use sight::{STARDUST_CLEAR_KM, STARDUST_RANGE_KM};
 
 use crate::sky_spec::IslKind;
 
@@ -57,5 +79,5 @@ pub(crate) fn slot_begin(kind: IslKind, at: Epoch) -> Option<Epoch> {
     Some(Epoch::from_unix_ns(ns.saturating_sub(ns.rem_euclid(slot_ns))))
 }
 
-/// The state of a satellite in TEME: position in km, velocity in km/s.
-pub(crate) type State = ([f64; 3], [f64; 3]);
+#[cfg(test)]
+mod tests;

@@ -1,16 +1,61 @@
-//! SGP4 (Vallado et al. 2006): where an object is, in the frame of its elements.
+//! Where satellites are: propagation models behind one trait, [`Propagator`].
 //!
-//! Gravity model WGS-72, improved mode, IAU-82 sidereal time: what element sets are made for.
+//! [`Sgp4`] (default) follows element sets as they are meant, [`KeplerJ2`] their mean motion only, several times as fast,
+//! [`StardustCompat`] repeats what Stardust's published programs compute. [`ModelKind`] names them. Positions are in inertial axes, TEME; which way the ground is
+//! turned against them is the model's to say, since Stardust's published model turns it by its own rule.
+
+mod batch;
+mod kepler_j2;
+mod model;
+mod sgp4;
+mod stardust_compat;
+
+use std::fmt::Debug;
 
 use types::Epoch;
 
-use crate::elements::{Elements, MeanElements};
-use crate::frame::julian_years_since_j2000;
+pub use batch::positions;
+pub use kepler_j2::KeplerJ2;
+pub use model::ModelKind;
+pub use sgp4::{SGP4_EARTH_RADIUS_KM, Sgp4};
+pub(crate) use sgp4::{Sgp4Constants, UnusableElements, within_reach};
+pub use stardust_compat::{STARDUST_SEMI_MAJOR_AXIS_KM, StardustCompat};
 
-/// Equatorial radius of the Earth in WGS-72, in km: the surface of SGP4.
-pub const SGP4_EARTH_RADIUS_KM: f64 = 6378.135;
+use crate::frame::PolarTurn;
 
-/// A moment at which SGP4 has no answer.
+/// Position in km and velocity in km/s, in inertial axes (TEME).
+pub type State = ([f64; 3], [f64; 3]);
+
+/// A model of motion for all satellites of a constellation.
+///
+/// Its answers depend on nothing but the index and the instant.
+pub trait Propagator: Debug + Send + Sync {
+    /// Its name on the command line and in scenarios.
+    fn name(&self) -> &'static str;
+
+    /// How many satellites there are.
+    fn satellites(&self) -> usize;
+
+    /// The state of one satellite, in inertial axes.
+    ///
+    /// # Errors
+    /// [`PropagateError`] when the orbit has no solution at `at` or does not belong to a satellite any more.
+    fn state(&self, satellite: usize, at: Epoch) -> Result<State, PropagateError>;
+
+    /// Writes the positions, km, of the satellites from `first` on; not a number where [`Self::state`] fails.
+    fn positions(&self, first: usize, at: Epoch, out: &mut [[f64; 3]]) {
+        for (offset, position) in out.iter_mut().enumerate() {
+            *position = self.state(first + offset, at).map_or([f64::NAN; 3], |(r, _)| r);
+        }
+    }
+
+    /// How the ground is turned against the inertial axes at an instant.
+    fn ground_turn(&self, at: Epoch) -> PolarTurn {
+        PolarTurn::at(at)
+    }
+}
+
+/// A moment at which a model has no answer.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum PropagateError {
     /// The elements have left the range in which the theory holds.
@@ -31,85 +76,16 @@ pub enum PropagateError {
         /// Distance from the centre of the Earth in km.
         radius_km: f64,
     },
-}
-
-/// Elements from which no propagator can be made.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{0}")]
-pub(crate) struct UnusableElements(pub(crate) String);
-
-/// The constants that SGP4 derives from elements once.
-#[derive(Clone, Debug)]
-pub(crate) struct Propagator(sgp4::Constants);
-
-impl Propagator {
-    /// From mean elements as element sets hold them.
-    pub(crate) fn from_mean(epoch: Epoch, mean: &MeanElements) -> Result<Self, UnusableElements> {
-        let orbit = sgp4::Orbit::from_kozai_elements(
-            &sgp4::WGS72,
-            mean.inclination_deg.to_radians(),
-            mean.raan_deg.to_radians(),
-            mean.eccentricity,
-            mean.arg_perigee_deg.to_radians(),
-            mean.mean_anomaly_deg.to_radians(),
-            // rev/day to rad/min: 2 pi / 1440.
-            mean.mean_motion_rev_day * (core::f64::consts::PI / 720.0),
-        )
-        .map_err(|e| UnusableElements(e.to_string()))?;
-        Self::from_orbit(epoch, mean.bstar, orbit)
-    }
-
-    /// From a Brouwer orbit.
-    pub(crate) fn from_orbit(
-        epoch: Epoch,
-        bstar: f64,
-        orbit: sgp4::Orbit,
-    ) -> Result<Self, UnusableElements> {
-        sgp4::Constants::new(
-            sgp4::WGS72,
-            sgp4::iau_epoch_to_sidereal_time,
-            julian_years_since_j2000(epoch),
-            bstar,
-            orbit,
-        )
-        .map(Self)
-        .map_err(|e| UnusableElements(e.to_string()))
-    }
-}
-
-impl Elements {
-    /// Position in TEME, km.
-    ///
-    /// # Errors
-    /// [`PropagateError`] when the orbit has no solution at `at` or lies below the surface.
-    pub fn position_teme_km(&self, at: Epoch) -> Result<[f64; 3], PropagateError> {
-        Ok(self.state_teme(at.seconds_since(self.epoch) / 60.0)?.0)
-    }
-
-    /// Position in km and velocity in km/s in TEME, `minutes_since_epoch` after the epoch of the elements.
-    ///
-    /// # Errors
-    /// [`PropagateError`] when the orbit has no solution then or lies below the surface.
-    pub fn state_teme(
-        &self,
-        minutes_since_epoch: f64,
-    ) -> Result<([f64; 3], [f64; 3]), PropagateError> {
-        let minutes = minutes_since_epoch;
-        let prediction = self
-            .propagator
-            .0
-            .propagate(sgp4::MinutesSinceEpoch(minutes))
-            .map_err(|e| PropagateError::Diverged { minutes, reason: e.to_string() })?;
-        let [x, y, z] = prediction.position;
-        let radius_km = (x * x + y * y + z * z).sqrt();
-        if !radius_km.is_finite() {
-            let reason = "the position is not a number".to_owned();
-            return Err(PropagateError::Diverged { minutes, reason });
-        }
-        // The crate leaves error 6 of the reference code (radius below one) to its caller.
-        if radius_km < SGP4_EARTH_RADIUS_KM {
-            return Err(PropagateError::BelowSurface { minutes, radius_km });
-        }
-        Ok((prediction.position, prediction.velocity))
-    }
+    /// The position lies outside of where satellites of the Earth can be.
+    #[error(
+        "the orbit is {radius_km:.1} km from the Earth's centre {minutes} min after its epoch, outside of {range}"
+    )]
+    OutOfReach {
+        /// Minutes since the epoch of the elements.
+        minutes: f64,
+        /// Distance from the centre of the Earth in km.
+        radius_km: f64,
+        /// The allowed range in words.
+        range: &'static str,
+    },
 }

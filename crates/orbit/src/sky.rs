@@ -8,11 +8,12 @@ use types::{Epoch, Geodetic, LatencyUs, NodeId};
 use crate::elements::{ElementError, Elements};
 use crate::frame::{J2000, PolarTurn};
 use crate::geodesy;
-use crate::link::{self, LinkLayout, State};
+use crate::link::{self, LinkLayout};
+use crate::propagate::State;
 use crate::sky_spec::{IslKind, SkySpec, SpecProblem};
 use crate::sunlight;
 use crate::visibility::{SightRule, Viewer};
-use crate::world::{self, World};
+use crate::world::World;
 
 /// Speed of light in vacuum (exact, SI 2019), km/s.
 pub const SPEED_OF_LIGHT_KM_S: f64 = 299_792.458;
@@ -203,7 +204,7 @@ impl Sky {
     ) -> Option<f32> {
         let fraction = match kind {
             EndpointKind::Satellite(index) => {
-                let (position, _) = world::state(&self.world.elements[index], at)?;
+                let (position, _) = self.world.elements[index].satellite_state(at).ok()?;
                 sunlight::sunlit_fraction(position, sun)
             }
             EndpointKind::Site(place) => {
@@ -229,7 +230,7 @@ impl Sky {
 
 fn derive(world: &World, slot: Epoch) -> LinkLayout {
     let states: Vec<Option<State>> =
-        world.elements.iter().map(|elements| world::state(elements, slot)).collect();
+        world.elements.iter().map(|elements| elements.satellite_state(slot).ok()).collect();
     match world.isl {
         IslKind::Grid => link::grid(&world.elements, &states, &world.sight),
         IslKind::Nearest => link::nearest(&states, &world.sight),
@@ -255,7 +256,8 @@ pub struct SkyMoment {
 impl SkyMoment {
     fn new(world: &Arc<World>, layout: &LinkLayout, at: Epoch) -> Self {
         let turn = PolarTurn::at(at);
-        let position = |elements| world::state(elements, at).map_or([f64::NAN; 3], |(r, _)| r);
+        let position =
+            |elements: &Elements| elements.satellite_state(at).map_or([f64::NAN; 3], |(r, _)| r);
         let satellites: Vec<[f64; 3]> = world.elements.iter().map(position).collect();
         let mut links = Vec::with_capacity(layout.pairs().len() + world.fibres.len() + 256);
         push_isls(&satellites, layout, &world.sight, &mut links);

@@ -38,7 +38,7 @@ pub struct ConstellationSpec {
     /// A Walker shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub walker: Option<WalkerShell>,
-    /// A file of element sets (TLE or OMM JSON), relative to the file that names it.
+    /// A file of element sets (TLE or any notation of OMM), relative to the file that names it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
 }

@@ -5,16 +5,20 @@
 
 use types::Epoch;
 
+use crate::catalog::{Place, Read, Sink};
 use crate::elements::{
-    ANGLE, BSTAR, ECCENTRICITY, ElementError, Elements, INCLINATION, MEAN_MOTION, MeanElements,
-    Range,
+    ANGLE, BSTAR, DERIVATIVE, ECCENTRICITY, ElementError, Elements, Facts, INCLINATION,
+    MEAN_MOTION, MeanElements, NAME_CHARS_MAX, Range,
 };
-use crate::propagate::Propagator;
+use crate::format::unmarked;
+use crate::propagate::Sgp4Constants;
+
+mod write;
+
+pub use write::{TleText, UnfitForTle, alpha5, write};
 
 /// Length of an element line; the last column is the checksum.
 const LINE_COLUMNS: usize = 69;
-/// Longest name that is taken; the format knows 24 columns, catalogues sometimes use a few more.
-const NAME_CHARS_MAX: usize = 64;
 /// Two-digit years from this on belong to the 20th century (Sputnik flew in 1957).
 const YEAR_PIVOT: i32 = 57;
 /// Decimals of the day that fit into nanoseconds without loss: 1e-8 day are 864 000 ns.
@@ -50,17 +54,36 @@ pub fn parse(text: &str) -> Result<Vec<Elements>, ElementError> {
 
 /// Reads a text record by record: a malformed one does not spoil its neighbours.
 pub fn read(text: &str, checksum: Checksum) -> Reading {
-    let mut reader =
-        Reader { pending: Pending::Nothing, checksum, records: Vec::new(), wrong_checksums: 0 };
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut reading = Reading { records: Vec::new(), wrong_checksums: 0 };
+    // A reading takes every record, good or bad, and so ends no reading.
+    if let Err(error) = read_into(unmarked(text), checksum, &mut reading) {
+        reading.records.push(Err(error));
+    }
+    reading
+}
+
+impl Sink for Reading {
+    fn take(&mut self, read: Result<Read, ElementError>) -> Result<(), ElementError> {
+        self.wrong_checksums += read.as_ref().map_or(0, |read| read.wrong_checksums);
+        self.records.push(read.map(|read| read.elements));
+        Ok(())
+    }
+}
+
+/// Hands the records of a text to `sink`.
+pub(crate) fn read_into(
+    text: &str,
+    checksum: Checksum,
+    sink: &mut dyn Sink,
+) -> Result<(), ElementError> {
+    let mut reader = Reader { pending: Pending::Nothing, checksum, sink };
     for (index, raw) in text.lines().enumerate() {
         let line = Line { number: index + 1, text: raw.trim_end() };
         if !line.text.is_empty() && !line.text.starts_with('#') {
-            reader.take(line);
+            reader.take(line)?;
         }
     }
-    reader.give_up_pending();
-    Reading { records: reader.records, wrong_checksums: reader.wrong_checksums }
+    reader.give_up_pending()
 }
 
 /// Decodes a five-character catalogue field: decimal, or Alpha-5 (a letter without I and O for 10 to 33).
@@ -101,16 +124,14 @@ enum Pending<'a> {
     First { name: Option<Line<'a>>, first: Line<'a> },
 }
 
-#[derive(Debug)]
-struct Reader<'a> {
+struct Reader<'a, 'b> {
     pending: Pending<'a>,
     checksum: Checksum,
-    records: Vec<Result<Elements, ElementError>>,
-    wrong_checksums: usize,
+    sink: &'b mut dyn Sink,
 }
 
-impl<'a> Reader<'a> {
-    fn take(&mut self, line: Line<'a>) {
+impl<'a> Reader<'a, '_> {
+    fn take(&mut self, line: Line<'a>) -> Result<(), ElementError> {
         match (self.pending, line.kind()) {
             (Pending::Nothing, Kind::First) => {
                 self.pending = Pending::First { name: None, first: line };
@@ -120,37 +141,41 @@ impl<'a> Reader<'a> {
             }
             (Pending::First { name, first }, Kind::Second) => {
                 self.pending = Pending::Nothing;
-                let record = record(name, first, line, self.checksum);
-                self.wrong_checksums += record.as_ref().map_or(0, |(_, wrong)| *wrong);
-                self.records.push(record.map(|(elements, _)| elements));
+                self.sink.take(record(name, first, line, self.checksum))?;
             }
             (_, Kind::Second) => {
                 self.pending = Pending::Nothing;
-                self.refuse(line, "line 2", "must follow a line 1");
+                self.refuse(line, "line 2", "must follow a line 1")?;
             }
             (_, Kind::First) => {
-                self.give_up_pending();
+                self.give_up_pending()?;
                 self.pending = Pending::First { name: None, first: line };
             }
             (_, Kind::Name) => {
-                self.give_up_pending();
+                self.give_up_pending()?;
                 self.pending = Pending::Name(line);
             }
         }
+        Ok(())
     }
 
-    fn give_up_pending(&mut self) {
+    fn give_up_pending(&mut self) -> Result<(), ElementError> {
         match std::mem::replace(&mut self.pending, Pending::Nothing) {
-            Pending::Nothing => {}
+            Pending::Nothing => Ok(()),
             Pending::Name(line) => self.refuse(line, "name", "must be followed by a line 1"),
             Pending::First { first, .. } => {
-                self.refuse(first, "line 1", "must be followed by its line 2");
+                self.refuse(first, "line 1", "must be followed by its line 2")
             }
         }
     }
 
-    fn refuse(&mut self, line: Line<'_>, field: &'static str, rule: &str) {
-        self.records.push(Err(ElementError::new(line.number, field, line.text, rule)));
+    fn refuse(
+        &mut self,
+        line: Line<'_>,
+        field: &'static str,
+        rule: &str,
+    ) -> Result<(), ElementError> {
+        self.sink.take(Err(ElementError::new(line.number, field, line.text, rule)))
     }
 }
 
@@ -273,17 +298,20 @@ impl<'a> Line<'a> {
         })
     }
 
-    fn optional_digits(
+    /// Digits, or blank for what nobody knows.
+    fn count(
         self,
         (from, to): (usize, usize),
         field: &'static str,
-    ) -> Result<(), ElementError> {
+    ) -> Result<Option<u32>, ElementError> {
         let text = self.columns(from, to);
-        if text.trim().bytes().all(|b| b.is_ascii_digit()) {
-            Ok(())
-        } else {
-            Err(self.error(field, text, "must be digits or blank"))
+        let digits = text.trim();
+        if digits.is_empty() {
+            return Ok(None);
         }
+        let all = digits.bytes().all(|b| b.is_ascii_digit());
+        let number = if all { digits.parse().ok() } else { None };
+        number.map(Some).ok_or_else(|| self.error(field, text, "must be digits or blank"))
     }
 }
 
@@ -320,18 +348,15 @@ fn checksum_of(text: &str) -> u32 {
 
 const LINE_1_BLANKS: [usize; 8] = [2, 9, 18, 33, 44, 53, 62, 64];
 const LINE_2_BLANKS: [usize; 7] = [2, 8, 17, 26, 34, 43, 52];
-/// Half the first and a sixth of the second derivative of mean motion: checked, not used by SGP4.
-const DERIVATIVE: Range =
-    Range { low: -1.0e9, high: 1.0e9, rule: "must be a number, like -.00001273" };
 
-/// A record from its lines, and how many of its checksums are wrong.
+/// A record from its lines.
 fn record(
     name: Option<Line<'_>>,
     first: Line<'_>,
     second: Line<'_>,
     checksum: Checksum,
-) -> Result<(Elements, usize), ElementError> {
-    let begin = name.unwrap_or(first).number;
+) -> Result<Read, ElementError> {
+    let line = name.unwrap_or(first).number;
     let name = name.map(name_of).transpose()?;
     let (first, wrong_1) = first.check(&LINE_1_BLANKS, checksum)?;
     let (second, wrong_2) = second.check(&LINE_2_BLANKS, checksum)?;
@@ -341,12 +366,15 @@ fn record(
         return Err(second.error("catalog number", second.columns(3, 7), rule));
     }
     let epoch = epoch_of(first)?;
+    let facts = facts_of(first, second)?;
     let mean = mean_of(first, second)?;
-    let propagator = Propagator::from_mean(epoch, &mean)
+    let sgp4 = Sgp4Constants::from_mean(epoch, &mean)
         .map_err(|e| second.error("elements", second.text, format!("must be an orbit: {e}")))?;
     let catalog = catalog.to_string();
     let name = name.unwrap_or_else(|| catalog.clone());
-    Ok((Elements { name, catalog, epoch, mean, line: begin, propagator }, wrong_1 + wrong_2))
+    let elements = Elements { name, catalog, epoch, mean, facts, line, sgp4 };
+    let id = Place { line: first.number, column: Some(3), field: "catalog number" };
+    Ok(Read { elements, id, wrong_checksums: wrong_1 + wrong_2 })
 }
 
 fn name_of(line: Line<'_>) -> Result<String, ElementError> {
@@ -377,8 +405,7 @@ fn epoch(text: &str) -> Option<Epoch> {
     if !digits(year) || day.is_empty() || !digits(day) || !digits(fraction) {
         return None;
     }
-    let year: i32 = year.parse().ok()?;
-    let year = if year < YEAR_PIVOT { 2000 + year } else { 1900 + year };
+    let year = full_year(year.parse().ok()?);
     if DAY_DECIMALS_MAX < fraction.len() {
         return None;
     }
@@ -388,18 +415,6 @@ fn epoch(text: &str) -> Option<Epoch> {
 }
 
 fn mean_of(first: Line<'_>, second: Line<'_>) -> Result<MeanElements, ElementError> {
-    if !["U", "C", "S", " "].contains(&first.columns(8, 8)) {
-        return Err(first.error("classification", first.columns(8, 8), "must be U, C, S or blank"));
-    }
-    first.decimal((34, 43), "first derivative of mean motion", DERIVATIVE)?;
-    first.scaled((45, 52), "second derivative of mean motion", DERIVATIVE)?;
-    // Type 4 (SGP4-XP) needs another theory than SGP4, which would read it without complaint.
-    if !["0", "2", "3", " "].contains(&first.columns(63, 63)) {
-        let rule = "must be 0, 2, 3 or blank (elements for SGP4)";
-        return Err(first.error("ephemeris type", first.columns(63, 63), rule));
-    }
-    first.optional_digits((65, 68), "element set number")?;
-    second.optional_digits((64, 68), "revolution number")?;
     Ok(MeanElements {
         inclination_deg: second.decimal((9, 16), "inclination", INCLINATION)?,
         raan_deg: second.decimal((18, 25), "right ascension of the node", ANGLE)?,
@@ -409,6 +424,60 @@ fn mean_of(first: Line<'_>, second: Line<'_>) -> Result<MeanElements, ElementErr
         mean_motion_rev_day: second.decimal((53, 63), "mean motion", MEAN_MOTION)?,
         bstar: first.scaled((54, 61), "drag term", BSTAR)?,
     })
+}
+
+fn facts_of(first: Line<'_>, second: Line<'_>) -> Result<Facts, ElementError> {
+    let classification = match first.columns(8, 8) {
+        " " => None,
+        "U" => Some('U'),
+        "C" => Some('C'),
+        "S" => Some('S'),
+        other => {
+            return Err(first.error("classification", other, "must be U, C, S or blank"));
+        }
+    };
+    let dot = first.decimal((34, 43), "first derivative of mean motion", DERIVATIVE)?;
+    let ddot = first.scaled((45, 52), "second derivative of mean motion", DERIVATIVE)?;
+    let ephemeris_type = match first.columns(63, 63) {
+        " " => None,
+        "0" => Some(0),
+        "2" => Some(2),
+        "3" => Some(3),
+        // Type 4 (SGP4-XP) needs another theory than SGP4, which would read it without complaint.
+        other => {
+            let rule = "must be 0, 2, 3 or blank (elements for SGP4)";
+            return Err(first.error("ephemeris type", other, rule));
+        }
+    };
+    Ok(Facts {
+        object_id: object_id(first.columns(10, 17)),
+        classification,
+        ephemeris_type,
+        element_set: first.count((65, 68), "element set number")?,
+        revolution: second.count((64, 68), "revolution number")?,
+        mean_motion_dot: Some(dot),
+        mean_motion_ddot: Some(ddot),
+    })
+}
+
+/// The international designator as OMM writes it: `98067A` is `1998-067A`; the launch year turns as the epoch's does. What is
+/// not written like this stays as it is.
+fn object_id(field: &str) -> Option<Box<str>> {
+    let field = field.trim();
+    let (digits, piece) = field.split_at_checked(5)?;
+    let usual = digits.bytes().all(|b| b.is_ascii_digit())
+        && piece.len() <= 3
+        && piece.bytes().all(|b| b.is_ascii_uppercase());
+    if !usual {
+        return Some(field.into());
+    }
+    let year = full_year(digits[..2].parse().ok()?);
+    Some(format!("{year}-{}{piece}", &digits[2..]).into())
+}
+
+/// The year that two digits mean.
+const fn full_year(two_digits: i32) -> i32 {
+    if two_digits < YEAR_PIVOT { 2000 + two_digits } else { 1900 + two_digits }
 }
 
 #[cfg(test)]

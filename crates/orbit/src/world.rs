@@ -9,12 +9,11 @@ use types::{Epoch, Geodetic, NodeId};
 use crate::elements::{Elements, parse_elements};
 use crate::frame::J2000;
 use crate::geodesy;
-use crate::link::{self, LinkLayout, State};
+use crate::link::{self, LinkLayout};
 use crate::omm;
 use crate::sky::{Endpoint, EndpointKind, SPEED_OF_LIGHT_KM_S, SkyError};
 use crate::sky_spec::{FibreSpec, IslKind, SatelliteSpec, SkySpec, SpecProblem};
 use crate::tle;
-use crate::vector::dot;
 use crate::visibility::{SightRule, Viewer};
 
 /// Light in glass runs at 0.67 c.
@@ -24,14 +23,6 @@ const FIBRE_ROUTE_FACTOR: f64 = 1.2;
 /// What a fibre carries: 10 Gbit/s.
 const FIBRE_RATE_KBPS: u32 = 10_000_000;
 
-/// Height above the equatorial radius below which nothing stays in orbit: the edge of space, km. SGP4 knows no
-/// air and goes on to the ground.
-const ORBIT_ALTITUDE_KM_MIN: f64 = 100.0;
-
-/// Distance from the centre of the Earth beyond which nothing is its satellite: the radius of its Hill sphere, km.
-/// Drag terms that no object has, and orbits of years, lead farther; light needs 5 s from there, so that no delay
-/// of a link comes near what a graph can hold.
-const ORBIT_RADIUS_KM_MAX: f64 = 1.5e6;
 /// An epoch so long after the median is no newer element set but a mistake, or one object among old ones: a month,
 /// after which SGP4 is wrong by hundreds of kilometres in low orbits.
 const EPOCH_AHEAD_MAX: Duration = Duration::from_secs(30 * 86_400);
@@ -113,15 +104,6 @@ impl World {
         let at = self.endpoints.binary_search_by(|endpoint| endpoint.node.cmp(node)).ok()?;
         self.endpoint_nodes.get(at).copied()
     }
-}
-
-/// The state of a satellite in TEME; `None` where propagation fails, below the edge of space and beyond the
-/// reach of the Earth.
-pub(crate) fn state(elements: &Elements, at: Epoch) -> Option<State> {
-    let minutes = at.seconds_since(elements.epoch) / 60.0;
-    let lowest_km = geodesy::WGS84_A_KM + ORBIT_ALTITUDE_KM_MIN;
-    let radii2 = lowest_km * lowest_km..=ORBIT_RADIUS_KM_MAX * ORBIT_RADIUS_KM_MAX;
-    elements.state_teme(minutes).ok().filter(|(r, _)| radii2.contains(&dot(*r, *r)))
 }
 
 /// The median epoch, of two the later one, and [`EPOCH_AHEAD_MAX`].

@@ -69,6 +69,7 @@ fn what_the_reference_refuses_is_refused() {
                 Ok(state) => format!("{state:?}"),
                 Err(PropagateError::Diverged { .. }) => "diverged".to_owned(),
                 Err(PropagateError::BelowSurface { .. }) => "below-surface".to_owned(),
+                Err(PropagateError::OutOfReach { .. }) => "out-of-reach".to_owned(),
             };
             assert_eq!(got, refused.error, "{} at {} min", case.name, refused.minutes);
         }

@@ -1,10 +1,9 @@
 //! A network at one instant, and the shortest paths in it.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
 use serde::{Deserialize, Serialize};
 use types::LatencyUs;
+
+use crate::search::PathSearch;
 
 /// Longest delay of one link in microseconds: what [`LatencyUs`] can hold, 71 minutes.
 pub const DELAY_US_MAX: f64 = u32::MAX as f64;
@@ -12,7 +11,7 @@ pub const DELAY_US_MAX: f64 = u32::MAX as f64;
 pub const LOSS_PPM_MAX: u32 = 1_000_000;
 
 /// Marks a node that no path has reached.
-const NOWHERE: u32 = u32::MAX;
+pub(crate) const NOWHERE: u32 = u32::MAX;
 
 /// A node of a graph, counted from 0.
 #[derive(
@@ -115,6 +114,14 @@ pub enum GraphError {
         /// The allowed range in words.
         range: &'static str,
     },
+    /// Not one jitter per link.
+    #[error("{numbers} numbers of jitter do not fit {links} links; there must be one per link")]
+    JitterCount {
+        /// The numbers given.
+        numbers: usize,
+        /// The links of the graph.
+        links: usize,
+    },
 }
 
 /// A network at one instant: compressed sparse rows, never changed once built.
@@ -124,14 +131,18 @@ pub struct Graph {
     /// Where the row of each node begins in `ends`; one entry more than there are nodes.
     rows: Vec<u32>,
     ends: Vec<End>,
+    /// By link; `None` where it is not known.
+    jitter_us: Option<Box<[f64]>>,
+    /// The mean delay of the links, and the longest.
+    delay_span_us: (f64, f64),
 }
 
 /// One direction of a link.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct End {
-    to: u32,
-    link: u32,
-    delay_us: f64,
+pub(crate) struct End {
+    pub(crate) to: u32,
+    pub(crate) link: u32,
+    pub(crate) delay_us: f64,
 }
 
 impl Graph {
@@ -169,7 +180,36 @@ impl Graph {
                 *slot += 1;
             }
         }
-        Self { links: links.to_vec(), rows, ends }
+        let delay_span_us = delay_span_us(links);
+        Self { links: links.to_vec(), rows, ends, jitter_us: None, delay_span_us }
+    }
+
+    pub(crate) fn delay_span_us(&self) -> (f64, f64) {
+        self.delay_span_us
+    }
+
+    /// The same graph, of whose links also the jitter is known: how much later than usual a packet comes at worst,
+    /// microseconds, by link. Without it no route can be asked for by jitter.
+    ///
+    /// # Errors
+    /// [`GraphError`] unless there is one number per link, each in the range of a delay.
+    pub fn with_jitter(mut self, jitter_us: &[f64]) -> Result<Self, GraphError> {
+        if jitter_us.len() != self.links.len() {
+            let (numbers, links) = (jitter_us.len(), self.links.len());
+            return Err(GraphError::JitterCount { numbers, links });
+        }
+        let wrong = jitter_us.iter().position(|jitter| !(0.0..=DELAY_US_MAX).contains(jitter));
+        if let Some(link) = wrong {
+            let (field, range) = ("jitter_us", "0 to 4294967295");
+            return Err(GraphError::OutOfRange { link, field, value: jitter_us[link], range });
+        }
+        self.jitter_us = Some(jitter_us.into());
+        Ok(self)
+    }
+
+    /// The jitter of a link, by its position, microseconds; `None` where it is not known.
+    pub fn jitter_us(&self, link: usize) -> Option<f64> {
+        self.jitter_us.as_ref()?.get(link).copied()
     }
 
     /// How many nodes there are.
@@ -187,7 +227,7 @@ impl Graph {
         self.row(node.0).iter().map(|end| (NodeIx(end.to), &self.links[end.link as usize]))
     }
 
-    fn row(&self, node: u32) -> &[End] {
+    pub(crate) fn row(&self, node: u32) -> &[End] {
         let row = node as usize;
         match (self.rows.get(row), self.rows.get(row + 1)) {
             (Some(from), Some(to)) => &self.ends[*from as usize..*to as usize],
@@ -201,44 +241,19 @@ impl Graph {
     /// does not depend on the order of the links between different nodes. A `from` outside the graph
     /// reaches nothing.
     pub fn shortest_paths(&self, from: NodeIx) -> PathTree {
-        let nodes = self.node_count();
-        let mut tree = PathTree {
-            from,
-            delay_us: vec![f64::INFINITY; nodes],
-            last: vec![Step { from: NOWHERE, rate_kbps: 0, loss_ppm: 0 }; nodes],
-        };
-        let mut settled = vec![false; nodes];
-        // Delays are finite and not negative: their bits are ordered as they are.
-        let mut open = BinaryHeap::with_capacity(nodes);
-        if let Some(start) = tree.delay_us.get_mut(from.index()) {
-            *start = 0.0;
-            open.push(Reverse((0.0_f64.to_bits(), from.0)));
-        }
-        while let Some(Reverse((bits, node))) = open.pop() {
-            let here = node as usize;
-            if settled[here] {
-                continue;
-            }
-            settled[here] = true;
-            let delay_us = f64::from_bits(bits);
-            for end in self.row(node) {
-                let there = end.to as usize;
-                let through = delay_us + end.delay_us;
-                let known = tree.delay_us[there];
-                let ties = through.to_bits() == known.to_bits() && node < tree.last[there].from;
-                if !settled[there] && (through < known || ties) {
-                    let link = &self.links[end.link as usize];
-                    tree.last[there] =
-                        Step { from: node, rate_kbps: link.rate_kbps, loss_ppm: link.loss_ppm };
-                    tree.delay_us[there] = through;
-                    if !ties {
-                        open.push(Reverse((through.to_bits(), end.to)));
-                    }
-                }
-            }
-        }
-        tree
+        let mut search = PathSearch::default();
+        search.start(self, from, None);
+        search.finish(self);
+        search.into_tree(self)
     }
+}
+
+/// The mean delay and the longest.
+fn delay_span_us(links: &[Link]) -> (f64, f64) {
+    let delays = || links.iter().map(|link| link.delay_us);
+    #[expect(clippy::cast_precision_loss, reason = "a number of links")]
+    let count = links.len().max(1) as f64;
+    (delays().sum::<f64>() / count, delays().fold(0.0, f64::max))
 }
 
 fn check_link(at: usize, link: &Link, nodes: usize) -> Result<(), GraphError> {
@@ -267,17 +282,17 @@ fn check_link(at: usize, link: &Link, nodes: usize) -> Result<(), GraphError> {
 /// The shortest paths from one node to all others.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PathTree {
-    from: NodeIx,
-    delay_us: Vec<f64>,
-    last: Vec<Step>,
+    pub(crate) from: NodeIx,
+    pub(crate) delay_us: Vec<f64>,
+    pub(crate) last: Vec<Step>,
 }
 
 /// The last step of a path.
 #[derive(Clone, Copy, Debug, PartialEq)]
-struct Step {
-    from: u32,
-    rate_kbps: u32,
-    loss_ppm: u32,
+pub(crate) struct Step {
+    pub(crate) from: u32,
+    pub(crate) rate_kbps: u32,
+    pub(crate) loss_ppm: u32,
 }
 
 impl PathTree {

@@ -1,12 +1,24 @@
 //! Graphs, routes and the contact plan of a moving network (topology: Stardust). Performs no I/O and reads no clock.
 //!
-//! Reading order: [`graph`] (one instant: links and shortest paths), [`plan`] (the future: the best
-//! path of each pair of nodes on a fixed grid), [`window`] (when a pair meets a need).
+//! Reading order: [`graph`] (one instant: links) with [`search`] (shortest paths) and [`parts`], [`route`] (who finds routes, under which
+//! needs), [`plan`] (the future: the best path of each pair of nodes on a fixed grid), [`window`] (when a pair meets a need), [`contact`]
+//! (the future link by link), [`earliest_arrival`] (store and forward over it).
 
+pub mod contact;
+pub mod earliest_arrival;
 pub mod graph;
+pub mod parts;
 pub mod plan;
+mod queue;
+pub mod route;
+pub mod search;
 pub mod window;
 
+pub use contact::{LinkPlan, LinkPlanError, LinkPlanView, LinkWindow, PlanFileError, RangeSegment};
+pub use earliest_arrival::{Bundle, ContactRouter, Delivery};
 pub use graph::{Graph, GraphError, Link, NodeIx, PathState, PathTree};
+pub use parts::Parts;
 pub use plan::{ContactPlan, PairSeries, PairState, PlanError, SunSeries};
+pub use route::{NoRoute, Route, RouteNeed, Router, RouterKind};
+pub use search::PathSearch;
 pub use window::{ContactWindow, LinkNeed, window_id};

@@ -14,13 +14,13 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "topology",
         ours: &["types"],
-        outside: &["serde", "thiserror"],
+        outside: &["crc32fast", "serde", "thiserror"],
         dev: &["proptest"],
     },
     Row {
         package: "orbit",
         ours: &["topology", "types"],
-        outside: &["serde", "serde_json", "sgp4", "thiserror"],
+        outside: &["csv", "rayon", "roxmltree", "serde", "serde_json", "sgp4", "thiserror"],
         dev: &["proptest", "toml"],
     },
     Row {
@@ -103,14 +103,21 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "sim-bridge",
-        ours: &["orbit", "protocol", "types"],
+        ours: &["orbit", "protocol", "topology", "types"],
         outside: &[
             "anyhow",
             "clap",
+            "crc32fast",
+            "csv",
+            "indicatif",
             "libc",
+            "memmap2",
             "mio",
+            "parquet",
+            "rayon",
             "rustix",
             "serde",
+            "serde-saphyr",
             "serde_json",
             "socket2",
             "thiserror",
@@ -120,7 +127,7 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["proptest", "tempfile", "topology"],
+        dev: &["proptest", "tempfile"],
     },
     Row {
         package: "hil-tests",

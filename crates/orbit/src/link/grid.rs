@@ -7,11 +7,12 @@
 
 use core::f64::consts::{PI, TAU};
 
+use super::LinkLayout;
 use super::neighbors::use_spare_terminals;
 use super::terminals::{Terminals, by_cost};
-use super::{LinkLayout, State};
 use crate::elements::{Elements, MeanElements};
 use crate::propagate::SGP4_EARTH_RADIUS_KM;
+use crate::propagate::State;
 use crate::vector::{cross, dot, unit};
 use crate::visibility::SightRule;
 

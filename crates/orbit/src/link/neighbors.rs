@@ -1,7 +1,8 @@
 //! The nearest satellites in sight, and the search for near ones that all layouts share.
 
 use super::terminals::{Sets, Terminals, by_cost};
-use super::{LinkLayout, State, TERMINALS};
+use super::{LinkLayout, TERMINALS};
+use crate::propagate::State;
 use crate::vector::{dot, minus, norm};
 use crate::visibility::SightRule;
 

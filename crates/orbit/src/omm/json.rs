@@ -2,58 +2,106 @@
 //!
 //! Values stay slices of the text; what nobody asks for costs no memory.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::message::{Field, Message};
+use super::place::{Mark, offset_of};
+use crate::catalog::Sink;
 use crate::elements::ElementError;
 
 /// The field of what is wrong before the first key.
-pub(super) const JSON: &str = "json";
+const JSON: &str = "json";
 /// Longest excerpt of a text that does not read on, in characters.
 const EXCERPT_CHARS_MAX: usize = 40;
 
-/// The value of a key: as it is written, and where it begins.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Member<'a> {
-    pub(super) at: usize,
-    pub(super) raw: &'a str,
+/// Reads an array of messages, or one.
+pub(super) fn read(text: &str, sink: &mut dyn Sink) -> Result<(), ElementError> {
+    let mut cursor = Cursor::new(text);
+    match records(&mut cursor, sink) {
+        Ok(()) => Ok(()),
+        Err(Stop::Sink(error)) => Err(error),
+        // What follows cannot be told apart any more.
+        Err(Stop::Text(error)) => sink.take(Err(error)),
+    }
 }
 
-/// The keys of one object.
-pub(super) type Members<'a> = BTreeMap<String, Member<'a>>;
+/// Why reading ends before the text does.
+enum Stop {
+    /// The text does not read on.
+    Text(ElementError),
+    /// The reader's caller wants no more.
+    Sink(ElementError),
+}
 
-/// Where the reader stands: so many bytes into the text, on that line.
+impl From<ElementError> for Stop {
+    fn from(error: ElementError) -> Self {
+        Self::Text(error)
+    }
+}
+
+fn records(cursor: &mut Cursor<'_>, sink: &mut dyn Sink) -> Result<(), Stop> {
+    if cursor.peek() == Some('{') {
+        record(cursor, 1, sink)?;
+        let rule = "must end after the record; several stand in brackets, with commas between them";
+        return Ok(cursor.end(rule)?);
+    }
+    cursor.expect('[', JSON, "must begin with '[' or '{'")?;
+    if !cursor.takes(']') {
+        for number in 1.. {
+            record(cursor, number, sink)?;
+            if !cursor.takes(',') {
+                cursor.expect(']', JSON, "must go on with ',' or end with ']' after a record")?;
+                break;
+            }
+        }
+    }
+    Ok(cursor.end("must end after the records")?)
+}
+
+fn record(cursor: &mut Cursor<'_>, number: usize, sink: &mut dyn Sink) -> Result<(), Stop> {
+    cursor.peek();
+    let mut message = Message::new(cursor.text, cursor.mark);
+    let whole = cursor.object(&mut message);
+    whole.map_err(|error| message.name_in(error, number))?;
+    sink.take(message.read(number)).map_err(Stop::Sink)
+}
+
+/// The value of a keyword as text: null is absent, a string stands for what it says, anything else for itself.
+fn text_of(raw: &str) -> Cow<'_, str> {
+    match raw.strip_prefix('"').and_then(|r| r.strip_suffix('"')) {
+        None if raw == "null" => Cow::Borrowed(""),
+        None => Cow::Borrowed(raw),
+        Some(plain) if !plain.contains('\\') => Cow::Borrowed(plain.trim()),
+        // What is no text in the end, such as half a character, stands for itself.
+        Some(_) => serde_json::from_str::<String>(raw)
+            .map_or(Cow::Borrowed(raw), |text| Cow::Owned(text.trim().to_owned())),
+    }
+}
+
+/// Where the reader stands.
 #[derive(Debug)]
-pub(super) struct Cursor<'a> {
+struct Cursor<'a> {
     text: &'a str,
-    at: usize,
-    line: usize,
+    mark: Mark,
 }
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(text: &'a str) -> Self {
-        Self { text, at: 0, line: 1 }
-    }
-
-    pub(super) const fn at(&self) -> usize {
-        self.at
-    }
-
-    pub(super) const fn line(&self) -> usize {
-        self.line
+    const fn new(text: &'a str) -> Self {
+        Self { text, mark: Mark::BEGIN }
     }
 
     /// The next character that is no white space.
-    pub(super) fn peek(&mut self) -> Option<char> {
+    fn peek(&mut self) -> Option<char> {
         let rest = self.rest();
         self.skip(rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len());
         self.rest().chars().next()
     }
 
     /// Steps over `mark` if it comes next.
-    pub(super) fn takes(&mut self, mark: char) -> bool {
+    fn takes(&mut self, mark: char) -> bool {
         let comes = self.peek() == Some(mark);
         if comes {
             self.skip(mark.len_utf8());
@@ -62,25 +110,20 @@ impl<'a> Cursor<'a> {
     }
 
     /// Steps over `mark`, which must come next; `field` is the last key before it.
-    pub(super) fn expect(
-        &mut self,
-        mark: char,
-        field: &str,
-        rule: &str,
-    ) -> Result<(), ElementError> {
-        if self.takes(mark) { Ok(()) } else { Err(self.unreadable(self.at, field, rule)) }
+    fn expect(&mut self, mark: char, field: &str, rule: &str) -> Result<(), ElementError> {
+        if self.takes(mark) { Ok(()) } else { Err(self.unreadable(self.mark.at, field, rule)) }
     }
 
     /// The end of the text, which must come next.
-    pub(super) fn end(mut self, rule: &str) -> Result<(), ElementError> {
+    fn end(&mut self, rule: &str) -> Result<(), ElementError> {
         match self.peek() {
             None => Ok(()),
-            Some(_) => Err(self.unreadable(self.at, JSON, rule)),
+            Some(_) => Err(self.unreadable(self.mark.at, JSON, rule)),
         }
     }
 
-    /// Reads an object into `members`, which holds the keys before the fault if there is one.
-    pub(super) fn object(&mut self, members: &mut Members<'a>) -> Result<(), ElementError> {
+    /// Reads an object into `message`, which holds the keys before the fault if there is one.
+    fn object(&mut self, message: &mut Message<'a>) -> Result<(), ElementError> {
         self.expect('{', JSON, "must be a record, an object in braces")?;
         if self.takes('}') {
             return Ok(());
@@ -88,18 +131,19 @@ impl<'a> Cursor<'a> {
         let mut last = JSON.to_owned();
         loop {
             if self.peek() != Some('"') {
-                return Err(self.unreadable(self.at, &last, "must go on with a key in quotes"));
+                return Err(self.unreadable(
+                    self.mark.at,
+                    &last,
+                    "must go on with a key in quotes",
+                ));
             }
-            let begin = self.at;
             let key: String = self.value(&last)?;
             self.expect(':', &key, "must have ':' between a key and its value")?;
             self.peek();
-            let at = self.at;
+            let at = self.mark.at;
             self.value::<IgnoredAny>(&key)?;
-            let member = Member { at, raw: &self.text[at..self.at] };
-            if members.insert(key.clone(), member).is_some() {
-                return Err(self.unreadable(begin, &key, "must not come twice in a record"));
-            }
+            let text = text_of(&self.text[at..self.mark.at]);
+            message.push(Field { key: Cow::Owned(key.clone()), at: Some(at), text });
             last = key;
             if !self.takes(',') {
                 let rule = "must go on with ',' or end with '}' after a value";
@@ -108,29 +152,12 @@ impl<'a> Cursor<'a> {
         }
     }
 
-    /// What is wrong with `value`, which begins at `at`.
-    pub(super) fn wrong(
-        &self,
-        at: usize,
-        field: &str,
-        value: &str,
-        rule: impl Into<String>,
-    ) -> ElementError {
-        let before = &self.text[..at];
-        let line_begin = before.rfind('\n').map_or(0, |end| end + 1);
-        let line = 1 + before.bytes().filter(|b| *b == b'\n').count();
-        let column = 1 + before[line_begin..].chars().count();
-        ElementError { column: Some(column), ..ElementError::new(line, field, value, rule) }
-    }
-
     fn rest(&self) -> &'a str {
-        &self.text[self.at..]
+        &self.text[self.mark.at..]
     }
 
     fn skip(&mut self, bytes: usize) {
-        let done = &self.rest()[..bytes];
-        self.line += done.bytes().filter(|b| *b == b'\n').count();
-        self.at += bytes;
+        self.mark = self.mark.on(self.text, self.mark.at + bytes);
     }
 
     /// Reads one value of JSON; `field` is the last key before it.
@@ -144,7 +171,9 @@ impl<'a> Cursor<'a> {
                 Ok(value)
             }
             Some(Err(error)) if !error.is_eof() => {
-                let at = self.at + offset_of(rest, error.line(), error.column());
+                // Serde counts bytes.
+                let column = error.column().saturating_sub(1);
+                let at = self.mark.at + offset_of(rest, error.line(), |_| column);
                 let rule = format!("must be a value that JSON knows ({})", reason(&error));
                 Err(self.unreadable(at, field, &rule))
             }
@@ -154,26 +183,13 @@ impl<'a> Cursor<'a> {
 
     /// What is wrong with the text from `at` on; that it ends there is wrong by itself.
     fn unreadable(&self, at: usize, field: &str, rule: &str) -> ElementError {
-        let rest = &self.text[at..];
-        let excerpt: String = rest.chars().take(EXCERPT_CHARS_MAX).collect();
+        let excerpt: String = self.text[at..].chars().take(EXCERPT_CHARS_MAX).collect();
+        let mark = self.mark.on(self.text, at);
         match excerpt.as_str() {
-            "" => self.wrong(at, field, "end of text", "must not come here: the text is cut off"),
-            excerpt => self.wrong(at, field, excerpt, rule),
+            "" => mark.wrong(field, "end of text", "must not come here: the text is cut off"),
+            excerpt => mark.wrong(field, excerpt, rule),
         }
     }
-}
-
-/// The byte of `text` that serde names by line and column, both from 1; columns count bytes.
-fn offset_of(text: &str, line: usize, column: usize) -> usize {
-    let begin = match line.checked_sub(2) {
-        Some(ends_before) => {
-            text.match_indices('\n').nth(ends_before).map_or(text.len(), |(at, _)| at + 1)
-        }
-        None => 0,
-    };
-    let at = begin.saturating_add(column.saturating_sub(1)).min(text.len());
-    // A byte within a character belongs to it.
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
 }
 
 /// Serde's words without the place, which it counts from where it began.

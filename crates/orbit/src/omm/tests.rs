@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::elements::MeanElements;
 
 const RECORD: &str = r#"{"OBJECT_NAME":"MADE-UP 1","OBJECT_ID":"2026-001A","EPOCH":"2026-07-08T17:02:16.167840",
  "MEAN_MOTION":14.34215585,"ECCENTRICITY":0.0002,"INCLINATION":86.4,"RA_OF_ASC_NODE":330.1,"ARG_OF_PERICENTER":88.2,

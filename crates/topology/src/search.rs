@@ -1,0 +1,184 @@
+//! Shortest paths grown from one node only as far as they are asked for: what all routers search with.
+
+use crate::graph::{Graph, NOWHERE, NodeIx, PathTree, Step};
+use crate::queue::Queue;
+use crate::route::Route;
+
+/// The last step of a path: over which link, from which node.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Back {
+    pub(crate) from: u32,
+    pub(crate) link: u32,
+}
+
+const NO_BACK: Back = Back { from: NOWHERE, link: NOWHERE };
+
+/// A search from one node (E. W. Dijkstra, 1959) that can be stopped and taken up again.
+///
+/// Among paths of equal delay the one whose last step comes from the lower node wins. Where it is stopped changes
+/// nothing: what is settled stays as it is. Reused for another start it allocates nothing.
+#[derive(Clone, Debug, Default)]
+pub struct PathSearch {
+    pub(crate) from: NodeIx,
+    pub(crate) delay_us: Vec<f64>,
+    pub(crate) last: Vec<Back>,
+    pub(crate) settled: Vec<bool>,
+    open: Queue,
+    rate_kbps_min: u32,
+}
+
+impl PathSearch {
+    /// Begins anew from a node, over links of at least the given rate only.
+    ///
+    /// A `from` outside the graph reaches nothing.
+    pub fn start(&mut self, graph: &Graph, from: NodeIx, rate_kbps_min: Option<u32>) {
+        self.clear(graph, from, rate_kbps_min);
+        if from.index() < graph.node_count() {
+            self.open.push(0.0, from.0);
+        }
+    }
+
+    /// As [`Self::start`], for searches that keep what is open themselves.
+    pub(crate) fn clear(&mut self, graph: &Graph, from: NodeIx, rate_kbps_min: Option<u32>) {
+        let nodes = graph.node_count();
+        self.from = from;
+        self.rate_kbps_min = rate_kbps_min.unwrap_or(0);
+        self.delay_us.clear();
+        self.delay_us.resize(nodes, f64::INFINITY);
+        self.last.clear();
+        self.last.resize(nodes, NO_BACK);
+        self.settled.clear();
+        self.settled.resize(nodes, false);
+        if let Some(start) = self.delay_us.get_mut(from.index()) {
+            *start = 0.0;
+        }
+        let (mean_us, max_us) = graph.delay_span_us();
+        self.open.reset(mean_us, max_us);
+    }
+
+    /// Settles all nodes that can be reached.
+    pub fn finish(&mut self, graph: &Graph) {
+        while self.settle_next(graph).is_some() {}
+    }
+
+    /// Goes on until a node is settled; false where no path leads to it.
+    pub fn reach(&mut self, graph: &Graph, to: NodeIx) -> bool {
+        while !self.settled.get(to.index()).copied().unwrap_or(true) {
+            if self.settle_next(graph).is_none() {
+                return false;
+            }
+        }
+        to.index() < self.settled.len()
+    }
+
+    /// Goes on until the nearest of `goals` is settled, of equally near ones the lowest.
+    pub fn reach_nearest(&mut self, graph: &Graph, goals: &[NodeIx]) -> Option<NodeIx> {
+        let mut best = self.nearest_settled(goals);
+        while best.is_none() {
+            let node = NodeIx(self.settle_next(graph)?);
+            best = goals.contains(&node).then_some(node);
+        }
+        // Goals as near as this one may follow; which ones are settled already must not matter.
+        let limit_us = self.delay_us[best?.index()];
+        while self.open.next_us().is_some_and(|us| us <= limit_us) {
+            self.settle_next(graph);
+        }
+        self.nearest_settled(goals)
+    }
+
+    fn nearest_settled(&self, goals: &[NodeIx]) -> Option<NodeIx> {
+        let settled = |goal: &NodeIx| self.settled.get(goal.index()).copied().unwrap_or(false);
+        let by_delay = |goal: &NodeIx| (self.delay_us[goal.index()].to_bits(), *goal);
+        goals.iter().copied().filter(settled).min_by_key(by_delay)
+    }
+
+    /// Settles one more node; `None` when all that can be reached are.
+    fn settle_next(&mut self, graph: &Graph) -> Option<u32> {
+        while let Some((delay_us, node)) = self.open.pop() {
+            if !std::mem::replace(&mut self.settled[node as usize], true) {
+                self.relax(graph, node, delay_us);
+                return Some(node);
+            }
+        }
+        None
+    }
+
+    fn relax(&mut self, graph: &Graph, node: u32, delay_us: f64) {
+        for end in graph.row(node) {
+            let there = end.to as usize;
+            let through = delay_us + end.delay_us;
+            let known = self.delay_us[there];
+            if known < through || self.settled[there] || !self.carries(graph, end.link) {
+                continue;
+            }
+            if through < known {
+                self.delay_us[there] = through;
+                self.last[there] = Back { from: node, link: end.link };
+                self.open.push(through, end.to);
+            } else if node < self.last[there].from {
+                self.last[there] = Back { from: node, link: end.link };
+            }
+        }
+    }
+
+    pub(crate) fn carries(&self, graph: &Graph, link: u32) -> bool {
+        self.rate_kbps_min == 0 || self.rate_kbps_min <= graph.links()[link as usize].rate_kbps
+    }
+
+    /// The delay of a settled node, microseconds; `None` for one that is not settled.
+    pub fn delay_us(&self, to: NodeIx) -> Option<f64> {
+        let settled = *self.settled.get(to.index())?;
+        settled.then(|| self.delay_us[to.index()])
+    }
+
+    /// The route to a settled node; `None` for one that is not settled.
+    pub fn route_to(&self, graph: &Graph, to: NodeIx) -> Option<Route> {
+        self.delay_us(to)?;
+        Some(self.route_back(graph, to))
+    }
+
+    pub(crate) fn route_back(&self, graph: &Graph, to: NodeIx) -> Route {
+        let mut links = Vec::new();
+        let mut node = to.0;
+        while self.last[node as usize].from != NOWHERE {
+            let back = self.last[node as usize];
+            links.push(back.link);
+            node = back.from;
+        }
+        links.reverse();
+        Route::along(graph, NodeIx(node), &links)
+    }
+
+    /// For each node the first one on the way to it; [`NOWHERE`] for the start and for what is not reached.
+    pub(crate) fn first_hops(&self, out: &mut Vec<u32>) {
+        out.clear();
+        out.resize(self.last.len(), NOWHERE);
+        let mut way = Vec::new();
+        for to in 0..self.last.len() {
+            let mut node = to;
+            // Up to a node whose first hop is known, or whose last step comes from the start: it is one.
+            while out[node] == NOWHERE && self.last[node].from != NOWHERE {
+                way.push(node);
+                node = self.last[node].from as usize;
+            }
+            let mut hop = out[node];
+            while let Some(node) = way.pop() {
+                if hop == NOWHERE {
+                    hop = u32::try_from(node).unwrap_or(NOWHERE);
+                }
+                out[node] = hop;
+            }
+        }
+    }
+
+    pub(crate) fn into_tree(self, graph: &Graph) -> PathTree {
+        let step = |back: &Back| match graph.links().get(back.link as usize) {
+            Some(link) => {
+                Step { from: back.from, rate_kbps: link.rate_kbps, loss_ppm: link.loss_ppm }
+            }
+            None => Step { from: NOWHERE, rate_kbps: 0, loss_ppm: 0 },
+        };
+        let last = self.last.iter().map(step).collect();
+        PathTree { from: self.from, delay_us: self.delay_us, last }
+    }
+}
