@@ -4,6 +4,18 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+pub mod answer;
+pub mod bench;
+pub mod contacts;
+pub mod convert;
+pub mod eclipses;
+pub mod motion;
+pub mod plan;
+pub mod position;
+pub mod route;
+pub mod run;
+pub mod source;
+
 use clap::{Parser, Subcommand, ValueEnum};
 use orbit::Sky;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
@@ -16,6 +28,10 @@ use crate::toml_file::FileError;
 
 /// Exit code of a failure.
 const FAILURE: u8 = 1;
+/// Exit code of a name that does not exist.
+const NOT_FOUND: u8 = 3;
+/// Exit code of a run that was interrupted: 128 + SIGINT, as shells have it.
+const INTERRUPTED: u8 = 130;
 /// Exit code of a bad configuration (`EX_CONFIG`).
 const BAD_CONFIG: u8 = 78;
 
@@ -55,6 +71,22 @@ pub enum Command {
         #[arg(short, long, value_enum, default_value_t)]
         output: Output,
     },
+    /// Simulates a constellation and its network step by step, as fast as possible or in real time
+    Run(Box<run::Args>),
+    /// Lists when stations see satellites: rise, set and highest elevation of each pass
+    Contacts(contacts::Args),
+    /// Says where satellites are at an instant, and where a station sees them
+    Position(position::Args),
+    /// Lists when satellites enter and leave the Earth's shadow
+    Eclipses(eclipses::Args),
+    /// Finds the best route between two nodes at an instant
+    Route(Box<route::Args>),
+    /// Writes the contact plan of all links over a horizon
+    Plan(Box<plan::Args>),
+    /// Turns element sets of any format into any other
+    Convert(convert::Args),
+    /// Measures the engine against the brute-force method
+    Bench(bench::Args),
 }
 
 /// What can be done with a configuration.
@@ -93,6 +125,23 @@ pub enum CommandError {
     /// The answer cannot be put into JSON.
     #[error("the answer cannot be put into JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// Input that breaks a rule; the text says what, where and why.
+    #[error("{0}")]
+    Input(String),
+    /// A name that is not in the input.
+    #[error("{0}")]
+    NotFound(String),
+    /// No route between two nodes; the text says why.
+    #[error("{0}")]
+    NoRoute(String),
+    /// A run that ended before its last step because somebody asked for it.
+    #[error("interrupted after {done} of {steps} steps; what was computed until then is written")]
+    Interrupted {
+        /// Steps that are complete.
+        done: usize,
+        /// Steps that were asked for.
+        steps: u64,
+    },
     /// The link to the parent process.
     #[error("this process cannot be bound to its parent: {0}")]
     Parent(rustix::io::Errno),
@@ -102,8 +151,14 @@ impl CommandError {
     /// The exit code that tells it.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
-            Self::File(_) => BAD_CONFIG,
-            Self::Bridge(_) | Self::Output(_) | Self::Json(_) | Self::Parent(_) => FAILURE,
+            Self::File(_) | Self::Input(_) => BAD_CONFIG,
+            Self::NotFound(_) => NOT_FOUND,
+            Self::Interrupted { .. } => INTERRUPTED,
+            Self::Bridge(_)
+            | Self::Output(_)
+            | Self::Json(_)
+            | Self::NoRoute(_)
+            | Self::Parent(_) => FAILURE,
         })
     }
 }
@@ -127,6 +182,14 @@ impl Cli {
                 warn(Prepared::load(&config)?.sky())
             }
             Command::Sky { config, at, output } => print_sky(&config, at, output),
+            Command::Run(args) => args.run(),
+            Command::Contacts(args) => args.run(),
+            Command::Position(args) => args.run(),
+            Command::Eclipses(args) => args.run(),
+            Command::Route(args) => args.run(),
+            Command::Plan(args) => args.run(),
+            Command::Convert(args) => args.run(),
+            Command::Bench(args) => args.run(),
         }
     }
 }

@@ -131,7 +131,7 @@ mod tests {
         check(
             file,
             omm,
-            "set.tle, line 2, column 1, record 1 \"A\", NORAD_CAT_ID: \"\" must be present",
+            "set.tle, line 4, column 11, record 1 \"A\", EPOCH: \"7\" must be UTC like",
         );
         check("[constellation]\nfile = 'absent.tle'\n", "", "absent.tle: cannot be read");
     }

@@ -123,6 +123,11 @@ impl Document {
         Ok(Self { file: file.to_owned(), text: read_text(file, TOML_BYTES_MAX)? })
     }
 
+    /// A text that was read from the file.
+    pub fn of_text(file: &Path, text: &str) -> Self {
+        Self { file: file.to_owned(), text: text.to_owned() }
+    }
+
     /// The values of the file.
     ///
     /// # Errors
@@ -221,7 +226,8 @@ fn span_of(table: &DeTable<'_>, path: &[Step<'_>]) -> Option<Range<usize>> {
     Some(value.span())
 }
 
-fn spell(path: &[Step<'_>]) -> String {
+/// A path as people write it: `pair[3].listen`.
+pub fn spell(path: &[Step<'_>]) -> String {
     path.iter().fold(String::new(), |text, step| match step {
         Step::Key(key) if text.is_empty() => (*key).to_owned(),
         Step::Key(key) => format!("{text}.{key}"),

@@ -1,0 +1,155 @@
+//! `starbelt-sim bench`: the engine against the brute-force method.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use orbit::elements::Elements;
+use orbit::link::ProtocolKind;
+use orbit::station::Station;
+
+use super::CommandError;
+use super::source::SourceArgs;
+use crate::offline::bench::plan::SATELLITES_MAX;
+use crate::offline::bench::sky::cities;
+use crate::offline::bench::table::table;
+use crate::offline::bench::{BenchError, BenchPlan, Row, measure_rows, memory};
+use crate::offline::station_file;
+
+/// What is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The constellation and the stations; without any, Walker shells like Starlink's and 85 cities
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Only this many satellites: the first ones of the files, and beyond those their duplicates; without it the sizes of the paper
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=SATELLITES_MAX as u64))]
+    pub satellites: Option<u64>,
+    /// The protocol of the links between satellites
+    #[arg(long, value_name = "PROTOCOL", default_value = "mst_smart_loop", value_parser = protocol)]
+    pub links: ProtocolKind,
+    /// Steps of the row that runs from beginning to end
+    #[arg(long, value_name = "K", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub steps: u32,
+    /// Threads; without it one for each processor
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+    /// Only rows whose names hold this text
+    #[arg(long, value_name = "TEXT")]
+    pub only: Option<String>,
+    /// Also writes the rows to this file
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Runs one part in this process and prints its number
+    #[arg(long, hide = true)]
+    pub one: Option<One>,
+}
+
+/// A part that needs a process of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum One {
+    /// Peak memory, bytes.
+    Memory,
+}
+
+fn protocol(name: &str) -> Result<ProtocolKind, String> {
+    ProtocolKind::of_name(name).ok_or_else(|| {
+        let names = ProtocolKind::ALL.map(ProtocolKind::name).join(", ");
+        format!("must be one of {names}")
+    })
+}
+
+impl Args {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose exit code tells the kind.
+    pub fn run(&self) -> Result<(), CommandError> {
+        let threads = rayon::ThreadPoolBuilder::new()
+            .num_threads(self.threads.map_or(0, usize::from))
+            .build()
+            .map_err(|e| CommandError::Output(io::Error::other(e)))?;
+        threads.install(|| self.run_here())
+    }
+
+    fn run_here(&self) -> Result<(), CommandError> {
+        let (given, stations) = self.given()?;
+        let stations: Arc<[Station]> = if stations.is_empty() { cities() } else { stations.into() };
+        if self.one == Some(One::Memory) {
+            return self.print_memory(&given, &stations);
+        }
+        if cfg!(debug_assertions) {
+            tell("warning: this is a debug build, whose numbers say nothing; build with --release");
+        }
+        let plan = BenchPlan {
+            given_source: self.names(),
+            given,
+            stations,
+            satellites: self.satellites.and_then(|satellites| usize::try_from(satellites).ok()),
+            links: self.links,
+            steps: self.steps,
+            only: self.only.clone(),
+        };
+        let rows = measure_rows(&plan, &mut |name| tell(&format!("measuring {name}")))?;
+        let mut out = io::stdout().lock();
+        out.write_all(table(&rows).as_bytes())?;
+        writeln!(out, "threads: {}", rayon::current_num_threads())?;
+        out.flush()?;
+        self.json.as_deref().map_or(Ok(()), |file| write_json(file, &rows))
+    }
+
+    /// The satellites and stations of the flags; none of either is fine, for the bench has its own.
+    fn given(&self) -> Result<(Arc<[Elements]>, Vec<Station>), CommandError> {
+        let SourceArgs { tle, omm, walker, ground, .. } = &self.source;
+        if tle.is_empty() && omm.is_empty() && walker.is_empty() {
+            return Ok((Arc::new([]), station_file::load(ground)?));
+        }
+        let source = self.source.load()?;
+        source.warnings.iter().for_each(|warning| tell(warning));
+        Ok((source.elements, source.stations))
+    }
+
+    fn print_memory(
+        &self,
+        elements: &Arc<[Elements]>,
+        stations: &[Station],
+    ) -> Result<(), CommandError> {
+        let bytes = memory::run_here(elements, stations, self.links)?;
+        Ok(writeln!(io::stdout().lock(), "{bytes}")?)
+    }
+
+    /// The names of the files, without their folders.
+    fn names(&self) -> String {
+        let files = self.source.tle.iter().chain(&self.source.omm);
+        let names = files.filter_map(|file| file.file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names.chain(self.source.walker.iter().cloned()).collect::<Vec<_>>().join(" + ")
+    }
+}
+
+/// Says how far the bench is; a closed stderr is no reason to stop it.
+fn tell(line: &str) {
+    drop(writeln!(io::stderr().lock(), "starbelt-sim: {line}"));
+}
+
+fn write_json(file: &Path, rows: &[Row]) -> Result<(), CommandError> {
+    let text = serde_json::to_string_pretty(rows)?;
+    let written = fs::write(file, text + "\n");
+    written.map_err(|e| {
+        CommandError::Output(io::Error::new(e.kind(), format!("{}: {e}", file.display())))
+    })
+}
+
+impl From<BenchError> for CommandError {
+    fn from(error: BenchError) -> Self {
+        match error {
+            BenchError::Elements(_)
+            | BenchError::Sets(_)
+            | BenchError::Engine(_)
+            | BenchError::Plan(_) => Self::Input(error.to_string()),
+            BenchError::Io { .. } => Self::Output(io::Error::other(error)),
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! What the commands about motion share: which satellites, which stations, which model.
+
+use std::sync::Arc;
+
+use orbit::elements::Elements;
+use orbit::pass::{SearchError, Whereabouts};
+use orbit::propagate::ModelKind;
+use orbit::station::Station;
+use types::{Epoch, Geodetic};
+
+use super::CommandError;
+use super::source::Source;
+
+/// A model by its name, for the command line.
+///
+/// # Errors
+/// The names that there are.
+pub fn model(name: &str) -> Result<ModelKind, String> {
+    let names = || ModelKind::ALL.map(ModelKind::name).join(", ");
+    ModelKind::of_name(name).ok_or_else(|| format!("must be one of {}", names()))
+}
+
+impl From<SearchError> for CommandError {
+    fn from(error: SearchError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+/// The satellites of these names, all when there are none, in the order of the source.
+///
+/// # Errors
+/// [`CommandError`] for a source without satellites and for a name that none has.
+pub fn satellites(source: &Source, names: &[String]) -> Result<Vec<u32>, CommandError> {
+    if source.elements.is_empty() {
+        let rule = "there are no satellites: name at least one by --tle, --omm or --walker";
+        return Err(CommandError::Input(rule.to_owned()));
+    }
+    let known: Vec<&str> = source.elements.iter().map(|e| e.name.as_str()).collect();
+    indices("satellite", &known, names)
+}
+
+/// The stations of these names, all when there are none, in the order of the source.
+///
+/// # Errors
+/// [`CommandError`] for a source without stations and for a name that none has.
+pub fn stations(source: &Source, names: &[String]) -> Result<Vec<u32>, CommandError> {
+    if source.stations.is_empty() {
+        let rule = "there are no stations: name a file with at least one by --ground";
+        return Err(CommandError::Input(rule.to_owned()));
+    }
+    let known: Vec<&str> = source.stations.iter().map(|s| s.name.as_str()).collect();
+    indices("station", &known, names)
+}
+
+fn indices(kind: &str, known: &[&str], names: &[String]) -> Result<Vec<u32>, CommandError> {
+    let of_all = (0_u32..).zip(known);
+    if names.is_empty() {
+        return Ok(of_all.map(|(index, _)| index).collect());
+    }
+    for name in names {
+        if !known.contains(&name.as_str()) {
+            let near = near(known, name).join(", ");
+            let hint = format!("there is no {kind} {name:?}; near to it: {near}");
+            return Err(CommandError::NotFound(hint));
+        }
+    }
+    let wanted = |known: &str| names.iter().any(|name| name == known);
+    Ok(of_all.filter(|(_, name)| wanted(name)).map(|(index, _)| index).collect())
+}
+
+/// Names that are told when there is no such one.
+const NEAR_NAMES: usize = 3;
+
+/// The known names that differ least from `name`, case aside.
+fn near<'a>(known: &[&'a str], name: &str) -> Vec<&'a str> {
+    let wanted = name.to_lowercase();
+    let mut by_distance: Vec<(usize, &str)> =
+        known.iter().map(|known| (letters_apart(&wanted, &known.to_lowercase()), *known)).collect();
+    by_distance.sort_unstable();
+    by_distance.into_iter().take(NEAR_NAMES).map(|(_, name)| name).collect()
+}
+
+/// Levenshtein's distance, row by row.
+fn letters_apart(a: &str, b: &str) -> usize {
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, left) in a.bytes().enumerate() {
+        let mut diagonal = i;
+        row[0] = i + 1;
+        for (j, right) in b.bytes().enumerate() {
+            let replaced = diagonal + usize::from(left != right);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row.last().copied().unwrap_or_default()
+}
+
+/// The elements of these satellites alone, so that nothing is computed for the others.
+pub fn chosen(elements: &Arc<[Elements]>, satellites: &[u32]) -> Arc<[Elements]> {
+    if satellites.len() == elements.len() {
+        return Arc::clone(elements);
+    }
+    satellites.iter().map(|satellite| elements[*satellite as usize].clone()).collect()
+}
+
+/// Where a station is, in the form in which searches take it; `way` is its [`Station::place_at`].
+pub fn whereabouts<'a>(
+    station: &Station,
+    way: &'a (dyn Fn(Epoch) -> Geodetic + Sync),
+) -> Whereabouts<'a> {
+    if station.way.is_empty() {
+        Whereabouts::Fixed(station.place)
+    } else {
+        Whereabouts::Moving(way)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_names_are_answered_with_the_nearest() {
+        let known = ["STARLINK-1008", "STARLINK-2008", "ISS (ZARYA)", "STARLINK-1009"];
+        let asked = ["starlink-1008".to_owned()];
+        let error = indices("satellite", &known, &asked).unwrap_err().to_string();
+        let wanted = "there is no satellite \"starlink-1008\"; near to it: STARLINK-1008, STARLINK-1009, STARLINK-2008";
+        assert_eq!(error, wanted);
+        let order = ["ISS (ZARYA)".to_owned(), "STARLINK-1008".to_owned()];
+        assert_eq!(indices("satellite", &known, &order).unwrap(), [0, 2]);
+        assert_eq!(indices("satellite", &known, &[]).unwrap().len(), 4);
+    }
+}

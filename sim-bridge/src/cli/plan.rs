@@ -1,0 +1,246 @@
+//! `starbelt-sim plan`: the contact plan of all links over a horizon.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orbit::link::{LinkProtocol, ProtocolKind};
+use orbit::link_plan::{
+    HORIZON_S, LinkRates, PlanRequest, PlanRequestError, STEP_S, ground_windows, link_plan,
+};
+use orbit::propagate::{Propagator, Sgp4};
+use serde::Serialize;
+use topology::contact::{to_csv, to_ion};
+use topology::{LinkPlan, LinkWindow};
+use types::Epoch;
+
+use super::CommandError;
+use super::source::{Source, SourceArgs};
+use crate::offline::parts;
+use crate::offline::plan_file::{self, MappedPlan, PlanDiskError};
+use crate::offline::scenario::Scenario;
+
+const MINUTE_NS: i64 = 60_000_000_000;
+
+/// What is asked for.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// The constellation and the stations.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// An existing plan, to be shown or put into other formats
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tle", "omm", "walker", "ground", "from", "to"])]
+    pub r#in: Option<PathBuf>,
+    /// Where the plan begins, RFC 3339 in UTC; the minute before counts
+    #[arg(long, value_name = "TIME", value_parser = Epoch::parse, required_unless_present = "in")]
+    pub from: Option<Epoch>,
+    /// Where it ends; 190 min later by default, two low orbits
+    #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
+    pub to: Option<Epoch>,
+    /// Which satellites hold links with each other
+    #[arg(long, value_name = "PROTOCOL", default_value = "none", value_parser = protocol_kind)]
+    pub links: ProtocolKind,
+    /// Lowest elevation at which stations without a rule of their own see satellites, degrees
+    #[arg(long, value_name = "DEGREES", default_value_t = 25.0)]
+    pub min_elevation: f64,
+    /// How often links are looked at, seconds: a divisor of 60, at most 10
+    #[arg(long, value_name = "SECONDS", default_value_t = STEP_S)]
+    pub step: u32,
+    /// The number of the plan
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub plan_version: u64,
+    /// Writes the plan for programs of Starbelt
+    #[arg(long, value_name = "FILE")]
+    pub out: Option<PathBuf>,
+    /// Writes a line per window
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+    /// Writes commands for ION's ionadmin (BPv7)
+    #[arg(long, value_name = "FILE")]
+    pub ion: Option<PathBuf>,
+    /// Writes the windows with their ranges as JSON
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+}
+
+/// A link protocol by name, for the command line.
+///
+/// # Errors
+/// Text that lists the names there are.
+pub fn protocol_kind(name: &str) -> Result<ProtocolKind, String> {
+    ProtocolKind::of_name(name).ok_or_else(|| {
+        let names = ProtocolKind::ALL.map(ProtocolKind::name).join(", ");
+        format!("must be one of {names}")
+    })
+}
+
+impl From<PlanDiskError> for CommandError {
+    fn from(error: PlanDiskError) -> Self {
+        let text = error.to_string();
+        match error {
+            PlanDiskError::Disk { source, writing: true, .. } => {
+                Self::Output(io::Error::new(source.kind(), text))
+            }
+            PlanDiskError::Disk { .. } | PlanDiskError::Content { .. } => Self::Input(text),
+        }
+    }
+}
+
+impl From<PlanRequestError> for CommandError {
+    fn from(error: PlanRequestError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl Args {
+    /// Does it.
+    ///
+    /// # Errors
+    /// [`CommandError`], whose exit code tells the kind.
+    pub fn run(&self) -> Result<(), CommandError> {
+        let plan = match &self.r#in {
+            Some(file) => MappedPlan::open(file)?.plan()?,
+            None => {
+                let source = self.source.load()?;
+                source.warn()?;
+                let mut scenario = Scenario::default();
+                self.links.name().clone_into(&mut scenario.links.protocol);
+                let mut protocol = parts::links(&scenario, source.shells.clone());
+                self.plan_of(&source, protocol.as_mut())?
+            }
+        };
+        self.write(&plan)?;
+        let mut out = io::stdout().lock();
+        out.write_all(summary(&plan).as_bytes())?;
+        Ok(out.flush()?)
+    }
+
+    /// Makes the plan of a constellation.
+    ///
+    /// # Errors
+    /// [`CommandError`] for a horizon or a mask that no plan can have.
+    pub fn plan_of(
+        &self,
+        source: &Source,
+        protocol: &mut dyn LinkProtocol,
+    ) -> Result<LinkPlan, CommandError> {
+        let from = self.from.unwrap_or_else(|| Epoch::from_unix_ns(0));
+        let to = self.to.unwrap_or_else(|| from.plus_s(HORIZON_S));
+        let propagator = Sgp4::new(Arc::clone(&source.elements));
+        let request = PlanRequest {
+            version: self.plan_version,
+            start: Epoch::from_unix_ns(
+                from.unix_ns().div_euclid(MINUTE_NS).saturating_mul(MINUTE_NS),
+            ),
+            end: Epoch::from_unix_ns(
+                to.unix_ns().saturating_add(MINUTE_NS - 1).div_euclid(MINUTE_NS) * MINUTE_NS,
+            ),
+            step_s: self.step,
+            elements: &source.elements,
+            propagator: &propagator as &dyn Propagator,
+            stations: &source.stations,
+            min_elevation_deg: self.min_elevation,
+            rates: LinkRates::default(),
+        };
+        let ground = ground_windows(&request)?;
+        Ok(link_plan(&request, protocol, &ground)?)
+    }
+
+    /// Writes the files that are asked for.
+    ///
+    /// # Errors
+    /// [`CommandError`] when one cannot be written.
+    pub fn write(&self, plan: &LinkPlan) -> Result<(), CommandError> {
+        if let Some(file) = &self.out {
+            plan_file::write(file, plan)?;
+        }
+        let put =
+            |file: &Option<PathBuf>, text: &dyn Fn() -> Result<Vec<u8>, CommandError>| match file
+                .as_deref()
+            {
+                Some(file) => put_text(file, &text()?),
+                None => Ok(()),
+            };
+        put(&self.csv, &|| Ok(to_csv(plan).into_bytes()))?;
+        put(&self.ion, &|| Ok(to_ion(plan).into_bytes()))?;
+        put(&self.json, &|| Ok(serde_json::to_vec_pretty(&PlanJson::new(plan))?))
+    }
+}
+
+fn put_text(file: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    Ok(plan_file::replace(file, bytes)?)
+}
+
+/// A few lines about a plan, for people.
+fn summary(plan: &LinkPlan) -> String {
+    let windows = plan.windows();
+    let seconds: f64 = windows.iter().map(LinkWindow::seconds).sum();
+    #[expect(clippy::cast_precision_loss, reason = "a number of windows")]
+    let mean_s = seconds / windows.len().max(1) as f64;
+    let open = windows.iter().filter(|window| !window.close_known).count();
+    let slowest_us = windows.iter().map(LinkWindow::owlt_us_max).max();
+    let slowest = slowest_us
+        .map_or_else(|| "no windows".to_owned(), |us| format!("{:.3} ms", f64::from(us) / 1000.0));
+    format!(
+        "contact plan {} of {} nodes\nfrom     {}\nto       {}\nwindows  {} ({open} open at the end), {mean_s:.1} s on average\nlongest  {slowest} one-way\n",
+        plan.version(),
+        plan.nodes().len(),
+        plan.start(),
+        plan.end(),
+        windows.len(),
+    )
+}
+
+/// A plan as JSON.
+#[derive(Clone, Debug, Serialize)]
+struct PlanJson<'a> {
+    version: u64,
+    start: Epoch,
+    end: Epoch,
+    nodes: &'a [String],
+    windows: Vec<WindowJson<'a>>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct WindowJson<'a> {
+    a: &'a str,
+    b: &'a str,
+    open: Epoch,
+    close: Epoch,
+    open_known: bool,
+    close_known: bool,
+    rate_kbps: u32,
+    confidence_ppm: u32,
+    owlt_us_max: u32,
+    /// Per minute of UTC: three coefficients in km and seconds, and the largest error in km.
+    range_km: Vec<[f64; 4]>,
+}
+
+impl<'a> PlanJson<'a> {
+    fn new(plan: &'a LinkPlan) -> Self {
+        let name = |node: topology::NodeIx| plan.nodes()[node.index()].as_str();
+        let window = |window: &LinkWindow| WindowJson {
+            a: name(window.a),
+            b: name(window.b),
+            open: window.open,
+            close: window.close,
+            open_known: window.open_known,
+            close_known: window.close_known,
+            rate_kbps: window.rate_kbps,
+            confidence_ppm: window.confidence_ppm,
+            owlt_us_max: window.owlt_us_max(),
+            range_km: window
+                .range
+                .iter()
+                .map(|s| [s.c[0], s.c[1], s.c[2], s.error_km_max])
+                .collect(),
+        };
+        Self {
+            version: plan.version(),
+            start: plan.start(),
+            end: plan.end(),
+            nodes: plan.nodes(),
+            windows: plan.windows().iter().map(window).collect(),
+        }
+    }
+}

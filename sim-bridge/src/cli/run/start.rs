@@ -1,0 +1,198 @@
+//! From a scenario to a run that is ready to start.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use orbit::catalog::{OLD_DAYS, epoch_ages, newest_epoch};
+use orbit::elements::Elements;
+use orbit::station::{Station, WayPoint};
+use types::{Epoch, Geodetic};
+
+use super::super::CommandError;
+use super::super::source::SourceArgs;
+use super::Args;
+use crate::cli::answer::warn;
+use crate::offline::nodes::{Nodes, NodesError, UnknownName};
+use crate::offline::parts::{self, Parts};
+use crate::offline::record::Recorder;
+use crate::offline::replay::{Replay, ReplayError};
+use crate::offline::report::progress::Progress;
+use crate::offline::scenario::{RouteEntry, Scenario, StationEntry};
+use crate::offline::session::{Recording, Session, SessionError};
+use crate::offline::simulation::{Simulation, SimulationError};
+use crate::offline::sink::{RunHead, SinkError, StepSink};
+
+/// A run that is ready, and where its summary goes.
+#[derive(Debug)]
+pub(super) struct Ready<'a> {
+    pub(super) session: Session<'a>,
+    pub(super) json: Option<PathBuf>,
+}
+
+impl Args {
+    /// A run that computes its steps.
+    pub(super) fn computed<'a>(
+        &self,
+        mut scenario: Scenario,
+        stop: &'a AtomicBool,
+    ) -> Result<Ready<'a>, CommandError> {
+        let source = SourceArgs::of(&scenario.sources).load()?;
+        source.warn()?;
+        let mut stations = source.stations;
+        stations.extend(scenario.stations.iter().map(station));
+        let nodes = Arc::new(Nodes::new(&source.elements, stations)?);
+        let newest = newest_epoch(&source.elements);
+        let start = scenario.start.or(newest).ok_or(NodesError::Empty)?;
+        warn(&age_warning(&source.elements, start))?;
+        self.add_routes(&mut scenario, &nodes)?;
+        let parts = Parts::new(&scenario, &source.elements, source.shells, start);
+        let simulation =
+            Simulation::new(&scenario, source.elements, Arc::clone(&nodes), start, parts)?;
+        let recording = match &scenario.output.record {
+            None => None,
+            Some(file) => {
+                let recorder = Recorder::create(file, &scenario, simulation.model(), start, &nodes)
+                    .map_err(|source| SinkError::Write { file: file.clone(), source })?;
+                Some(Recording { file: file.clone(), recorder })
+            }
+        };
+        Ok(ready(&scenario, &nodes, start, simulation, (recording, stop)))
+    }
+
+    /// A run that takes positions and links from a recording.
+    pub(super) fn replayed<'a>(
+        &self,
+        file: &Path,
+        flags: Scenario,
+        stop: &'a AtomicBool,
+    ) -> Result<Ready<'a>, CommandError> {
+        let replay = Replay::open(file)?;
+        let head = replay.head().clone();
+        let mut scenario = head.scenario.clone();
+        scenario.steps = self.steps.unwrap_or(u64::MAX).min(replay.steps());
+        scenario.speed = flags.speed;
+        scenario.output = flags.output;
+        if self.router.is_some() {
+            scenario.router = flags.router;
+        }
+        let nodes = Arc::new(Nodes::of_names(head.satellites.clone(), head.stations())?);
+        self.add_routes(&mut scenario, &nodes)?;
+        let router = parts::router(&scenario);
+        let simulation = Simulation::with_frames(
+            &scenario,
+            Arc::clone(&nodes),
+            head.start,
+            Box::new(replay),
+            router,
+        )?;
+        Ok(ready(&scenario, &nodes, head.start, simulation, (None, stop)))
+    }
+
+    fn add_routes(&self, scenario: &mut Scenario, nodes: &Nodes) -> Result<(), CommandError> {
+        for text in &self.route {
+            let (from, to) = nodes.find_pair(text)?;
+            let name = |node| nodes.name(node).to_owned();
+            scenario.routes.push(RouteEntry { from: name(from), to: name(to) });
+        }
+        Ok(())
+    }
+}
+
+fn ready<'a>(
+    scenario: &Scenario,
+    nodes: &Nodes,
+    start: Epoch,
+    simulation: Simulation,
+    (recording, stop): (Option<Recording>, &'a AtomicBool),
+) -> Ready<'a> {
+    let head = RunHead {
+        scenario: scenario.name.clone(),
+        model: simulation.model().to_owned(),
+        satellites: Arc::clone(nodes.satellite_names()),
+        stations: Arc::clone(nodes.stations()),
+        steps: scenario.steps,
+        step_s: scenario.step_s,
+        start,
+    };
+    let sinks: Vec<Box<dyn StepSink>> =
+        vec![Box::new(parts::reports(scenario)), Box::new(Progress::new())];
+    let speed = scenario.speed;
+    let session = Session { head, simulation, speed, sinks, recording, stop };
+    Ready { session, json: scenario.output.json.clone() }
+}
+
+/// What people should know of elements that were not made for the time of the run.
+fn age_warning(elements: &[Elements], start: Epoch) -> Vec<String> {
+    let Some(ages) = epoch_ages(elements, start).filter(|ages| 0 < ages.far) else {
+        return Vec::new();
+    };
+    vec![format!(
+        "{} of {} element sets are more than {OLD_DAYS} days away from the start {start} (median {:.1}, most {:.1} \
+         days): positions are less sure the farther they are",
+        ages.far,
+        elements.len(),
+        ages.median_days,
+        ages.most_days
+    )]
+}
+
+/// A station of a scenario.
+fn station(entry: &StationEntry) -> Station {
+    let place =
+        |lat_deg, lon_deg, alt_m: f64| Geodetic { lat_deg, lon_deg, alt_km: alt_m / 1000.0 };
+    let way = entry.way.iter().map(|point| WayPoint {
+        at: point.at,
+        place: place(point.lat_deg, point.lon_deg, point.alt_m),
+    });
+    Station {
+        name: entry.name.clone(),
+        kind: entry.kind,
+        place: place(entry.lat_deg, entry.lon_deg, entry.alt_m),
+        min_elevation_deg: entry.min_elevation_deg,
+        terminals: entry.terminals,
+        way: way.collect(),
+    }
+}
+
+impl From<NodesError> for CommandError {
+    fn from(error: NodesError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<UnknownName> for CommandError {
+    fn from(error: UnknownName) -> Self {
+        Self::NotFound(error.to_string())
+    }
+}
+
+impl From<ReplayError> for CommandError {
+    fn from(error: ReplayError) -> Self {
+        Self::Input(error.to_string())
+    }
+}
+
+impl From<SinkError> for CommandError {
+    fn from(error: SinkError) -> Self {
+        Self::Output(std::io::Error::other(error.to_string()))
+    }
+}
+
+impl From<SimulationError> for CommandError {
+    fn from(error: SimulationError) -> Self {
+        match error {
+            SimulationError::Unknown { .. } => Self::NotFound(error.to_string()),
+            _ => Self::Input(error.to_string()),
+        }
+    }
+}
+
+impl From<SessionError> for CommandError {
+    fn from(error: SessionError) -> Self {
+        match error {
+            SessionError::Simulation(error) => error.into(),
+            SessionError::Sink(error) => error.into(),
+        }
+    }
+}

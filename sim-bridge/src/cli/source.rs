@@ -1,0 +1,199 @@
+//! Where satellites and stations come from: the flags that all sub-commands share.
+
+use std::collections::BTreeSet;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use orbit::WalkerShell;
+use orbit::catalog::{Catalog, Faults, ReadPolicy, ReadReport, SameNames};
+use orbit::elements::{ELEMENTS_BYTES_MAX, Elements};
+use orbit::format::{self, Format};
+use orbit::link::ShellAt;
+use orbit::station::Station;
+use serde::Deserialize;
+
+use super::CommandError;
+use crate::offline::scenario::Sources;
+use crate::offline::station_file;
+use crate::toml_file::{Document, FileError, Step, read_text};
+
+/// Most satellites in all: twice what the simulator promises to keep up with.
+pub const SATELLITES_MAX: usize = 200_000;
+
+/// Where satellites and stations come from.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct SourceArgs {
+    /// Two-line element sets; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub tle: Vec<PathBuf>,
+    /// Element sets as OMM: JSON, CSV, KVN or XML; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub omm: Vec<PathBuf>,
+    /// Walker shells: a TOML file, or PLANESxSLOTS:ALTITUDE_KM:INCLINATION_DEG and, if wanted, :PHASING, :star, @TIME, such
+    /// as 72x22:550:53:17; may be repeated
+    #[arg(long, value_name = "FILE|SPEC")]
+    pub walker: Vec<String>,
+    /// Stations: Stardust's YAML, TOML, or CSV with name,lat_deg,lon_deg,kind and, if wanted, alt_m; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub ground: Vec<PathBuf>,
+    /// Takes wrong checksums and repeated catalogue numbers, counts them, and skips records that cannot be read
+    #[arg(long)]
+    pub lenient: bool,
+    /// Renames a second satellite of one name to NAME#2, the next one to NAME#3
+    #[arg(long)]
+    pub rename: bool,
+}
+
+/// Satellites and stations, names unique, and what is to be said of how they were read.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The satellites: of TLE files, of OMM files, of Walker shells, each in the order of the flags.
+    pub elements: Arc<[Elements]>,
+    /// Which of them are Walker shells.
+    pub shells: Vec<ShellAt>,
+    /// The stations, in the order of the files.
+    pub stations: Vec<Station>,
+    /// How the reading of element sets went.
+    pub report: ReadReport,
+    /// What people should know, a line each.
+    pub warnings: Vec<String>,
+}
+
+impl Source {
+    /// Tells people what they should know.
+    ///
+    /// # Errors
+    /// When standard error is closed.
+    pub fn warn(&self) -> io::Result<()> {
+        let mut err = io::stderr().lock();
+        self.warnings.iter().try_for_each(|w| writeln!(err, "starbelt-sim: warning: {w}"))
+    }
+}
+
+impl SourceArgs {
+    /// What a scenario names.
+    pub fn of(sources: &Sources) -> Self {
+        let Sources { tle, omm, walker, ground, lenient, rename } = sources.clone();
+        Self { tle, omm, walker, ground, lenient, rename }
+    }
+
+    /// Reads everything.
+    ///
+    /// # Errors
+    /// [`CommandError`] with file, line, field, value and rule.
+    pub fn load(&self) -> Result<Source, CommandError> {
+        let mut catalog = Catalog::new(self.policy());
+        for file in &self.tle {
+            read(&mut catalog, file, Some(Format::Tle))?;
+        }
+        for file in &self.omm {
+            read(&mut catalog, file, None)?;
+        }
+        let mut shells = Vec::new();
+        for (number, walker) in (1..).zip(&self.walker) {
+            for shell in shells_of(walker, number)? {
+                catalog.begin_source(walker);
+                let first = u32::try_from(catalog.len()).unwrap_or(u32::MAX);
+                catalog.extend(shell.elements().map_err(CommandError::Input)?);
+                shells.push(ShellAt { first, shell });
+            }
+        }
+        if catalog.is_empty() {
+            let rule = "no satellites: name some with --tle, --omm or --walker";
+            return Err(CommandError::Input(rule.to_owned()));
+        }
+        if SATELLITES_MAX < catalog.len() {
+            let count = catalog.len();
+            let text = format!("{count} satellites in all must be at most {SATELLITES_MAX}");
+            return Err(CommandError::Input(text));
+        }
+        let (elements, report) =
+            catalog.finish().map_err(|e| CommandError::Input(e.to_string()))?;
+        let stations = station_file::load(&self.ground)?;
+        refuse_shared_names(&elements, &stations)?;
+        let warnings = report.warnings();
+        Ok(Source { elements: elements.into(), shells, stations, report, warnings })
+    }
+
+    fn policy(&self) -> ReadPolicy {
+        let faults = if self.lenient { Faults::TakeOrSkip } else { Faults::Refuse };
+        let same_names = if self.rename { SameNames::Rename } else { SameNames::Refuse };
+        ReadPolicy { faults, same_names }
+    }
+}
+
+/// Reads a file of element sets; `None` stands for whichever notation of OMM it begins like.
+fn read(catalog: &mut Catalog, file: &Path, format: Option<Format>) -> Result<(), CommandError> {
+    let text = read_text(file, ELEMENTS_BYTES_MAX)?;
+    let said = |what: String| CommandError::Input(format!("{}: {what}", file.display()));
+    let (before, skipped) = (catalog.len(), catalog.report().skipped);
+    catalog.begin_source(&file.display().to_string());
+    let is_omm = format.is_none() && !text.trim().is_empty() && !format::says_no_data(&text);
+    if is_omm && format::detect(&text).map_err(|e| said(e.to_string()))? == Format::Tle {
+        return Err(said("must be OMM as JSON, CSV, KVN or XML; for TLE use --tle".to_owned()));
+    }
+    catalog.read(&text, format).map_err(|e| said(e.to_string()))?;
+    if before < catalog.len() {
+        return Ok(());
+    }
+    let skipped = catalog.report().skipped - skipped;
+    let first = catalog.report().skipped_told.last().filter(|_| 0 < skipped);
+    let why = first.map_or_else(String::new, |skipped| format!("; {}", skipped.error));
+    Err(said(format!("must hold at least one element set that can be read{why}")))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ShellFile {
+    shell: Vec<WalkerShell>,
+}
+
+/// The shells of a file, or the one that a line describes; `number` is its place among the flags.
+fn shells_of(walker: &str, number: usize) -> Result<Vec<WalkerShell>, CommandError> {
+    let file = Path::new(walker);
+    let is_toml = file.extension().is_some_and(|extension| extension == "toml");
+    if is_toml || file.is_file() {
+        return Ok(shells_in(file)?);
+    }
+    let shell = WalkerShell::from_line(walker, &format!("walker-{number}"));
+    let shell = shell.map_err(|e| CommandError::Input(format!("--walker {walker}: {e}")))?;
+    Ok(vec![shell])
+}
+
+/// One shell with its keys at the top, or several as `[[shell]]`.
+fn shells_in(file: &Path) -> Result<Vec<WalkerShell>, FileError> {
+    let document = Document::read(file)?;
+    let table: toml::Table = document.parse()?;
+    let several = table.contains_key("shell");
+    let shells =
+        if several { document.parse::<ShellFile>()?.shell } else { vec![document.parse()?] };
+    if shells.is_empty() {
+        return Err(document.problem(&[], "must hold at least one shell".to_owned()).into());
+    }
+    let mut problems = Vec::new();
+    for (index, shell) in shells.iter().enumerate() {
+        for (key, value, rule) in shell.problems() {
+            let path = [Step::Key("shell"), Step::Index(index), Step::Key(key)];
+            let path = if several { &path[..] } else { &path[2..] };
+            problems.push(document.problem(path, format!("{value} {rule}")));
+        }
+    }
+    if problems.is_empty() { Ok(shells) } else { Err(FileError::Invalid(problems)) }
+}
+
+/// Routes and plans name satellites and stations alike.
+fn refuse_shared_names(elements: &[Elements], stations: &[Station]) -> Result<(), CommandError> {
+    if stations.is_empty() {
+        return Ok(());
+    }
+    let satellites: BTreeSet<&str> = elements.iter().map(|e| e.name.as_str()).collect();
+    match stations.iter().find(|station| satellites.contains(station.name.as_str())) {
+        None => Ok(()),
+        Some(station) => {
+            let name = &station.name;
+            let text = format!("station {name:?} must not have the name of a satellite");
+            Err(CommandError::Input(text))
+        }
+    }
+}

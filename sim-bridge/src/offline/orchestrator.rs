@@ -1,0 +1,205 @@
+//! Who decides where tasks run: orchestrators by name, and the registry that finds the one of a workflow.
+//!
+//! All look at every candidate by distance, nearest first, ties by number, and so are deterministic and find a place if
+//! there is one. The published ones draw nodes at random (`Random(1)` shared by tasks that run in parallel, so that even
+//! with its generator the draws of a task depend on the timing of the others): they cannot be reproduced, and there are
+//! no versions of them here.
+
+mod direct_uplink;
+mod task;
+mod workflow;
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+
+use topology::NodeIx;
+
+pub use direct_uplink::DirectUplink;
+pub use task::TaskOrchestrator;
+pub use workflow::WorkflowOrchestrator;
+
+use super::compute::{Compute, Room};
+use super::moment::Moment;
+use super::nodes::Nodes;
+use super::scenario::NodeClass;
+use super::search::Search;
+
+/// The built-in orchestrators by name, the default first.
+pub const NAMES: [&str; 3] = ["workflow", "task", "direct-uplink"];
+
+/// Where latency is counted from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The workflow's anchor.
+    Anchor,
+    /// A task before this one, by its place in the workflow.
+    Task(usize),
+    /// A node.
+    Node(NodeIx),
+    /// The nearest node that runs a task of this name.
+    Service(String),
+}
+
+/// A task to be placed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskSpec {
+    /// Its name, and that of the service it offers.
+    pub name: String,
+    /// What it takes.
+    pub need: Room,
+    /// Longest latency to `to`, microseconds; infinite without a limit.
+    pub limit_us: f64,
+    /// Where latency is counted from.
+    pub to: Target,
+    /// Where it may run.
+    pub on: Vec<NodeClass>,
+}
+
+/// The hosts of services: how many tasks of a name run on which node.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Services(BTreeMap<String, BTreeMap<NodeIx, u32>>);
+
+impl Services {
+    /// The nodes that run a task of this name, ascending.
+    pub fn hosts(&self, name: &str) -> impl Iterator<Item = NodeIx> {
+        self.0.get(name).into_iter().flat_map(|hosts| hosts.keys().copied())
+    }
+
+    pub(super) fn add(&mut self, name: &str, host: NodeIx) {
+        *self.0.entry(name.to_owned()).or_default().entry(host).or_default() += 1;
+    }
+
+    pub(super) fn remove(&mut self, name: &str, host: NodeIx) {
+        let Some(hosts) = self.0.get_mut(name) else { return };
+        if let Some(count) = hosts.get_mut(&host) {
+            *count -= 1;
+            if *count == 0 {
+                hosts.remove(&host);
+            }
+        }
+        if hosts.is_empty() {
+            self.0.remove(name);
+        }
+    }
+}
+
+/// What orchestrators see and change.
+#[derive(Debug)]
+pub struct Board<'a> {
+    /// The nodes.
+    pub nodes: &'a Nodes,
+    /// Links and graph of the step.
+    pub moment: &'a Moment,
+    /// Resources; orchestrators take what they place.
+    pub compute: &'a mut Compute,
+    /// What runs where already.
+    pub services: &'a Services,
+    /// Searches, one per task of the longest workflow so far, so that one can go on while another is under way.
+    pub searches: &'a mut Vec<Search>,
+}
+
+impl Board<'_> {
+    /// Where the latency of a task is counted from: none where that does not run.
+    pub fn sources(
+        &self,
+        task: &TaskSpec,
+        anchor: NodeIx,
+        hosts: &[Option<NodeIx>],
+    ) -> Vec<NodeIx> {
+        match &task.to {
+            Target::Anchor => vec![anchor],
+            Target::Task(index) => hosts.get(*index).copied().flatten().into_iter().collect(),
+            Target::Node(node) => vec![*node],
+            Target::Service(name) => self.services.hosts(name).collect(),
+        }
+    }
+
+    /// Whether a node may run a task, has room, and is up.
+    pub fn takes(&self, node: NodeIx, task: &TaskSpec) -> bool {
+        let position = self.moment.positions_km.get(node.index());
+        position.is_none_or(|position| !position[0].is_nan())
+            && self.compute.class(node).is_some_and(|class| task.on.contains(&class))
+            && self.compute.fits(node, task.need)
+    }
+
+    /// Lends the search of a task; give it back to the same place.
+    pub(super) fn lend_search(&mut self, task: usize) -> Search {
+        if self.searches.len() <= task {
+            self.searches.resize_with(task + 1, Search::default);
+        }
+        std::mem::take(&mut self.searches[task])
+    }
+
+    pub(super) fn return_search(&mut self, task: usize, search: Search) {
+        self.searches[task] = search;
+    }
+
+    /// The nearest node that takes the task within its limit, which then holds it.
+    pub(super) fn place_nearest(
+        &mut self,
+        index: usize,
+        task: &TaskSpec,
+        anchor: NodeIx,
+        hosts: &[Option<NodeIx>],
+    ) -> Option<NodeIx> {
+        let mut search = self.lend_search(index);
+        let sources = self.sources(task, anchor, hosts);
+        search.start(&self.moment.graph, sources);
+        let mut found = None;
+        while let Some((node, delay_us)) = search.next(&self.moment.graph) {
+            if task.limit_us < delay_us {
+                break;
+            }
+            if self.takes(node, task) && self.compute.take(node, task.need) {
+                found = Some(node);
+                break;
+            }
+        }
+        self.return_search(index, search);
+        found
+    }
+}
+
+/// Decides where tasks run.
+pub trait Orchestrator: Debug + Send {
+    /// Its name in scenarios.
+    fn name(&self) -> &'static str;
+
+    /// Places the tasks that have no host yet, and takes their room; true if all have one then.
+    ///
+    /// May leave some without, but never one with a host outside of its limit or without room.
+    fn place(
+        &mut self,
+        board: &mut Board<'_>,
+        tasks: &[TaskSpec],
+        anchor: NodeIx,
+        hosts: &mut [Option<NodeIx>],
+    ) -> bool;
+}
+
+/// Orchestrators by name.
+#[derive(Debug)]
+pub struct Registry(BTreeMap<&'static str, Box<dyn Orchestrator>>);
+
+impl Default for Registry {
+    /// The built-in ones.
+    fn default() -> Self {
+        let mut registry = Self(BTreeMap::new());
+        registry.register(Box::new(WorkflowOrchestrator::default()));
+        registry.register(Box::new(TaskOrchestrator));
+        registry.register(Box::new(DirectUplink));
+        registry
+    }
+}
+
+impl Registry {
+    /// Adds an orchestrator, in place of one of the same name.
+    pub fn register(&mut self, orchestrator: Box<dyn Orchestrator>) {
+        self.0.insert(orchestrator.name(), orchestrator);
+    }
+
+    /// The orchestrator of this name.
+    pub fn resolve(&mut self, name: &str) -> Option<&mut (dyn Orchestrator + 'static)> {
+        self.0.get_mut(name).map(|orchestrator| &mut **orchestrator)
+    }
+}
