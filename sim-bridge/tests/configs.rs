@@ -1,9 +1,11 @@
-//! Every file of configs/sim and configs/sky is good, and what can be wrong is told with its place.
+//! Every file of configs/sim, configs/sky and configs/scenarios is good, and what can be wrong is told with its place.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use sim_bridge::bridge::Prepared;
 use sim_bridge::config::SimConfig;
+use sim_bridge::offline::scenario::Scenario;
 use sim_bridge::sky_file;
 
 fn files(folder: &str) -> Vec<PathBuf> {
@@ -27,6 +29,29 @@ fn every_shipped_sky_is_good() {
     assert!(2 <= files.len(), "{files:?}");
     for file in files {
         sky_file::load(&file).unwrap_or_else(|error| panic!("{error}"));
+    }
+}
+
+#[test]
+fn every_shipped_scenario_is_good_and_its_first_steps_run() {
+    let mut files = files("scenarios");
+    files.extend(self::files("scenarios/stardust"));
+    files.retain(|file| file.extension().is_some_and(|ending| ending == "toml"));
+    assert!(3 <= files.len(), "{files:?}");
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    for file in files {
+        let scenario = Scenario::load(&file).unwrap_or_else(|error| panic!("{error}"));
+        let mut program = Command::new(env!("CARGO_BIN_EXE_starbelt-sim"));
+        program.current_dir(dir.path()).arg("run").arg(&file).args(["--steps", "2"]);
+        let output = program.args(["--json", "out.json"]).output().expect("the program runs");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = std::fs::read_to_string(dir.path().join("out.json")).expect("a summary");
+        let summary: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        assert_eq!(summary["scenario"], scenario.name.as_str());
+        assert_eq!(summary["steps"].as_array().map(Vec::len), Some(2));
+        let workload = &summary["steps"][0]["workload"];
+        assert_eq!(workload.is_null(), scenario.workflows.is_empty());
+        assert!(workload.is_null() || workload["refused"] == 0, "{workload}");
     }
 }
 

@@ -252,7 +252,11 @@ impl Plot {
     pub(super) fn axes(&self, page: &mut Page, time: &TimeAxis) {
         let ((left, right), (bottom, _)) = (self.x.places, self.y.places);
         let (marks, digits) = ticks(self.y.values.0, self.y.values.1, 4);
-        for mark in marks.into_iter().filter(|mark| *mark <= self.y.values.1) {
+        // Round numbers of the finer step may lie beyond the ends of the axis.
+        let (low, high) = self.y.values;
+        let slack = 1.0e-9 * (high - low);
+        let on_axis = low - slack..=high + slack;
+        for mark in marks.into_iter().filter(|mark| on_axis.contains(mark)) {
             let y = self.y.place(mark);
             page.put(format_args!(
                 "<path class=\"grid\" d=\"M{left} {y:.1}H{right}\"/>\
