@@ -17,7 +17,7 @@ pub const HEADLESS_DEFAULT: Duration = Duration::from_secs(120);
 #[derive(Clone, Debug, Parser)]
 #[command(name = "demo", version, max_term_width = 100)]
 pub struct Options {
-    /// Element sets (TLE or OMM as JSON) instead of the Walker shell 72×22 at 550 km, 53°.
+    /// Element sets (TLE, or OMM in any notation) instead of the Walker shell 72×22 at 550 km, 53°.
     #[arg(long, value_name = "FILE")]
     pub constellation: Option<PathBuf>,
     /// Ends after so many seconds, counted from the last node's first report [headless: 120, else: until Ctrl-C].
