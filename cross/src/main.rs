@@ -14,6 +14,7 @@ mod demo;
 mod functions;
 mod layering;
 mod lint;
+mod repro;
 mod test;
 mod tidy;
 mod toolchain;
@@ -27,7 +28,7 @@ struct Verb {
 }
 
 /// All verbs, in the order of the help.
-const VERBS: [Verb; 8] = [
+const VERBS: [Verb; 9] = [
     Verb {
         name: "demo",
         about: "build what it needs and run a constellation on this machine [options of the demo]",
@@ -52,6 +53,11 @@ const VERBS: [Verb; 8] = [
         name: "layering",
         about: "compare who depends on whom with the table [--print]",
         run: layering::run,
+    },
+    Verb {
+        name: "repro",
+        about: "our numbers beside published ones: repro stardust [--tle FILE] [--sizes N,N,...]",
+        run: repro::run,
     },
     Verb { name: "tidy", about: "rules of the house that no other tool checks", run: tidy::run },
     Verb { name: "ci", about: "lint and test, as .ci/run does", run: ci::run },

@@ -79,7 +79,7 @@ fn a_bench_of_the_users_sets_names_them_and_duplicates_beyond_them() {
 #[test]
 fn what_cannot_be_measured_is_refused_with_the_rule() {
     for (args, told) in [
-        (["--satellites", "0"], "0 is not in 1..=339999"),
+        (["--satellites", "0"], "0 is not in 1..=200000"),
         (["--links", "other_mst"], "must be one of none, plus_grid, mst"),
         (["--steps", "0"], "0 is not in"),
     ] {

@@ -12,7 +12,6 @@ use orbit::station::Station;
 
 use super::CommandError;
 use super::source::SourceArgs;
-use crate::offline::bench::plan::SATELLITES_MAX;
 use crate::offline::bench::sky::cities;
 use crate::offline::bench::table::table;
 use crate::offline::bench::{BenchError, BenchPlan, Row, measure_rows, memory};
@@ -24,9 +23,6 @@ pub struct Args {
     /// The constellation and the stations; without any, Walker shells like Starlink's and 85 cities
     #[command(flatten)]
     pub source: SourceArgs,
-    /// Only this many satellites: the first ones of the files, and beyond those their duplicates; without it the sizes of the paper
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=SATELLITES_MAX as u64))]
-    pub satellites: Option<u64>,
     /// The protocol of the links between satellites
     #[arg(long, value_name = "PROTOCOL", default_value = "mst_smart_loop", value_parser = protocol)]
     pub links: ProtocolKind,
@@ -87,7 +83,8 @@ impl Args {
             given_source: self.names(),
             given,
             stations,
-            satellites: self.satellites.and_then(|satellites| usize::try_from(satellites).ok()),
+            // Without it the sizes of the paper.
+            satellites: self.source.satellites.map(|satellites| satellites as usize),
             links: self.links,
             steps: self.steps,
             only: self.only.clone(),
@@ -106,7 +103,8 @@ impl Args {
         if tle.is_empty() && omm.is_empty() && walker.is_empty() {
             return Ok((Arc::new([]), station_file::load(ground)?));
         }
-        let source = self.source.load()?;
+        // The bench cuts and duplicates by itself, to each of its sizes.
+        let source = SourceArgs { satellites: None, ..self.source.clone() }.load()?;
         source.warnings.iter().for_each(|warning| tell(warning));
         Ok((source.elements, source.stations))
     }

@@ -174,6 +174,7 @@ impl Args {
             scenario.stations.clear();
         }
         let sources = &mut scenario.sources;
+        sources.satellites = flags.satellites.or(sources.satellites);
         sources.lenient |= flags.lenient;
         sources.rename |= flags.rename;
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orbit::WalkerShell;
-use orbit::catalog::{Catalog, Faults, ReadPolicy, ReadReport, SameNames};
+use orbit::catalog::{Catalog, Faults, ReadPolicy, ReadReport, SameNames, duplicated};
 use orbit::elements::{ELEMENTS_BYTES_MAX, Elements};
 use orbit::format::{self, Format};
 use orbit::link::ShellAt;
@@ -19,7 +19,7 @@ use crate::offline::station_file;
 use crate::toml_file::{Document, FileError, Step, read_text};
 
 /// Most satellites in all: twice what the simulator promises to keep up with.
-pub const SATELLITES_MAX: usize = 200_000;
+pub const SATELLITES_MAX: u32 = 200_000;
 
 /// Where satellites and stations come from.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -37,6 +37,9 @@ pub struct SourceArgs {
     /// Stations: Stardust's YAML, TOML, or CSV with name,lat_deg,lon_deg,kind and, if wanted, alt_m; may be repeated
     #[arg(long, value_name = "FILE")]
     pub ground: Vec<PathBuf>,
+    /// Only this many satellites: the first ones, and beyond those their duplicates, whose epochs are 300 s, 600 s, ... later
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=i64::from(SATELLITES_MAX)))]
+    pub satellites: Option<u32>,
     /// Takes wrong checksums and repeated catalogue numbers, counts them, and skips records that cannot be read
     #[arg(long)]
     pub lenient: bool,
@@ -74,8 +77,8 @@ impl Source {
 impl SourceArgs {
     /// What a scenario names.
     pub fn of(sources: &Sources) -> Self {
-        let Sources { tle, omm, walker, ground, lenient, rename } = sources.clone();
-        Self { tle, omm, walker, ground, lenient, rename }
+        let Sources { tle, omm, walker, ground, satellites, lenient, rename } = sources.clone();
+        Self { tle, omm, walker, ground, satellites, lenient, rename }
     }
 
     /// Reads everything.
@@ -103,7 +106,7 @@ impl SourceArgs {
             let rule = "no satellites: name some with --tle, --omm or --walker";
             return Err(CommandError::Input(rule.to_owned()));
         }
-        if SATELLITES_MAX < catalog.len() {
+        if (SATELLITES_MAX as usize) < catalog.len() {
             let count = catalog.len();
             let text = format!("{count} satellites in all must be at most {SATELLITES_MAX}");
             return Err(CommandError::Input(text));
@@ -113,6 +116,16 @@ impl SourceArgs {
         let stations = station_file::load(&self.ground)?;
         refuse_shared_names(&elements, &stations)?;
         let warnings = report.warnings();
+        let (elements, shells) = match self.satellites {
+            None => (elements, shells),
+            // Cut shells and duplicates are no shells any more: their grid is found by geometry.
+            Some(count) => (
+                duplicated(&elements, count as usize).map_err(|error| {
+                    CommandError::Input(format!("--satellites {count}: {error}"))
+                })?,
+                Vec::new(),
+            ),
+        };
         Ok(Source { elements: elements.into(), shells, stations, report, warnings })
     }
 

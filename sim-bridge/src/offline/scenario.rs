@@ -135,6 +135,9 @@ pub struct Sources {
     pub walker: Vec<String>,
     /// Stations.
     pub ground: Vec<PathBuf>,
+    /// Only this many satellites: the first ones, and beyond those their duplicates, whose epochs are 300 s, 600 s, ... later.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub satellites: Option<u32>,
     /// Takes wrong checksums and repeated catalogue numbers, and skips what cannot be read.
     pub lenient: bool,
     /// Renames a second satellite of one name.

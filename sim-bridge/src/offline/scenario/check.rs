@@ -10,6 +10,7 @@ use super::{
     ENTRIES_MAX, FORMAT_VERSION, ROUTE_RESULTS_MAX, Reference, SPEED_MAX, SPEED_MIN, STEP_S_MAX,
     STEP_S_MIN, STEPS_MAX, Scenario, StationEntry, WorkflowEntry,
 };
+use crate::cli::source::SATELLITES_MAX;
 use crate::offline::{link_cost, orchestrator, parts};
 use crate::toml_file::Step;
 use crate::toml_file::Step::{Index, Key};
@@ -95,6 +96,11 @@ impl Scenario {
         }
         report.name(&[Key("name")], &self.name);
         report.range(&[Key("step_s")], self.step_s, (STEP_S_MIN, STEP_S_MAX));
+        if let Some(satellites) = self.sources.satellites {
+            let most = f64::from(SATELLITES_MAX);
+            let path = [Key("sources"), Key("satellites")];
+            report.range(&path, f64::from(satellites), (1.0, most));
+        }
         if !(1..=STEPS_MAX).contains(&self.steps) {
             report.say(&[Key("steps")], format!("{} is outside 1 to {STEPS_MAX}", self.steps));
         }
