@@ -462,7 +462,7 @@ mod tests {
     #[test]
     fn satellites_of_one_name_are_told_apart_and_odd_names_are_written_as_toml() {
         let set = |number: u32| {
-            let (name, anomaly) = ("SAT\u{200b} \u{7f}\\u", 15 * number);
+            let (name, anomaly) = ("SAT\u{200b} \\u\"", 15 * number);
             format!(
                 r#"{{"OBJECT_NAME":{},"EPOCH":"2026-01-01T00:00:00","MEAN_MOTION":15.1,"ECCENTRICITY":0,
                 "INCLINATION":53,"RA_OF_ASC_NODE":10,"ARG_OF_PERICENTER":0,"MEAN_ANOMALY":{anomaly},"BSTAR":0,
