@@ -184,12 +184,14 @@ impl Args {
 fn end_on_interrupt(stop: Arc<AtomicBool>) {
     use tokio::signal::unix::{SignalKind, signal};
     let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+    // Registered before the run begins: from then on no signal ends the process half-way.
+    let signals = (signal(SignalKind::interrupt()), signal(SignalKind::terminate()));
+    let (Ok(mut interrupt), Ok(mut terminate)) = signals else { return };
     runtime.spawn(async move {
-        let Ok(mut terminate) = signal(SignalKind::terminate()) else { return };
         let wanted = |stop: &AtomicBool| stop.swap(true, Ordering::Relaxed);
         loop {
             tokio::select! {
-                _ = tokio::signal::ctrl_c() => {}
+                _ = interrupt.recv() => {}
                 _ = terminate.recv() => {}
             }
             if wanted(&stop) {

@@ -21,6 +21,7 @@ pub use workflow::WorkflowOrchestrator;
 use super::compute::{Compute, Room};
 use super::moment::Moment;
 use super::nodes::Nodes;
+use super::overrides::Overrides;
 use super::scenario::NodeClass;
 use super::search::Search;
 
@@ -90,6 +91,8 @@ pub struct Board<'a> {
     pub nodes: &'a Nodes,
     /// Links and graph of the step.
     pub moment: &'a Moment,
+    /// The changes that hold: failed nodes take no task.
+    pub overrides: &'a Overrides,
     /// Resources; orchestrators take what they place.
     pub compute: &'a mut Compute,
     /// What runs where already.
@@ -118,6 +121,7 @@ impl Board<'_> {
     pub fn takes(&self, node: NodeIx, task: &TaskSpec) -> bool {
         let position = self.moment.positions_km.get(node.index());
         position.is_none_or(|position| !position[0].is_nan())
+            && !self.overrides.is_down(node)
             && self.compute.class(node).is_some_and(|class| task.on.contains(&class))
             && self.compute.fits(node, task.need)
     }

@@ -296,7 +296,7 @@ impl Workload {
                 };
                 match self.add(workflow, anchor, moment.step) {
                     Err(_) => summary.refused += 1,
-                    Ok(id) if self.place(id, nodes, moment) => summary.deployed += 1,
+                    Ok(id) if self.place(id, nodes, moment, overrides) => summary.deployed += 1,
                     Ok(id) => {
                         self.remove(id);
                         summary.refused += 1;
@@ -324,12 +324,12 @@ impl Workload {
         let mut good = true;
         for _ in 0..=before.len() {
             let kept = self.running[&id].hosts.clone();
-            let late = self.late(id, nodes, moment);
+            let late = self.late(id, nodes, moment, overrides);
             if late.is_empty() && kept.iter().all(Option::is_some) {
                 break;
             }
             late.iter().for_each(|task| self.release(id, *task));
-            good = self.place(id, nodes, moment);
+            good = self.place(id, nodes, moment, overrides);
             for task in late {
                 self.hold_again(id, task, kept[task]);
             }
@@ -360,11 +360,17 @@ impl Workload {
     }
 
     /// The tasks that are farther from what they refer to than they may be.
-    fn late(&mut self, id: InstanceId, nodes: &Nodes, moment: &Moment) -> Vec<usize> {
+    fn late(
+        &mut self,
+        id: InstanceId,
+        nodes: &Nodes,
+        moment: &Moment,
+        overrides: &Overrides,
+    ) -> Vec<usize> {
         let Self { running, workflows, compute, services, searches, .. } = self;
         let instance = &running[&id];
         let tasks = &workflows[instance.workflow].tasks;
-        let mut board = Board { nodes, moment, compute, services, searches };
+        let mut board = Board { nodes, moment, overrides, compute, services, searches };
         let mut late = Vec::new();
         for (index, task) in tasks.iter().enumerate() {
             let Some(host) = instance.hosts[index] else { continue };
@@ -383,14 +389,20 @@ impl Workload {
     }
 
     /// Lets the orchestrator place what has no host.
-    fn place(&mut self, id: InstanceId, nodes: &Nodes, moment: &Moment) -> bool {
+    fn place(
+        &mut self,
+        id: InstanceId,
+        nodes: &Nodes,
+        moment: &Moment,
+        overrides: &Overrides,
+    ) -> bool {
         let Self { running, workflows, compute, services, searches, registry, .. } = self;
         let Some(instance) = running.get_mut(&id) else { return false };
         let workflow = &workflows[instance.workflow];
         let name = workflow.orchestrator.as_deref().unwrap_or(&self.default_orchestrator);
         let Some(orchestrator) = registry.resolve(name) else { return false };
         let before = instance.hosts.clone();
-        let mut board = Board { nodes, moment, compute, services, searches };
+        let mut board = Board { nodes, moment, overrides, compute, services, searches };
         let hosts = &mut instance.hosts;
         let all = orchestrator.place(&mut board, &workflow.tasks, instance.anchor, hosts);
         for (index, task) in workflow.tasks.iter().enumerate() {

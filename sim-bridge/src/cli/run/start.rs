@@ -18,7 +18,7 @@ use crate::offline::parts::{self, Parts};
 use crate::offline::record::Recorder;
 use crate::offline::replay::{Replay, ReplayError};
 use crate::offline::report::progress::Progress;
-use crate::offline::scenario::{RouteEntry, Scenario, StationEntry};
+use crate::offline::scenario::{Outputs, RouteEntry, Scenario, StationEntry};
 use crate::offline::session::{Recording, Session, SessionError};
 use crate::offline::simulation::{Simulation, SimulationError};
 use crate::offline::sink::{RunHead, SinkError, StepSink};
@@ -72,7 +72,8 @@ impl Args {
         let mut scenario = head.scenario.clone();
         scenario.steps = self.steps.unwrap_or(u64::MAX).min(replay.steps());
         scenario.speed = flags.speed;
-        scenario.output = flags.output;
+        let link_changes = flags.output.link_changes || head.scenario.output.link_changes;
+        scenario.output = Outputs { link_changes, ..flags.output };
         if self.router.is_some() {
             scenario.router = flags.router;
         }
