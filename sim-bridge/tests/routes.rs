@@ -4,10 +4,12 @@ use clap::Parser;
 use orbit::frame::PolarTurn;
 use orbit::ground::StationNow;
 use orbit::link::IslSet;
+use orbit::station::{Station, StationKind};
 use orbit::visibility::Viewer;
-use sim_bridge::cli::route::{Names, RouteView};
+use sim_bridge::cli::route::RouteView;
 use sim_bridge::cli::{Cli, Command, CommandError};
 use sim_bridge::offline::moment::Moment;
+use sim_bridge::offline::nodes::Nodes;
 use topology::{Graph, Link, NodeIx};
 use types::{Epoch, Geodetic};
 
@@ -57,11 +59,18 @@ fn ask(
 ) -> Result<RouteView, CommandError> {
     let words =
         ["starbelt-sim", "route", "--from", from, "--to", to, "--at", "2026-07-19T12:00:00Z"];
-    let names = |kind: &str, count: usize| (0..count).map(|k| format!("{kind}{k}")).collect();
+    let satellites = (0..4).map(|k| format!("sat{k}")).collect();
+    let station = |k: u8| Station {
+        name: format!("gs{k}"),
+        kind: StationKind::Ground,
+        place: Geodetic { lat_deg: 0.0, lon_deg: 0.0, alt_km: 0.0 },
+        min_elevation_deg: None,
+        terminals: None,
+        way: Vec::new(),
+    };
+    let nodes = Nodes::of_names(satellites, (0..3).map(station).collect()).expect("unique names");
     match Cli::try_parse_from([&words, more].concat()).expect("a valid command").command {
-        Command::Route(args) => {
-            args.answer(&Names::new(names("sat", 4), names("gs", 3)), &moment(links))
-        }
+        Command::Route(args) => args.answer(&nodes, &moment(links)),
         other => panic!("{other:?}"),
     }
 }
@@ -114,7 +123,10 @@ fn without_a_route_it_says_why() {
 fn a_name_that_nobody_has_is_not_found() {
     match ask("gs0", "gs9", &[], ALL) {
         Err(CommandError::NotFound(text)) => {
-            assert_eq!(text, "\"gs9\" is none of the 4 satellites and 3 stations");
+            assert_eq!(
+                text,
+                "there is no satellite and no station \"gs9\"; near to it: gs0, gs1, gs2"
+            );
         }
         other => panic!("{other:?}"),
     }

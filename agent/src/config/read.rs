@@ -247,21 +247,6 @@ impl<'p> Section<'p> {
 }
 
 fn nearest<'a>(key: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
-    let near = known.iter().map(|name| (letters_apart(key, name), *name)).min()?;
+    let near = known.iter().map(|name| (strsim::levenshtein(key, name), *name)).min()?;
     (near.0 <= TYPO_LETTERS_MAX && near.0 < key.len()).then_some(near.1)
-}
-
-/// Levenshtein's distance, row by row.
-fn letters_apart(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, right) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }

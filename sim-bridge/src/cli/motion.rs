@@ -10,6 +10,7 @@ use types::{Epoch, Geodetic};
 
 use super::CommandError;
 use super::source::Source;
+use crate::near_names::near_names;
 
 /// A model by its name, for the command line.
 ///
@@ -59,40 +60,13 @@ fn indices(kind: &str, known: &[&str], names: &[String]) -> Result<Vec<u32>, Com
     }
     for name in names {
         if !known.contains(&name.as_str()) {
-            let near = near(known, name).join(", ");
+            let near = near_names(known.iter().copied(), name).join(", ");
             let hint = format!("there is no {kind} {name:?}; near to it: {near}");
             return Err(CommandError::NotFound(hint));
         }
     }
     let wanted = |known: &str| names.iter().any(|name| name == known);
     Ok(of_all.filter(|(_, name)| wanted(name)).map(|(index, _)| index).collect())
-}
-
-/// Names that are told when there is no such one.
-const NEAR_NAMES: usize = 3;
-
-/// The known names that differ least from `name`, case aside.
-fn near<'a>(known: &[&'a str], name: &str) -> Vec<&'a str> {
-    let wanted = name.to_lowercase();
-    let mut by_distance: Vec<(usize, &str)> =
-        known.iter().map(|known| (letters_apart(&wanted, &known.to_lowercase()), *known)).collect();
-    by_distance.sort_unstable();
-    by_distance.into_iter().take(NEAR_NAMES).map(|(_, name)| name).collect()
-}
-
-/// Levenshtein's distance, row by row.
-fn letters_apart(a: &str, b: &str) -> usize {
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, left) in a.bytes().enumerate() {
-        let mut diagonal = i;
-        row[0] = i + 1;
-        for (j, right) in b.bytes().enumerate() {
-            let replaced = diagonal + usize::from(left != right);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row.last().copied().unwrap_or_default()
 }
 
 /// The elements of these satellites alone, so that nothing is computed for the others.

@@ -98,9 +98,9 @@ impl Args {
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
         source.warn()?;
-        let moment = self.moment_at(&source)?;
-        let names = Names::of(&source);
-        let view = self.answer(&names, &moment)?;
+        let nodes = Arc::new(Nodes::new(&source.elements, source.stations.clone())?);
+        let moment = self.moment_at(&source, &nodes)?;
+        let view = self.answer(&nodes, &moment)?;
         if let Some(file) = &self.json {
             plan_file::replace(file, &serde_json::to_vec_pretty(&view)?)?;
         }
@@ -115,7 +115,7 @@ impl Args {
     }
 
     /// The network at the instant: the first step of a run that begins then.
-    fn moment_at(&self, source: &Source) -> Result<Arc<Moment>, CommandError> {
+    fn moment_at(&self, source: &Source, nodes: &Arc<Nodes>) -> Result<Arc<Moment>, CommandError> {
         let mut draft = Draft::default();
         draft.set(("model", "--model"), Some(self.model), |s, kind| {
             s.model = kind.name().to_owned();
@@ -131,10 +131,10 @@ impl Args {
             s.ground_links.min_elevation_deg = mask;
         });
         let scenario = draft.finish()?;
-        let nodes = Arc::new(Nodes::new(&source.elements, source.stations.clone())?);
         let elements = Arc::clone(&source.elements);
         let parts = Parts::new(&scenario, &elements, source.shells.clone(), self.at);
-        let mut simulation = Simulation::new(&scenario, elements, nodes, self.at, parts)?;
+        let mut simulation =
+            Simulation::new(&scenario, elements, Arc::clone(nodes), self.at, parts)?;
         Ok(simulation.step(&mut NoWatch)?.0)
     }
 
@@ -142,8 +142,8 @@ impl Args {
     ///
     /// # Errors
     /// [`CommandError::NotFound`] for a name that no node has.
-    pub fn answer(&self, names: &Names, moment: &Moment) -> Result<RouteView, CommandError> {
-        let (from, to) = (names.node(&self.from)?, names.node(&self.to)?);
+    pub fn answer(&self, nodes: &Nodes, moment: &Moment) -> Result<RouteView, CommandError> {
+        let (from, to) = (nodes.find(&self.from)?, nodes.find(&self.to)?);
         let places = places_km(moment);
         let mut router = self.router.router();
         router.begin(&moment.graph);
@@ -167,53 +167,12 @@ impl Args {
             reason: None,
         };
         Ok(match router.find(&moment.graph, from, &[to], &need) {
-            Ok(route) => view.with(&route, names, &places),
+            Ok(route) => view.with(&route, nodes, &places),
             Err(why) => {
-                let reason = reason(names, moment, (from, to), why);
+                let reason = reason(nodes, moment, (from, to), why);
                 RouteView { reason: Some(reason), ..view }
             }
         })
-    }
-}
-
-/// The nodes of a network by name: satellites, then stations.
-#[derive(Clone, Debug)]
-pub struct Names {
-    names: Vec<String>,
-    satellites: usize,
-}
-
-impl Names {
-    /// Of satellites and stations, each by index.
-    pub fn new(satellites: Vec<String>, stations: Vec<String>) -> Self {
-        let count = satellites.len();
-        Self { names: [satellites, stations].concat(), satellites: count }
-    }
-
-    fn of(source: &Source) -> Self {
-        let satellites = source.elements.iter().map(|elements| elements.name.clone()).collect();
-        let stations = source.stations.iter().map(|station| station.name.clone()).collect();
-        Self::new(satellites, stations)
-    }
-
-    fn node(&self, name: &str) -> Result<NodeIx, CommandError> {
-        let found = self.names.iter().position(|node| node == name);
-        let number = found.and_then(|at| u32::try_from(at).ok());
-        number.map(NodeIx).ok_or_else(|| {
-            let stations = self.names.len() - self.satellites;
-            let satellites = self.satellites;
-            CommandError::NotFound(format!(
-                "{name:?} is none of the {satellites} satellites and {stations} stations"
-            ))
-        })
-    }
-
-    fn name(&self, node: NodeIx) -> &str {
-        self.names.get(node.index()).map_or("", String::as_str)
-    }
-
-    fn is_station(&self, node: NodeIx) -> bool {
-        self.satellites <= node.index()
     }
 }
 
@@ -224,16 +183,16 @@ fn places_km(moment: &Moment) -> Vec<[f64; 3]> {
 }
 
 /// Why there is no route, for people.
-fn reason(names: &Names, moment: &Moment, (from, to): (NodeIx, NodeIx), why: NoRoute) -> String {
-    let head = format!("no route from {} to {} at {}", names.name(from), names.name(to), moment.at);
+fn reason(nodes: &Nodes, moment: &Moment, (from, to): (NodeIx, NodeIx), why: NoRoute) -> String {
+    let head = format!("no route from {} to {} at {}", nodes.name(from), nodes.name(to), moment.at);
     let parts = NetworkParts::of(&moment.graph);
     let alone = [from, to].into_iter().find(|node| moment.graph.links_of(*node).next().is_none());
     match (why, alone) {
-        (NoRoute::Unreachable, Some(node)) if names.is_station(node) => {
-            format!("{head}: {} has no link to any satellite then", names.name(node))
+        (NoRoute::Unreachable, Some(node)) if nodes.station_of(node).is_some() => {
+            format!("{head}: {} has no link to any satellite then", nodes.name(node))
         }
         (NoRoute::Unreachable, Some(node)) => {
-            format!("{head}: {} has no link at all then", names.name(node))
+            format!("{head}: {} has no link at all then", nodes.name(node))
         }
         (NoRoute::Unreachable, None) if !parts.joined(from, to) => format!(
             "{head}: they are in different parts of the network, of {} and {} of {} nodes ({} parts)",
@@ -284,8 +243,8 @@ pub struct Leg {
 }
 
 impl RouteView {
-    fn with(self, route: &Route, names: &Names, places_km: &[[f64; 3]]) -> Self {
-        let name = |node: &NodeIx| names.name(*node).to_owned();
+    fn with(self, route: &Route, nodes: &Nodes, places_km: &[[f64; 3]]) -> Self {
+        let name = |node: &NodeIx| nodes.name(*node).to_owned();
         let leg = |two: &[NodeIx]| {
             let [p, q] = [two[0], two[1]].map(|node| places_km[node.index()]);
             let d = [p[0] - q[0], p[1] - q[1], p[2] - q[2]];

@@ -8,6 +8,7 @@ use orbit::station::{Station, StationKind};
 use topology::NodeIx;
 
 use super::scenario::NodeClass;
+use crate::near_names::near_names;
 
 /// Most nodes of a simulation: ten times the largest constellation that is planned.
 pub const NODES_MAX: usize = 1_000_000;
@@ -38,18 +39,12 @@ pub enum NodesError {
 
 /// A name that no node has.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("there is no satellite and no station {name:?}{}", self.hint())]
+#[error("there is no satellite and no station {name:?}; near to it: {}", near.join(", "))]
 pub struct UnknownName {
     /// The name.
     pub name: String,
-    /// A name that looks like it.
-    pub near: Option<String>,
-}
-
-impl UnknownName {
-    fn hint(&self) -> String {
-        self.near.as_ref().map_or_else(String::new, |near| format!("; there is {near:?}"))
-    }
+    /// Those that are nearest to it.
+    pub near: Vec<String>,
 }
 
 /// The nodes of a network.
@@ -179,13 +174,9 @@ impl Nodes {
     }
 
     fn unknown(&self, name: &str) -> UnknownName {
-        let folded = name.to_lowercase();
-        let alike = |other: &&String| {
-            let other = other.to_lowercase();
-            other.contains(&folded) || folded.contains(&other)
-        };
-        let near = self.names.iter().rev().find(alike).filter(|_| !name.is_empty());
-        UnknownName { name: name.chars().take(100).collect(), near: near.cloned() }
+        let near = near_names(self.names.iter().map(String::as_str), name);
+        let near = near.into_iter().map(str::to_owned).collect();
+        UnknownName { name: name.chars().take(100).collect(), near }
     }
 }
 
