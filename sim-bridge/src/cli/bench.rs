@@ -11,6 +11,7 @@ use orbit::link::ProtocolKind;
 use orbit::station::Station;
 
 use super::CommandError;
+use super::plan::protocol_kind;
 use super::source::SourceArgs;
 use crate::offline::bench::sky::cities;
 use crate::offline::bench::table::table;
@@ -24,7 +25,7 @@ pub struct Args {
     #[command(flatten)]
     pub source: SourceArgs,
     /// The protocol of the links between satellites
-    #[arg(long, value_name = "PROTOCOL", default_value = "mst_smart_loop", value_parser = protocol)]
+    #[arg(long, value_name = "PROTOCOL", default_value = "mst_smart_loop", value_parser = protocol_kind)]
     pub links: ProtocolKind,
     /// Steps of the row that runs from beginning to end
     #[arg(long, value_name = "K", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
@@ -48,13 +49,6 @@ pub struct Args {
 pub enum One {
     /// Peak memory, bytes.
     Memory,
-}
-
-fn protocol(name: &str) -> Result<ProtocolKind, String> {
-    ProtocolKind::of_name(name).ok_or_else(|| {
-        let names = ProtocolKind::ALL.map(ProtocolKind::name).join(", ");
-        format!("must be one of {names}")
-    })
 }
 
 impl Args {
