@@ -88,6 +88,19 @@ fn positions_are_told_in_three_frames() {
 }
 
 #[test]
+fn a_time_far_from_the_epochs_is_a_warning_with_the_age_and_no_refusal() {
+    let folder = folder();
+    for (at, warned) in [("2025-03-25T00:00:00Z", false), ("2025-06-20T00:00:00Z", true)] {
+        let told = call(folder.path(), &["position", "--tle", "sets.tle", "--at", at]);
+        assert!(told.status.success());
+        let told = String::from_utf8(told.stderr).expect("text");
+        let age =
+            told.contains("more than 14 days away from 2025-06-20") && told.contains("median 92");
+        assert_eq!(age, warned, "{told}");
+    }
+}
+
+#[test]
 fn what_is_down_says_why_and_has_no_numbers() {
     let folder = folder();
     let late = ["position", "--tle", "sets.tle", "--at", "2025-03-20T05:00:00Z"];

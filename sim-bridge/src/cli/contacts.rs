@@ -8,7 +8,7 @@ use serde::Serialize;
 use types::{Epoch, Geodetic};
 
 use super::CommandError;
-use super::answer::{AnswerArgs, table, warn};
+use super::answer::{AnswerArgs, table};
 use super::motion;
 use super::source::{Source, SourceArgs};
 
@@ -74,7 +74,7 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        warn(&source.warnings)?;
+        source.warn_at(self.from)?;
         let contacts = self.contacts(&source)?;
         self.answer.write(&contacts, || contact_table(&contacts))
     }

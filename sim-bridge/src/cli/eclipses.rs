@@ -9,7 +9,7 @@ use serde::Serialize;
 use types::Epoch;
 
 use super::CommandError;
-use super::answer::{AnswerArgs, table, warn};
+use super::answer::{AnswerArgs, table};
 use super::motion;
 use super::source::{Source, SourceArgs};
 
@@ -62,7 +62,7 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        warn(&source.warnings)?;
+        source.warn_at(self.from)?;
         let eclipses = self.eclipses(&source)?;
         self.answer.write(&eclipses, || eclipse_table(&eclipses))
     }

@@ -11,7 +11,7 @@ use serde::Serialize;
 use types::Epoch;
 
 use super::CommandError;
-use super::answer::{AnswerArgs, table, warn};
+use super::answer::{AnswerArgs, table};
 use super::motion;
 use super::source::{Source, SourceArgs};
 
@@ -99,7 +99,7 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        warn(&source.warnings)?;
+        source.warn_at(self.at)?;
         let answer = self.answer(&source)?;
         self.answer.write(&answer, || answer.table())
     }

@@ -1,19 +1,22 @@
 //! Where satellites and stations come from: the flags that all sub-commands share.
 
 use std::collections::BTreeSet;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use orbit::WalkerShell;
-use orbit::catalog::{Catalog, Faults, ReadPolicy, ReadReport, SameNames, duplicated};
+use orbit::catalog::{
+    Catalog, EpochAges, Faults, OLD_DAYS, ReadPolicy, ReadReport, SameNames, duplicated, epoch_ages,
+};
 use orbit::elements::{ELEMENTS_BYTES_MAX, Elements};
 use orbit::format::{self, Format};
 use orbit::link::ShellAt;
 use orbit::station::Station;
 use serde::Deserialize;
+use types::Epoch;
 
 use super::CommandError;
+use super::answer::warn;
 use crate::offline::scenario::Sources;
 use crate::offline::station_file;
 use crate::toml_file::{Document, FileError, Step, read_text};
@@ -64,13 +67,31 @@ pub struct Source {
 }
 
 impl Source {
-    /// Tells people what they should know.
+    /// Tells people what they should know of how the source was read.
     ///
     /// # Errors
     /// When standard error is closed.
-    pub fn warn(&self) -> io::Result<()> {
-        let mut err = io::stderr().lock();
-        self.warnings.iter().try_for_each(|w| writeln!(err, "starbelt-sim: warning: {w}"))
+    pub fn warn(&self) -> Result<(), CommandError> {
+        warn(&self.warnings)
+    }
+
+    /// The same, and of elements that were not made for `at`, the time that is asked about.
+    ///
+    /// # Errors
+    /// When standard error is closed.
+    pub fn warn_at(&self, at: Epoch) -> Result<(), CommandError> {
+        self.warn()?;
+        let far = epoch_ages(&self.elements, at).filter(|ages| 0 < ages.far);
+        far.map_or(Ok(()), |ages| warn(&[self.age_warning(ages, at)]))
+    }
+
+    fn age_warning(&self, ages: EpochAges, at: Epoch) -> String {
+        let EpochAges { far, median_days, most_days, .. } = ages;
+        let count = self.elements.len();
+        format!(
+            "{far} of {count} element sets are more than {OLD_DAYS} days away from {at} (median {median_days:.1}, \
+             most {most_days:.1} days): positions are less sure the farther they are"
+        )
     }
 }
 

@@ -4,15 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use orbit::catalog::{OLD_DAYS, epoch_ages, newest_epoch};
-use orbit::elements::Elements;
+use orbit::catalog::newest_epoch;
 use orbit::station::{Station, WayPoint};
 use types::{Epoch, Geodetic};
 
 use super::super::CommandError;
 use super::super::source::SourceArgs;
 use super::Args;
-use crate::cli::answer::warn;
 use crate::offline::nodes::{Nodes, NodesError, UnknownName};
 use crate::offline::parts::{self, Parts};
 use crate::offline::record::Recorder;
@@ -38,13 +36,12 @@ impl Args {
         stop: &'a AtomicBool,
     ) -> Result<Ready<'a>, CommandError> {
         let source = SourceArgs::of(&scenario.sources).load()?;
-        source.warn()?;
+        let newest = newest_epoch(&source.elements);
+        let start = scenario.start.or(newest).ok_or(NodesError::Empty)?;
+        source.warn_at(start)?;
         let mut stations = source.stations;
         stations.extend(scenario.stations.iter().map(station));
         let nodes = Arc::new(Nodes::new(&source.elements, stations)?);
-        let newest = newest_epoch(&source.elements);
-        let start = scenario.start.or(newest).ok_or(NodesError::Empty)?;
-        warn(&age_warning(&source.elements, start))?;
         self.add_routes(&mut scenario, &nodes)?;
         let parts = Parts::new(&scenario, &source.elements, source.shells, start);
         let simulation =
@@ -121,21 +118,6 @@ fn ready<'a>(
     let speed = scenario.speed;
     let session = Session { head, simulation, speed, sinks, recording, stop };
     Ready { session, json: scenario.output.json.clone() }
-}
-
-/// What people should know of elements that were not made for the time of the run.
-fn age_warning(elements: &[Elements], start: Epoch) -> Vec<String> {
-    let Some(ages) = epoch_ages(elements, start).filter(|ages| 0 < ages.far) else {
-        return Vec::new();
-    };
-    vec![format!(
-        "{} of {} element sets are more than {OLD_DAYS} days away from the start {start} (median {:.1}, most {:.1} \
-         days): positions are less sure the farther they are",
-        ages.far,
-        elements.len(),
-        ages.median_days,
-        ages.most_days
-    )]
 }
 
 /// A station of a scenario.
