@@ -153,7 +153,7 @@ fn impossible_horizons_steps_and_names_are_refused() {
     for (more, rule) in [
         (&["--to", "2026-07-19T11:00:00Z"][..], "whole minutes"),
         (&["--step", "7"], "must be 1, 2, 3"),
-        (&["--min-elevation=-1"], "must be 0 to 90 degrees"),
+        (&["--min-elevation=-1"], "must be 0 to below 90 degrees"),
     ] {
         let args = args(folder.path(), &[&from[..], more].concat());
         match args.plan_of(&args.source.load().unwrap(), &mut InSight) {

@@ -8,7 +8,7 @@
 use std::time::Instant;
 
 use orbit::link::{Isl, IslSet, LinkProtocol, Scene};
-use orbit::link_plan::{LinkRates, PlanRequest, STEP_S, ground_windows, link_plan};
+use orbit::link_plan::{LinkRates, PlanRequest, STEP_S, ground_passes, link_plan};
 use orbit::propagate::Sgp4;
 use orbit::station::{Station, StationKind};
 use orbit::{Sky, SkySpec};
@@ -76,7 +76,7 @@ fn main() {
         rates: LinkRates::default(),
     };
     let begin = Instant::now();
-    let ground = ground_windows(&request).expect("a valid request");
+    let ground = ground_passes(&request).expect("a valid request");
     println!("{} ground windows in {:.2} s", ground.len(), begin.elapsed().as_secs_f64());
     let begin = Instant::now();
     let plan = link_plan(&request, &mut Grid, &ground).expect("a valid request");

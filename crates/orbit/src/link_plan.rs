@@ -1,6 +1,6 @@
 //! The contact plan of a constellation: which links there will be, and how long they are.
 //!
-//! Links between satellites are those that a protocol chooses at each step. Links to the ground are windows above a mask, found by [`ground_windows`]
+//! Links between satellites are those that a protocol chooses at each step. Links to the ground are windows above a mask, found by [`ground_passes`]
 //! or by anybody else. All grids are those of UTC, so that a later plan continues an earlier one, see [`LinkPlan::refreshed`].
 
 mod fit;
@@ -12,10 +12,11 @@ use topology::LinkPlan;
 use topology::contact::LinkPlanError;
 use types::Epoch;
 
-pub use ground::{GroundWindow, ground_windows};
+pub use ground::ground_passes;
 
 use crate::elements::Elements;
 use crate::link::{IslSet, LinkProtocol, Scene};
+use crate::pass::{Pass, SearchError};
 use crate::propagate::{Propagator, positions};
 use crate::sky::{GROUND_RATE_KBPS, ISL_RATE_KBPS};
 use crate::station::Station;
@@ -62,7 +63,7 @@ pub struct PlanRequest<'a> {
     pub propagator: &'a dyn Propagator,
     /// The stations.
     pub stations: &'a [Station],
-    /// Lowest elevation for stations that have no rule of their own, degrees, 0 to 90.
+    /// Lowest elevation for stations that have no rule of their own, degrees, 0 to below 90.
     pub min_elevation_deg: f64,
     /// What links carry.
     pub rates: LinkRates,
@@ -75,7 +76,7 @@ pub enum PlanRequestError {
     #[error("step {0} s must be 1, 2, 3, 4, 5, 6 or 10 s, so that each minute has the same steps")]
     Step(u32),
     /// A mask that no station can have.
-    #[error("elevation mask {degrees} of {station} must be 0 to 90 degrees")]
+    #[error("elevation mask {degrees} of {station} must be 0 to below 90 degrees")]
     Mask {
         /// The station, or the plan as a whole.
         station: String,
@@ -94,6 +95,9 @@ pub enum PlanRequestError {
         /// Stations.
         stations: usize,
     },
+    /// A search for passes that cannot be done.
+    #[error(transparent)]
+    Search(#[from] SearchError),
     /// The result breaks a rule of plans.
     #[error(transparent)]
     Plan(#[from] LinkPlanError),
@@ -107,7 +111,7 @@ impl PlanRequest<'_> {
         let own =
             self.stations.iter().filter_map(|s| Some((s.name.as_str(), s.min_elevation_deg?)));
         let mut masks = own.chain([("the plan", self.min_elevation_deg)]);
-        if let Some((station, degrees)) = masks.find(|(_, deg)| !(0.0..=90.0).contains(deg)) {
+        if let Some((station, degrees)) = masks.find(|(_, deg)| !(0.0..90.0).contains(deg)) {
             return Err(PlanRequestError::Mask { station: station.to_owned(), degrees });
         }
         let (satellites, elements) = (self.propagator.satellites(), self.elements.len());
@@ -137,14 +141,14 @@ impl PlanRequest<'_> {
     }
 }
 
-/// Makes a contact plan: the links that `protocol` chooses, and the `ground` windows. Nodes are the satellites by index, then the stations.
+/// Makes a contact plan: the links that `protocol` chooses, and the `ground` passes, whose sites are the stations. Nodes are the satellites by index, then the stations.
 ///
 /// # Errors
 /// [`PlanRequestError`] for a request or a window that breaks a rule.
 pub fn link_plan(
     request: &PlanRequest<'_>,
     protocol: &mut dyn LinkProtocol,
-    ground: &[GroundWindow],
+    ground: &[Pass],
 ) -> Result<LinkPlan, PlanRequestError> {
     request.check()?;
     let per_minute = request.steps_per_minute();

@@ -3,13 +3,12 @@
 //! The motion is sampled every [`STEP_S`]; what lies between samples is found by the slopes there and refined on the motion
 //! itself, so that a grazing pass of a second is found as one of hours is. Geometric elevation, without refraction.
 
-use std::fmt;
-
 use types::{Epoch, Geodetic};
 
 use crate::look::{Look, Observer};
 use crate::propagate::{PropagateError, Propagator, State};
 use crate::spans::{Sample, Span, peak, spans};
+use crate::station::Station;
 use crate::vector::{dot, norm};
 
 /// Time between samples, s: within it the height above a mask has one extremum at most, since a low orbit's is concave while
@@ -25,32 +24,31 @@ const SPEED_CHANGE_KM_S: f64 = 1.2;
 const BULGE_KM: f64 = 2.0;
 
 /// Where a place is.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 pub enum Whereabouts<'a> {
     /// It stays.
     Fixed(Geodetic),
-    /// It moves: where it is at an instant.
-    Moving(&'a (dyn Fn(Epoch) -> Geodetic + Sync)),
-}
-
-impl fmt::Debug for Whereabouts<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Fixed(place) => f.debug_tuple("Fixed").field(place).finish(),
-            Self::Moving(_) => f.write_str("Moving(..)"),
-        }
-    }
+    /// It moves as this station does.
+    Moving(&'a Station),
 }
 
 /// Over which time the speed of a moving place is measured, s.
 const MOVE_S: f64 = 1.0;
 
-impl Whereabouts<'_> {
+impl<'a> Whereabouts<'a> {
+    /// Where a station is.
+    pub fn of(station: &'a Station) -> Self {
+        if station.way.is_empty() { Self::Fixed(station.place) } else { Self::Moving(station) }
+    }
+
     /// Somebody there at `at`.
     pub fn observer(&self, at: Epoch) -> Observer {
         match self {
             Self::Fixed(place) => Observer::at(place),
-            Self::Moving(place) => Observer::between(&place(at), &place(at.plus_s(MOVE_S)), MOVE_S),
+            Self::Moving(station) => {
+                let (now, then) = (station.place_at(at), station.place_at(at.plus_s(MOVE_S)));
+                Observer::between(&now, &then, MOVE_S)
+            }
         }
     }
 }
@@ -62,6 +60,13 @@ pub struct Site<'a> {
     pub place: Whereabouts<'a>,
     /// Lowest elevation at which it sees a satellite, degrees, 0 to below 90.
     pub min_elevation_deg: f64,
+}
+
+impl<'a> Site<'a> {
+    /// A station, which sees from `min_elevation_deg` on.
+    pub fn of(station: &'a Station, min_elevation_deg: f64) -> Self {
+        Self { place: Whereabouts::of(station), min_elevation_deg }
+    }
 }
 
 /// A time in which a site sees a satellite.

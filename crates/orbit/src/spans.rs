@@ -4,6 +4,9 @@
 
 /// How near to the truth an instant is found, s: a satellite moves 8 m in that time.
 const TOLERANCE_S: f64 = 1.0e-3;
+/// The finest part of a second that is looked at: instants are whole numbers of them, so that a search finds the same ones,
+/// to the bit, whichever whole second it begins at.
+const GRAIN_S: f64 = 1.0 / 4096.0;
 /// Most rounds of a root search: a halving of a day to a nanosecond takes 47.
 const ROUNDS_MAX: usize = 100;
 /// Value where the quantity does not exist, such as where a satellite is down: far below zero, yet finite.
@@ -114,7 +117,7 @@ fn root(f: &impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
     let ((mut x1, mut f1), (mut x2, mut f2)) = (b, a);
     let mut part = 0.5;
     for _ in 0..ROUNDS_MAX {
-        let x = x1 + part * (x2 - x1);
+        let x = x1 + on_grain(part * (x2 - x1));
         let value = f(x);
         let (x3, f3);
         if (value < 0.0) == (f1 < 0.0) {
@@ -134,6 +137,11 @@ fn root(f: &impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
         part = part.clamp(least, 1.0 - least);
     }
     if f1.abs() < f2.abs() { x1 } else { x2 }
+}
+
+/// The whole number of [`GRAIN_S`] nearest to a time, s.
+fn on_grain(time_s: f64) -> f64 {
+    (time_s / GRAIN_S).round() * GRAIN_S
 }
 
 /// Which part of the bracket to try next: inverse quadratic interpolation where it is safe, else half.

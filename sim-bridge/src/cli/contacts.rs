@@ -5,7 +5,7 @@ use std::sync::Arc;
 use orbit::pass::{Pass, Search, Site};
 use orbit::propagate::ModelKind;
 use serde::Serialize;
-use types::{Epoch, Geodetic};
+use types::Epoch;
 
 use super::CommandError;
 use super::answer::{AnswerArgs, table};
@@ -89,13 +89,9 @@ impl Args {
         let elements = motion::chosen(&source.elements, &satellites);
         let model = self.model.propagator(Arc::clone(&elements), self.from);
         let stations: Vec<_> = stations.iter().map(|k| &source.stations[*k as usize]).collect();
-        let ways: Vec<_> =
-            stations.iter().map(|station| move |at: Epoch| station.place_at(at)).collect();
         let mut sites = Vec::with_capacity(stations.len());
-        for (station, way) in stations.iter().zip(&ways) {
-            let way: &(dyn Fn(Epoch) -> Geodetic + Sync) = way;
-            let min_elevation_deg = self.mask(station.min_elevation_deg)?;
-            sites.push(Site { place: motion::whereabouts(station, way), min_elevation_deg });
+        for station in &stations {
+            sites.push(Site::of(station, self.mask(station.min_elevation_deg)?));
         }
         let search = Search { propagator: &*model, from: self.from, to: self.to };
         let all: Vec<u32> = (0_u32..).zip(elements.iter()).map(|(index, _)| index).collect();

@@ -3,10 +3,8 @@
 use std::sync::Arc;
 
 use orbit::elements::Elements;
-use orbit::pass::{SearchError, Whereabouts};
+use orbit::pass::SearchError;
 use orbit::propagate::ModelKind;
-use orbit::station::Station;
-use types::{Epoch, Geodetic};
 
 use super::CommandError;
 use super::source::Source;
@@ -75,18 +73,6 @@ pub fn chosen(elements: &Arc<[Elements]>, satellites: &[u32]) -> Arc<[Elements]>
         return Arc::clone(elements);
     }
     satellites.iter().map(|satellite| elements[*satellite as usize].clone()).collect()
-}
-
-/// Where a station is, in the form in which searches take it; `way` is its [`Station::place_at`].
-pub fn whereabouts<'a>(
-    station: &Station,
-    way: &'a (dyn Fn(Epoch) -> Geodetic + Sync),
-) -> Whereabouts<'a> {
-    if station.way.is_empty() {
-        Whereabouts::Fixed(station.place)
-    } else {
-        Whereabouts::Moving(way)
-    }
 }
 
 #[cfg(test)]

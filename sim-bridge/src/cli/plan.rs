@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use orbit::link::{LinkProtocol, ProtocolKind};
 use orbit::link_plan::{
-    HORIZON_S, LinkRates, PlanRequest, PlanRequestError, STEP_S, ground_windows, link_plan,
+    HORIZON_S, LinkRates, PlanRequest, PlanRequestError, STEP_S, ground_passes, link_plan,
 };
 use orbit::propagate::{Propagator, Sgp4};
 use serde::Serialize;
@@ -142,7 +142,7 @@ impl Args {
             min_elevation_deg: self.min_elevation,
             rates: LinkRates::default(),
         };
-        let ground = ground_windows(&request)?;
+        let ground = ground_passes(&request)?;
         Ok(link_plan(&request, protocol, &ground)?)
     }
 

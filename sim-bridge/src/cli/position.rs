@@ -5,6 +5,7 @@ use std::sync::Arc;
 use orbit::frame::PolarTurn;
 use orbit::geodesy;
 use orbit::look::Observer;
+use orbit::pass::Whereabouts;
 use orbit::propagate::{ModelKind, PropagateError, State};
 use orbit::sunlight::{sun_teme_km, sunlit_fraction};
 use serde::Serialize;
@@ -128,8 +129,7 @@ impl Args {
         let Some(name) = &self.station else { return Ok(None) };
         let index = motion::stations(source, std::slice::from_ref(name))?[0];
         let station = &source.stations[index as usize];
-        let way = |at: Epoch| station.place_at(at);
-        Ok(Some(motion::whereabouts(station, &way).observer(self.at)))
+        Ok(Some(Whereabouts::of(station).observer(self.at)))
     }
 }
 

@@ -5,12 +5,14 @@ use std::cmp::Ordering;
 use topology::{LinkWindow, NodeIx, RangeSegment};
 use types::Epoch;
 
+use super::PlanRequest;
 use super::fit::Fit;
-use super::ground::viewer_at;
 use super::parallel::{each, map};
-use super::{GroundWindow, PlanRequest};
 use crate::confidence::{age_days, confidence_ppm};
+use crate::geodesy;
 use crate::link::Isl;
+use crate::pass::Pass;
+use crate::station::Station;
 use crate::vector::{minus, norm};
 
 const MINUTE_NS: i64 = 60_000_000_000;
@@ -49,7 +51,7 @@ pub(super) struct Growing<'a> {
 }
 
 impl<'a> Growing<'a> {
-    pub(super) fn new(request: &'a PlanRequest<'a>, ground: &[GroundWindow]) -> Self {
+    pub(super) fn new(request: &'a PlanRequest<'a>, ground: &[Pass]) -> Self {
         let first_station = request.elements.len();
         let node = |station: u32| {
             let number = u32::try_from(first_station).unwrap_or(u32::MAX);
@@ -57,15 +59,17 @@ impl<'a> Growing<'a> {
         };
         let mut ground: Vec<LinkWindow> = ground
             .iter()
-            .map(|window| LinkWindow {
-                a: NodeIx(window.satellite),
-                b: node(window.station),
-                open: window.open,
-                close: window.close,
-                open_known: window.open_known,
-                close_known: window.close_known,
+            // A pass without length was a touch of the mask.
+            .filter(|pass| pass.rise < pass.set)
+            .map(|pass| LinkWindow {
+                a: NodeIx(pass.satellite),
+                b: node(pass.site),
+                open: pass.rise,
+                close: pass.set,
+                open_known: pass.rise_known,
+                close_known: pass.set_known,
                 rate_kbps: request.rates.ground_kbps,
-                confidence_ppm: confidence(request, &[window.satellite], window.close),
+                confidence_ppm: confidence(request, &[pass.satellite], pass.set),
                 range: Vec::new(),
             })
             .collect();
@@ -116,7 +120,8 @@ impl<'a> Growing<'a> {
 
     fn sample(&self, at: Epoch, satellites_km: Vec<[f64; 3]>) -> Sample {
         let (stations, propagator) = (self.request.stations, self.request.propagator);
-        let position = |station| viewer_at(station, propagator, at).position_km;
+        let turn = propagator.ground_turn(at);
+        let position = |station: &Station| turn.to_teme(geodesy::to_ecef_km(&station.place_at(at)));
         Sample { satellites_km, stations_km: stations.iter().map(position).collect() }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use types::Geodetic;
 
 use super::*;
+use crate::geodesy;
 use crate::propagate::Sgp4;
 use crate::station::StationKind;
 use crate::visibility::{SightRule, Viewer};
@@ -90,12 +91,17 @@ impl World {
 
     fn plan(&self, version: u64, from_min: i32, to_min: i32) -> LinkPlan {
         let request = self.request(version, from_min, to_min);
-        let ground = ground_windows(&request).unwrap();
+        let ground = ground_passes(&request).unwrap();
         link_plan(&request, &mut Near(2500.0), &ground).unwrap()
     }
 
     fn viewer(&self, station: usize, at: Epoch) -> Viewer {
-        ground::viewer_at(&self.stations[station], &self.propagator, at)
+        let place = self.stations[station].place_at(at);
+        let turn = self.propagator.ground_turn(at);
+        Viewer {
+            position_km: turn.to_teme(geodesy::to_ecef_km(&place)),
+            up: turn.to_teme(geodesy::up(&place)),
+        }
     }
 }
 
@@ -150,13 +156,26 @@ fn ground_windows_are_what_stepping_at_a_second_finds_and_ranges_keep_their_erro
             }
         }
     }
-    // Passes shorter than a step are not seen; none is among these.
     assert_eq!(apart_s, 0);
     assert!(10_000 < compared, "{compared}");
     // A quadratic over a minute is within half a kilometre, 2 us, on the whole; worst in the zenith.
     errors_km.sort_by(f64::total_cmp);
     assert!(errors_km[errors_km.len() / 2] < 0.5, "{}", errors_km[errors_km.len() / 2]);
     assert!(errors_km[errors_km.len() - 1] < 2.0, "{}", errors_km[errors_km.len() - 1]);
+}
+
+#[test]
+fn a_pass_that_rises_and_sets_between_two_steps_is_in_the_plan() {
+    let mut world = World::new();
+    let passes = ground_passes(&world.request(1, 0, 190)).unwrap();
+    let highest_deg = passes.iter().map(|pass| pass.max_elevation_deg).fold(0.0, f64::max);
+    world.stations.iter_mut().for_each(|s| s.min_elevation_deg = Some(highest_deg - 0.02));
+    let plan = world.plan(1, 0, 190);
+    let first_station = world.elements.len();
+    let grounds = plan.windows().iter().filter(|window| first_station <= window.b.index());
+    let lengths_s: Vec<f64> = grounds.map(|w| w.close.seconds_since(w.open)).collect();
+    assert_eq!(lengths_s.len(), 1, "only the highest one");
+    assert!(0.1 < lengths_s[0] && lengths_s[0] < f64::from(STEP_S), "{lengths_s:?}");
 }
 
 #[test]

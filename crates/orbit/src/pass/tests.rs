@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::elements::{Elements, parse_elements};
 use crate::propagate::{KeplerJ2, Sgp4};
+use crate::station::{StationKind, WayPoint};
 
 fn epoch() -> Epoch {
     Epoch::parse("2026-03-01T00:00:00Z").unwrap()
@@ -158,11 +159,19 @@ fn a_pass_of_seconds_is_found_wherever_it_lies_between_samples() {
 #[test]
 fn a_moving_place_sees_what_a_scan_sees_from_it() {
     let model = sgp4(ISS);
-    let ship = |at: Epoch| {
-        let hours = at.seconds_since(epoch()) / 3600.0;
-        Geodetic { lat_deg: 30.0 + hours, lon_deg: -40.0 + 6.0 * hours, alt_km: 10.0 }
+    let way_point = |hour: f64| WayPoint {
+        at: epoch().plus_s(hour * 3600.0),
+        place: Geodetic { lat_deg: 30.0 + hour, lon_deg: -40.0 + 6.0 * hour, alt_km: 10.0 },
     };
-    let site = Site { place: Whereabouts::Moving(&ship), min_elevation_deg: 3.0 };
+    let ship = Station {
+        name: "ship".to_owned(),
+        kind: StationKind::Edge,
+        place: way_point(0.0).place,
+        min_elevation_deg: None,
+        terminals: None,
+        way: [0.0, 6.0, 12.0, 24.0].map(way_point).to_vec(),
+    };
+    let site = Site::of(&ship, 3.0);
     assert!(3 < check(&search(&model, 24.0), &site).unwrap());
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use orbit::elements::Elements;
 use orbit::ground::{GroundPolicy, GroundPolicyKind, policy};
 use orbit::link::{IslRules, LinkProtocol, ProtocolKind, Rulebook, protocol};
-use orbit::link_plan::{LinkRates, PlanRequest, ground_windows};
+use orbit::link_plan::{LinkRates, PlanRequest, ground_passes};
 use orbit::propagate::{Propagator, Sgp4};
 use orbit::visibility::SightRule;
 use topology::{NodeIx, Router, RouterKind};
@@ -90,7 +90,7 @@ pub fn link_plan(sky: &BenchSky, horizon_s: f64) -> Job {
             min_elevation_deg: MASK_DEG,
             rates: LinkRates::default(),
         };
-        let windows = ground_windows(&request).map_err(|e| BenchError::Plan(e.to_string()))?;
+        let windows = ground_passes(&request).map_err(|e| BenchError::Plan(e.to_string()))?;
         Ok(windows.len())
     })
 }
