@@ -56,11 +56,13 @@ impl LinkRule {
     }
 
     /// One-way delay over `length_km`, microseconds.
+    #[inline]
     pub fn delay_us(&self, length_km: f64) -> f64 {
         length_km / self.speed_km_s * 1.0e6 + self.processing_us
     }
 
     /// The rate of a link that is seen like this, kbit/s; 0 where the budget leaves nothing.
+    #[inline]
     pub fn rate_kbps(&self, sight: &Sight) -> u32 {
         match &self.rate {
             RateRule::Constant(rate_kbps) => *rate_kbps,
@@ -70,6 +72,7 @@ impl LinkRule {
     }
 
     /// The link between two nodes; `None` where it carries less than 1 kbit/s or the delay is beyond a graph's range.
+    #[inline]
     pub fn link(&self, a: NodeIx, b: NodeIx, sight: &Sight) -> Option<Link> {
         let delay_us = self.delay_us(sight.length_km);
         let rate_kbps = self.rate_kbps(sight);
@@ -121,6 +124,7 @@ impl LinkModel {
     }
 
     /// The link between two satellites, whose nodes have their indices; `None` as for [`LinkRule::link`].
+    #[inline]
     pub fn isl(&self, isl: &Isl) -> Option<Link> {
         let sight = Sight::in_space(isl.length_km);
         self.between_satellites.link(NodeIx(isl.a), NodeIx(isl.b), &sight)

@@ -124,7 +124,7 @@ pub enum GraphError {
     },
 }
 
-/// A network at one instant: compressed sparse rows, never changed once built.
+/// A network at one instant: compressed sparse rows.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Graph {
     links: Vec<Link>,
@@ -145,6 +145,19 @@ pub(crate) struct End {
     pub(crate) delay_us: f64,
 }
 
+impl Default for Graph {
+    /// No node and no link.
+    fn default() -> Self {
+        Self {
+            links: Vec::new(),
+            rows: vec![0],
+            ends: Vec::new(),
+            jitter_us: None,
+            delay_span_us: (0.0, 0.0),
+        }
+    }
+}
+
 impl Graph {
     /// Builds a graph of `nodes` nodes. Parallel links are allowed; the order of the links decides ties only.
     ///
@@ -152,36 +165,57 @@ impl Graph {
     /// [`GraphError`] for the first link that joins a node to itself or to one that does not exist, or
     /// has a number outside its range.
     pub fn new(nodes: usize, links: &[Link]) -> Result<Self, GraphError> {
-        if u32::try_from(nodes).is_ok_and(|n| n < NOWHERE) && links.len() < NOWHERE as usize / 2 {
-            for (at, link) in links.iter().enumerate() {
-                check_link(at, link, nodes)?;
-            }
-            Ok(Self::from_checked(nodes, links))
-        } else {
-            Err(GraphError::TooManyNodes { nodes: nodes.max(links.len()), max: NOWHERE - 1 })
-        }
+        let mut graph = Self::default();
+        graph.rebuild(nodes, links)?;
+        Ok(graph)
     }
 
-    fn from_checked(nodes: usize, links: &[Link]) -> Self {
-        let mut rows = vec![0_u32; nodes + 1];
-        for link in links {
-            rows[link.a.index() + 1] += 1;
-            rows[link.b.index() + 1] += 1;
+    /// Makes this graph the one that [`Graph::new`] would build, in the memory that it holds already.
+    ///
+    /// # Errors
+    /// As [`Graph::new`]; the graph stays as it was then.
+    pub fn rebuild(&mut self, nodes: usize, links: &[Link]) -> Result<(), GraphError> {
+        let is_numbered = u32::try_from(nodes).is_ok_and(|nodes| nodes < NOWHERE);
+        if !is_numbered || NOWHERE as usize / 2 <= links.len() {
+            return Err(GraphError::TooManyNodes {
+                nodes: nodes.max(links.len()),
+                max: NOWHERE - 1,
+            });
+        }
+        for (at, link) in links.iter().enumerate() {
+            check_link(at, link, nodes)?;
+        }
+        self.links.clear();
+        self.links.extend_from_slice(links);
+        self.jitter_us = None;
+        self.delay_span_us = delay_span_us(links);
+        self.fill_rows(nodes);
+        Ok(())
+    }
+
+    /// Sorts both directions of each link by the node where they begin, in the order of the links (counting sort).
+    fn fill_rows(&mut self, nodes: usize) {
+        let Self { links, rows, ends, .. } = self;
+        rows.clear();
+        rows.resize(nodes + 2, 0);
+        // Counted two places up: after the sums a row's place holds its begin, and after the filling its end, which is
+        // the begin of the next one.
+        for link in links.iter() {
+            rows[link.a.index() + 2] += 1;
+            rows[link.b.index() + 2] += 1;
         }
         for node in 0..nodes {
-            rows[node + 1] += rows[node];
+            rows[node + 2] += rows[node + 1];
         }
-        let mut next = rows.clone();
-        let mut ends = vec![End { to: 0, link: 0, delay_us: 0.0 }; links.len() * 2];
-        for (at, link) in (0_u32..).zip(links) {
+        ends.resize(links.len() * 2, End { to: 0, link: 0, delay_us: 0.0 });
+        for (at, link) in (0_u32..).zip(links.iter()) {
             for (from, to) in [(link.a, link.b), (link.b, link.a)] {
-                let slot = &mut next[from.index()];
+                let slot = &mut rows[from.index() + 1];
                 ends[*slot as usize] = End { to: to.0, link: at, delay_us: link.delay_us };
                 *slot += 1;
             }
         }
-        let delay_span_us = delay_span_us(links);
-        Self { links: links.to_vec(), rows, ends, jitter_us: None, delay_span_us }
+        rows.truncate(nodes + 1);
     }
 
     pub(crate) fn delay_span_us(&self) -> (f64, f64) {

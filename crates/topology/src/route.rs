@@ -141,6 +141,11 @@ pub trait Router: Debug + Send {
     /// Forgets what was derived from the graph before: `graph` is another one.
     fn begin(&mut self, graph: &Graph);
 
+    /// Whether it makes use of [`Self::place`].
+    fn aims(&self) -> bool {
+        false
+    }
+
     /// Says where the nodes of the graph are, km, in any axes; after [`Self::begin`]. A help for routers that aim; a node whose
     /// position is not a number, or that has none, is not aimed at.
     fn place(&mut self, graph: &Graph, positions_km: &[[f64; 3]]) {

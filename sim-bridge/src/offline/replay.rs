@@ -182,10 +182,17 @@ impl Frames for Replay {
         let read = self.body(step).and_then(|body| {
             let mut frame = Frame { reader: Reader::at(body, 0)?, nodes, moment };
             let (known, counts) = frame.head()?;
-            frame.positions()?;
+            let positions = frame.reader.take(nodes.satellites() * 24)?;
             frame.stations()?;
+            let changed = frame.changed(counts)?;
+            // Both halves of a step of this size, side by side.
+            rayon::join(
+                || read_positions(positions, &mut frame.moment.positions_km),
+                || merge(&links, changed, &mut merged),
+            );
+            std::mem::swap(&mut links, &mut merged);
             watch.done(Part::Positions);
-            frame.links(counts, &mut links, &mut merged)?;
+            frame.links(counts.odd, &links)?;
             watch.done(Part::Links);
             frame.ground(counts.ground)?;
             frame.overrides(counts.changes, overrides)?;
@@ -214,7 +221,7 @@ struct Frame<'a> {
     moment: &'a mut Moment,
 }
 
-impl Frame<'_> {
+impl<'a> Frame<'a> {
     fn head(&mut self) -> Result<(Known, Counts), String> {
         let reader = &mut self.reader;
         self.moment.at = Epoch::from_unix_ns(reader.i64()?);
@@ -241,17 +248,6 @@ impl Frame<'_> {
         Ok((Known { positions_hash, components }, counts))
     }
 
-    fn positions(&mut self) -> Result<(), String> {
-        let bytes = self.reader.take(self.nodes.satellites() * 24)?;
-        let positions_km = &mut self.moment.positions_km;
-        positions_km.clear();
-        positions_km.extend(bytes.chunks_exact(24).map(|chunk| {
-            let axis = |axis: usize| reader::f64_at(chunk, axis * 8);
-            [axis(0), axis(1), axis(2)]
-        }));
-        Ok(())
-    }
-
     fn stations(&mut self) -> Result<(), String> {
         self.moment.stations.clear();
         for _ in self.nodes.stations().iter() {
@@ -271,25 +267,21 @@ impl Frame<'_> {
         Ok(())
     }
 
-    /// Takes the links that are gone from those of the step before, and adds the new ones.
-    fn links(
-        &mut self,
-        counts: Counts,
-        links: &mut Vec<(u32, u32)>,
-        merged: &mut Vec<(u32, u32)>,
-    ) -> Result<(), String> {
-        let gone = self.reader.take(counts.gone * 8)?;
-        let new = self.reader.take(counts.new * 8)?;
-        let pairs = |bytes: &'_ [u8]| -> Vec<(u32, u32)> {
-            bytes.chunks_exact(8).map(reader::pair).collect()
+    /// How the links differ from those of the step before.
+    fn changed(&mut self, counts: Counts) -> Result<Changed<'a>, String> {
+        let changed = Changed {
+            gone: self.reader.take(counts.gone * 8)?,
+            new: self.reader.take(counts.new * 8)?,
         };
-        let (gone, new) = (pairs(gone), pairs(new));
-        merge(links, &gone, &new, merged);
-        std::mem::swap(links, merged);
         let satellites = self.nodes.satellites();
-        if let Some((a, b)) = links.iter().find(|(a, b)| b <= a || satellites <= *b as usize) {
-            return Err(format!("a link joins satellites {a} and {b} of {satellites}"));
+        match pairs(changed.new).find(|(a, b)| b <= a || satellites <= *b as usize) {
+            Some((a, b)) => Err(format!("a link joins satellites {a} and {b} of {satellites}")),
+            None => Ok(changed),
         }
+    }
+
+    /// The links with their lengths, which follow from the positions but for `odd` ones.
+    fn links(&mut self, odd: usize, links: &[(u32, u32)]) -> Result<(), String> {
         let moment = &mut *self.moment;
         moment.isl.links.clear();
         let positions_km = &moment.positions_km;
@@ -298,7 +290,7 @@ impl Frame<'_> {
             b: *b,
             length_km: distance_km(positions_km, *a, *b),
         }));
-        for _ in 0..counts.odd {
+        for _ in 0..odd {
             let (index, _) = (self.reader.u32()?, self.reader.u32()?);
             let length_km = self.reader.f64()?;
             let link = self.moment.isl.links.get_mut(index as usize);
@@ -348,20 +340,34 @@ impl Frame<'_> {
     }
 }
 
-/// `before` without `gone` and with `new`, all ascending.
-fn merge(
-    before: &[(u32, u32)],
-    gone: &[(u32, u32)],
-    new: &[(u32, u32)],
-    out: &mut Vec<(u32, u32)>,
-) {
+/// The pairs that are no links any more, and those that have become links, ascending, as they lie in the file.
+#[derive(Clone, Copy, Debug)]
+struct Changed<'a> {
+    gone: &'a [u8],
+    new: &'a [u8],
+}
+
+fn pairs(bytes: &[u8]) -> impl Iterator<Item = (u32, u32)> {
+    bytes.chunks_exact(8).map(reader::pair)
+}
+
+fn read_positions(bytes: &[u8], positions_km: &mut Vec<[f64; 3]>) {
+    positions_km.clear();
+    positions_km.extend(bytes.chunks_exact(24).map(|chunk| {
+        let axis = |axis: usize| reader::f64_at(chunk, axis * 8);
+        [axis(0), axis(1), axis(2)]
+    }));
+}
+
+/// `before` without what is gone and with what is new, all ascending.
+fn merge(before: &[(u32, u32)], changed: Changed<'_>, out: &mut Vec<(u32, u32)>) {
     out.clear();
-    let (mut gone, mut new) = (gone.iter().peekable(), new.iter().peekable());
+    let (mut gone, mut new) = (pairs(changed.gone).peekable(), pairs(changed.new).peekable());
     for pair in before {
-        while let Some(first) = new.next_if(|first| *first < pair) {
-            out.push(*first);
+        while let Some(first) = new.next_if(|first| first < pair) {
+            out.push(first);
         }
-        if gone.next_if(|first| *first == pair).is_none() {
+        if gone.next_if_eq(pair).is_none() {
             out.push(*pair);
         }
     }

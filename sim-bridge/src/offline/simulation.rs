@@ -235,11 +235,7 @@ impl Simulation {
         self.network
             .build(&self.nodes, &self.overrides, &mut moment)
             .map_err(|source| SimulationError::Graph { step, source })?;
-        self.places_km.clear();
-        self.places_km.extend_from_slice(&moment.positions_km);
-        self.places_km.extend(moment.stations.iter().map(|station| station.viewer.position_km));
-        self.router.begin(&moment.graph);
-        self.router.place(&moment.graph, &self.places_km);
+        self.begin_routing(&moment);
         let mut summary = self.summary(&moment, hash, &known);
         watch.done(Part::Routing);
         let moment = Arc::new(moment);
@@ -249,6 +245,17 @@ impl Simulation {
         self.call_plugins(step, at, |plugin, view| plugin.after_step(view))?;
         watch.done(Part::Other);
         Ok((moment, summary))
+    }
+
+    fn begin_routing(&mut self, moment: &Moment) {
+        self.router.begin(&moment.graph);
+        if self.router.aims() {
+            let places_km = &mut self.places_km;
+            places_km.clear();
+            places_km.extend_from_slice(&moment.positions_km);
+            places_km.extend(moment.stations.iter().map(|station| station.viewer.position_km));
+            self.router.place(&moment.graph, places_km);
+        }
     }
 
     /// A moment to be filled, in the buffers of the one before the last where nobody reads it any more.
@@ -264,7 +271,7 @@ impl Simulation {
                 isl: IslSet::default(),
                 stations: Vec::new(),
                 ground: Vec::new(),
-                graph: Graph::new(0, &[]).expect("nothing can be wrong with no links"),
+                graph: Graph::default(),
             },
         }
     }

@@ -102,6 +102,10 @@ impl Router for AStar {
         self.us_per_km = 0.0;
     }
 
+    fn aims(&self) -> bool {
+        true
+    }
+
     fn place(&mut self, graph: &Graph, positions_km: &[[f64; 3]]) {
         self.positions_km.clear();
         self.positions_km.extend_from_slice(positions_km);

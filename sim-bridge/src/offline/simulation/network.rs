@@ -3,12 +3,24 @@
 use orbit::link::IslSet;
 use orbit::link_model::LinkModel;
 use orbit::link_model::rain::Weather;
-use topology::{Graph, GraphError, Link};
+use topology::{GraphError, Link};
 
 use crate::offline::moment::Moment;
 use crate::offline::nodes::Nodes;
 use crate::offline::overrides::Overrides;
 use crate::offline::terrestrial::Cables;
+
+/// Adds the link as it is under the changes; false where it is down.
+#[inline]
+fn add(links: &mut Vec<Link>, overrides: &Overrides, link: Link) -> bool {
+    if overrides.is_empty() {
+        links.push(link);
+        return true;
+    }
+    let changed = overrides.applied(link);
+    links.extend(changed);
+    changed.is_some()
+}
 
 /// Builds the graph of each step; keeps its buffers.
 #[derive(Debug)]
@@ -31,24 +43,24 @@ impl Network {
         overrides: &Overrides,
         moment: &mut Moment,
     ) -> Result<(), GraphError> {
-        self.links.clear();
-        let links = &mut self.links;
+        let Self { model, cables, links, .. } = self;
+        links.clear();
         // A link that a budget leaves nothing of is no link either.
-        let mut add = |link: Option<Link>| {
-            let link = if overrides.is_empty() { link } else { overrides.applied(link?) };
-            links.extend(link);
-            link.is_some().then_some(())
-        };
+        moment.isl.links.retain(|isl| match model.isl(isl) {
+            Some(link) => add(links, overrides, link),
+            None => false,
+        });
         let satellites = u32::try_from(nodes.satellites()).expect("at most NODES_MAX nodes");
-        moment.isl.links.retain(|isl| add(self.model.isl(isl)).is_some());
-        moment
-            .ground
-            .retain(|link| add(self.model.ground(link, satellites, &Weather::default())).is_some());
-        for cable in self.cables.links(nodes, &moment.stations) {
-            add(Some(cable));
+        moment.ground.retain(|ground| {
+            match model.ground(ground, satellites, &Weather::default()) {
+                Some(link) => add(links, overrides, link),
+                None => false,
+            }
+        });
+        for cable in cables.links(nodes, &moment.stations) {
+            add(links, overrides, cable);
         }
-        moment.graph = Graph::new(nodes.len(), links)?;
-        Ok(())
+        moment.graph.rebuild(nodes.len(), links)
     }
 
     /// Parts of the network of satellites that hang together; single satellites count, those that are down do not.
