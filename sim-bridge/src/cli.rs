@@ -22,6 +22,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use types::Epoch;
 
 use crate::bridge::{BridgeError, Prepared};
+use crate::out_file::WriteError;
 use crate::sky_file;
 use crate::sky_view::SkyView;
 use crate::toml_file::FileError;
@@ -122,6 +123,9 @@ pub enum CommandError {
     /// The answer cannot be written.
     #[error("the answer cannot be written: {0}")]
     Output(#[from] io::Error),
+    /// A file cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// The answer cannot be put into JSON.
     #[error("the answer cannot be put into JSON: {0}")]
     Json(#[from] serde_json::Error),
@@ -156,6 +160,7 @@ impl CommandError {
             Self::Interrupted { .. } => INTERRUPTED,
             Self::Bridge(_)
             | Self::Output(_)
+            | Self::Write(_)
             | Self::Json(_)
             | Self::NoRoute(_)
             | Self::Parent(_) => FAILURE,

@@ -4,7 +4,7 @@
 //!
 //! Reading order: [`cli`] (what can be asked for), [`config`] and [`sky_file`] (what is replayed),
 //! [`bridge`] (the live replay) with [`replay`] (its clock), [`schedule`] (link table),
-//! [`eclipse_power`] (environment), [`publish`] (session) and [`shape`] (links); [`sky_view`], [`open_files`], [`near_names`]; [`offline`] (the simulator).
+//! [`eclipse_power`] (environment), [`publish`] (session) and [`shape`] (links); [`sky_view`], [`open_files`], [`out_file`], [`near_names`]; [`offline`] (the simulator).
 
 pub mod address;
 pub mod bridge;
@@ -14,6 +14,7 @@ pub mod eclipse_power;
 pub mod near_names;
 pub mod offline;
 pub mod open_files;
+pub mod out_file;
 pub mod priority;
 pub mod publish;
 pub mod replay;

@@ -105,7 +105,7 @@ fn what_is_down_says_why_and_has_no_numbers() {
     let folder = folder();
     let late = ["position", "--tle", "sets.tle", "--at", "2025-03-20T05:00:00Z"];
     let sets = vectors()["tle"].as_str().expect("sets").to_owned();
-    // A mean motion of 17.5 is an orbit below the edge of space; the last digit is the checksum.
+    // A mean motion of 17.5 is an orbit below the surface; the last digit is the checksum.
     let low = sets.replacen("15.05000000    13", "17.50000000    15", 1);
     std::fs::write(folder.path().join("sets.tle"), low).expect("the file is written");
     let now = answer(folder.path(), &late)["satellites"][0].clone();

@@ -1,12 +1,12 @@
 //! How answers leave: as JSON into a file, or as a table for people.
 
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::CommandError;
+use crate::out_file;
 
 /// Where the answer goes.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,28 +27,51 @@ impl AnswerArgs {
         table: impl FnOnce() -> String,
     ) -> Result<(), CommandError> {
         match self.json.as_deref() {
-            None => {
-                let mut out = io::stdout().lock();
-                out.write_all(table().as_bytes())?;
-                Ok(out.flush()?)
-            }
-            Some(file) if file == Path::new("-") => write_json(io::stdout().lock(), answer),
-            Some(file) => {
-                let created = File::create(file).map_err(|error| told(file, &error))?;
-                write_json(BufWriter::new(created), answer)
-            }
+            None => print(&table()),
+            Some(file) => write_json(file, answer),
         }
     }
 }
 
-fn told(file: &Path, error: &io::Error) -> io::Error {
-    io::Error::new(error.kind(), format!("{}: {error}", file.display()))
+/// Prints text for people.
+///
+/// # Errors
+/// [`CommandError`] when the standard output takes it not.
+pub fn print(text: &str) -> Result<(), CommandError> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    Ok(out.flush()?)
 }
 
-fn write_json(mut out: impl Write, answer: &impl Serialize) -> Result<(), CommandError> {
-    serde_json::to_writer_pretty(&mut out, answer)?;
-    writeln!(out)?;
-    Ok(out.flush()?)
+/// Writes an answer as JSON with a line end, into a file or, as `-`, to the standard output.
+///
+/// # Errors
+/// [`CommandError`] when it cannot be written; a file is then as it was.
+pub fn write_json(file: &Path, answer: &impl Serialize) -> Result<(), CommandError> {
+    let mut json = serde_json::to_vec_pretty(answer)?;
+    json.push(b'\n');
+    Ok(out_file::write(file, &json)?)
+}
+
+/// Refuses two outputs of one name, of which one would be lost.
+///
+/// # Errors
+/// [`CommandError`] that names both.
+pub fn refuse_twins(outputs: &[(&str, Option<&Path>)]) -> Result<(), CommandError> {
+    let mut named: Vec<(&str, &Path)> = Vec::new();
+    for (flag, file) in outputs.iter().filter_map(|(flag, file)| Some((*flag, (*file)?))) {
+        if let Some((other, _)) = named.iter().find(|(_, before)| *before == file) {
+            let what = format!("{other} and {flag} both write {}", file.display());
+            return Err(CommandError::Input(format!("{what}: each must have a file of its own")));
+        }
+        named.push((flag, file));
+    }
+    Ok(())
+}
+
+/// Whether the standard output is free for people: no answer for programs goes there.
+pub fn is_for_people(files: &[&Option<PathBuf>]) -> bool {
+    !files.iter().any(|file| file.as_deref().is_some_and(out_file::is_standard_output))
 }
 
 /// Tells people what they should know about the input, a line each, on the standard error.

@@ -1,8 +1,7 @@
 //! `starbelt-sim bench`: the engine against the brute-force method.
 
-use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -11,11 +10,12 @@ use orbit::link::ProtocolKind;
 use orbit::station::Station;
 
 use super::CommandError;
+use super::answer::{is_for_people, print, write_json};
 use super::plan::protocol_kind;
 use super::source::SourceArgs;
 use crate::offline::bench::sky::cities;
 use crate::offline::bench::table::table;
-use crate::offline::bench::{BenchError, BenchPlan, Row, measure_rows, memory};
+use crate::offline::bench::{BenchError, BenchPlan, measure_rows, memory};
 use crate::offline::station_file;
 
 /// What is asked for.
@@ -84,10 +84,9 @@ impl Args {
             only: self.only.clone(),
         };
         let rows = measure_rows(&plan, &mut |name| tell(&format!("measuring {name}")))?;
-        let mut out = io::stdout().lock();
-        out.write_all(table(&rows).as_bytes())?;
-        writeln!(out, "threads: {}", rayon::current_num_threads())?;
-        out.flush()?;
+        if is_for_people(&[&self.json]) {
+            print(&format!("{}threads: {}\n", table(&rows), rayon::current_num_threads()))?;
+        }
         self.json.as_deref().map_or(Ok(()), |file| write_json(file, &rows))
     }
 
@@ -126,14 +125,6 @@ fn tell(line: &str) {
     drop(writeln!(io::stderr().lock(), "starbelt-sim: {line}"));
 }
 
-fn write_json(file: &Path, rows: &[Row]) -> Result<(), CommandError> {
-    let text = serde_json::to_string_pretty(rows)?;
-    let written = fs::write(file, text + "\n");
-    written.map_err(|e| {
-        CommandError::Output(io::Error::new(e.kind(), format!("{}: {e}", file.display())))
-    })
-}
-
 impl From<BenchError> for CommandError {
     fn from(error: BenchError) -> Self {
         match error {
@@ -141,6 +132,7 @@ impl From<BenchError> for CommandError {
             | BenchError::Sets(_)
             | BenchError::Engine(_)
             | BenchError::Plan(_) => Self::Input(error.to_string()),
+            BenchError::Write(error) => Self::Write(error),
             BenchError::Io { .. } => Self::Output(io::Error::other(error)),
         }
     }

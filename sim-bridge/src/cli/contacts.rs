@@ -34,7 +34,7 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
     pub to: Epoch,
     /// Lowest elevation for all stations, degrees, 0 to below 90; without it each station's own, or 25
-    #[arg(long, value_name = "DEGREES")]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub min_elevation: Option<f64>,
     /// How they move: sgp4, kepler-j2 or stardust-compat
     #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = motion::model)]

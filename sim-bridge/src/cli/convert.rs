@@ -1,7 +1,5 @@
 //! `starbelt-sim convert`: element sets of any format into any other.
 
-use std::fs;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
@@ -12,7 +10,9 @@ use orbit::{omm, tle};
 use serde::Serialize;
 
 use super::CommandError;
+use super::answer::{refuse_twins, write_json};
 use super::source::{Source, SourceArgs};
+use crate::out_file;
 
 /// What is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -81,6 +81,8 @@ impl Args {
     /// # Errors
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
+        let out = self.out.as_deref().unwrap_or_else(|| Path::new("-"));
+        refuse_twins(&[("--out", Some(out)), ("--json", self.json.as_deref())])?;
         let mut source = self.source.load()?;
         if let Some(first) = self.first_number {
             source.elements = numbered(&source.elements, first)?.into();
@@ -91,22 +93,10 @@ impl Args {
             source.warnings.push(format!("{left_out} {what}"));
         }
         source.warn()?;
-        match &self.out {
-            Some(file) => write_file(file, text.as_bytes())?,
-            None => {
-                let mut out = io::stdout().lock();
-                out.write_all(text.as_bytes())?;
-                out.flush()?;
-            }
-        }
+        out_file::write(out, text.as_bytes())?;
         match &self.json {
             None => Ok(()),
-            Some(file) => {
-                let summary = summary(self.to, &source, text.len(), left_out);
-                let mut json = serde_json::to_vec_pretty(&summary)?;
-                json.push(b'\n');
-                write_file(file, &json)
-            }
+            Some(file) => write_json(file, &summary(self.to, &source, text.len(), left_out)),
         }
     }
 }
@@ -125,11 +115,6 @@ fn summary(to: Target, source: &Source, bytes: usize, left_out: usize) -> Summar
         designators_left_out: left_out,
         warnings: &source.warnings,
     }
-}
-
-fn write_file(file: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    let told = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", file.display()));
-    Ok(fs::write(file, bytes).map_err(told)?)
 }
 
 /// The satellites as text, and how many of their designators found no room.

@@ -1,7 +1,6 @@
 //! `starbelt-sim plan`: the contact plan of all links over a horizon.
 
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use orbit::link::{LinkProtocol, ProtocolKind};
@@ -15,10 +14,12 @@ use topology::{LinkPlan, LinkWindow};
 use types::Epoch;
 
 use super::CommandError;
+use super::answer::{is_for_people, print, refuse_twins, write_json};
 use super::source::{Source, SourceArgs};
 use crate::offline::parts;
 use crate::offline::plan_file::{self, MappedPlan, PlanDiskError};
 use crate::offline::scenario::Scenario;
+use crate::out_file;
 
 const MINUTE_NS: i64 = 60_000_000_000;
 
@@ -41,7 +42,7 @@ pub struct Args {
     #[arg(long, value_name = "PROTOCOL", default_value = "none", value_parser = protocol_kind)]
     pub links: ProtocolKind,
     /// Lowest elevation at which stations without a rule of their own see satellites, degrees
-    #[arg(long, value_name = "DEGREES", default_value_t = 25.0)]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, default_value_t = 25.0)]
     pub min_elevation: f64,
     /// How often links are looked at, seconds: a divisor of 60, at most 10
     #[arg(long, value_name = "SECONDS", default_value_t = STEP_S)]
@@ -76,13 +77,7 @@ pub fn protocol_kind(name: &str) -> Result<ProtocolKind, String> {
 
 impl From<PlanDiskError> for CommandError {
     fn from(error: PlanDiskError) -> Self {
-        let text = error.to_string();
-        match error {
-            PlanDiskError::Disk { source, writing: true, .. } => {
-                Self::Output(io::Error::new(source.kind(), text))
-            }
-            PlanDiskError::Disk { .. } | PlanDiskError::Content { .. } => Self::Input(text),
-        }
+        Self::Input(error.to_string())
     }
 }
 
@@ -110,9 +105,10 @@ impl Args {
             }
         };
         self.write(&plan)?;
-        let mut out = io::stdout().lock();
-        out.write_all(summary(&plan).as_bytes())?;
-        Ok(out.flush()?)
+        if is_for_people(&[&self.out, &self.csv, &self.ion, &self.json]) {
+            print(&summary(&plan))?;
+        }
+        Ok(())
     }
 
     /// Makes the plan of a constellation.
@@ -151,24 +147,26 @@ impl Args {
     /// # Errors
     /// [`CommandError`] when one cannot be written.
     pub fn write(&self, plan: &LinkPlan) -> Result<(), CommandError> {
+        refuse_twins(&[
+            ("--out", self.out.as_deref()),
+            ("--csv", self.csv.as_deref()),
+            ("--ion", self.ion.as_deref()),
+            ("--json", self.json.as_deref()),
+        ])?;
         if let Some(file) = &self.out {
             plan_file::write(file, plan)?;
         }
-        let put =
-            |file: &Option<PathBuf>, text: &dyn Fn() -> Result<Vec<u8>, CommandError>| match file
-                .as_deref()
-            {
-                Some(file) => put_text(file, &text()?),
-                None => Ok(()),
-            };
-        put(&self.csv, &|| Ok(to_csv(plan).into_bytes()))?;
-        put(&self.ion, &|| Ok(to_ion(plan).into_bytes()))?;
-        put(&self.json, &|| Ok(serde_json::to_vec_pretty(&PlanJson::new(plan))?))
+        if let Some(file) = &self.csv {
+            out_file::write(file, to_csv(plan).as_bytes())?;
+        }
+        if let Some(file) = &self.ion {
+            out_file::write(file, to_ion(plan).as_bytes())?;
+        }
+        if let Some(file) = &self.json {
+            write_json(file, &PlanJson::new(plan))?;
+        }
+        Ok(())
     }
-}
-
-fn put_text(file: &Path, bytes: &[u8]) -> Result<(), CommandError> {
-    Ok(plan_file::replace(file, bytes)?)
 }
 
 /// A few lines about a plan, for people.

@@ -1,7 +1,6 @@
 //! `starbelt-sim route`: the best route between two nodes at an instant.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -13,13 +12,13 @@ use topology::{NoRoute, NodeIx, Parts as NetworkParts, Route, RouteNeed, RouterK
 use types::Epoch;
 
 use super::CommandError;
+use super::answer::{is_for_people, print, write_json};
 use super::motion::model;
 use super::plan::protocol_kind;
 use super::source::{Source, SourceArgs};
 use crate::offline::moment::Moment;
 use crate::offline::nodes::Nodes;
 use crate::offline::parts::Parts;
-use crate::offline::plan_file;
 use crate::offline::scenario::Draft;
 use crate::offline::simulation::Simulation;
 use crate::offline::watch::NoWatch;
@@ -49,7 +48,7 @@ pub struct Args {
     #[arg(long, value_name = "ROUTER", default_value = "dijkstra", value_parser = router_kind)]
     pub router: RouterKind,
     /// Lowest elevation at which stations without a rule of their own see satellites, degrees
-    #[arg(long, value_name = "DEGREES")]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub min_elevation: Option<f64>,
     /// How satellites move: sgp4, kepler-j2 or stardust-compat
     #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = model)]
@@ -102,15 +101,12 @@ impl Args {
         let moment = self.moment_at(&source, &nodes)?;
         let view = self.answer(&nodes, &moment)?;
         if let Some(file) = &self.json {
-            plan_file::replace(file, &serde_json::to_vec_pretty(&view)?)?;
+            write_json(file, &view)?;
         }
         match &view.reason {
             Some(reason) => Err(CommandError::NoRoute(reason.clone())),
-            None => {
-                let mut out = io::stdout().lock();
-                out.write_all(view.table().as_bytes())?;
-                Ok(out.flush()?)
-            }
+            None if is_for_people(&[&self.json]) => print(&view.table()),
+            None => Ok(()),
         }
     }
 

@@ -14,12 +14,12 @@ use topology::RouterKind;
 use types::Epoch;
 
 use super::CommandError;
+use super::answer::{is_for_people, refuse_twins, write_json};
 use super::motion::model;
 use super::plan::protocol_kind;
 use super::route::{policy_kind, router_kind};
 use super::source::SourceArgs;
-use crate::offline::plan_file;
-use crate::offline::scenario::{Draft, Scenario};
+use crate::offline::scenario::{Draft, Outputs, Scenario};
 use crate::offline::session::Ending;
 
 /// What is asked for.
@@ -41,7 +41,7 @@ pub struct Args {
     #[arg(long, value_name = "POLICY", value_parser = policy_kind)]
     pub ground_links: Option<GroundPolicyKind>,
     /// Lowest elevation at which stations without a rule of their own see satellites, degrees
-    #[arg(long, value_name = "DEGREES")]
+    #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub min_elevation: Option<f64>,
     /// How routes are found
     #[arg(long, value_name = "ROUTER", value_parser = router_kind)]
@@ -50,10 +50,10 @@ pub struct Args {
     #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
     pub start: Option<Epoch>,
     /// From one step to the next
-    #[arg(long, value_name = "SECONDS")]
+    #[arg(long, value_name = "SECONDS", allow_negative_numbers = true)]
     pub step: Option<f64>,
     /// How many steps; the first is the state at the start itself
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub steps: Option<u64>,
     /// A route to be found at each step, between satellites or stations; may be repeated
     #[arg(long, value_name = "A:B")]
@@ -62,7 +62,7 @@ pub struct Args {
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
     /// Goes at so many times real time instead of as fast as it can; 1 is real time
-    #[arg(long, value_name = "K")]
+    #[arg(long, value_name = "K", allow_negative_numbers = true)]
     pub speed: Option<f64>,
     /// Threads; results are the same for any number [default: as many as there are cores]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -83,8 +83,8 @@ pub struct Args {
     #[arg(long, value_name = "FILE")]
     pub record: Option<PathBuf>,
     /// Takes positions and links from a recording instead of computing them
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "tle", "omm", "walker", "ground", "model",
-        "links", "ground_links", "min_elevation", "start", "step", "record"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["scenario", "tle", "omm", "walker", "ground", "satellites",
+        "lenient", "rename", "model", "links", "ground_links", "min_elevation", "start", "step", "seed", "record"])]
     pub replay: Option<PathBuf>,
 }
 
@@ -101,7 +101,12 @@ impl Args {
             Some(file) => self.replayed(file, scenario, &stop)?,
             None => self.computed(scenario, &stop)?,
         };
-        let json = session.json.clone();
+        let Outputs { json, html, record, .. } = session.output.clone();
+        refuse_twins(&[
+            ("--json", json.as_deref()),
+            ("--html", html.as_deref()),
+            ("--record", record.as_deref()),
+        ])?;
         let threads =
             rayon::ThreadPoolBuilder::new().num_threads(self.threads.map_or(0, usize::from));
         let pool = threads.build().map_err(|error| {
@@ -110,9 +115,11 @@ impl Args {
         let steps = session.session.head.steps;
         let (summary, ending) = pool.install(|| session.session.run())?;
         if let Some(file) = &json {
-            plan_file::replace(file, &serde_json::to_vec_pretty(&summary)?)?;
+            write_json(file, &summary)?;
         }
-        shown::print(&summary)?;
+        if is_for_people(&[&json, &html]) {
+            shown::print(&summary)?;
+        }
         match ending {
             Ending::Complete => Ok(()),
             Ending::Interrupted => {

@@ -1,24 +1,22 @@
 //! Contact plans on disk: written whole or not at all, read where they lie.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
 use topology::{LinkPlan, LinkPlanView, PlanFileError};
 
 use super::mapped;
+use crate::out_file::{self, WriteError};
 
 /// A contact plan's file that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PlanDiskError {
-    /// What the system said.
-    #[error("{}: cannot be {}: {source}", file.display(), if *.writing { "written" } else { "read" })]
-    Disk {
+    /// It cannot be read.
+    #[error("{}: cannot be read: {source}", file.display())]
+    Read {
         /// The file.
         file: PathBuf,
-        /// Whether it was to be written; read otherwise.
-        writing: bool,
         /// What the system said.
         source: io::Error,
     },
@@ -33,38 +31,15 @@ pub enum PlanDiskError {
 }
 
 fn unread(file: &Path) -> impl Fn(io::Error) -> PlanDiskError {
-    move |source| PlanDiskError::Disk { file: file.to_owned(), writing: false, source }
+    move |source| PlanDiskError::Read { file: file.to_owned(), source }
 }
 
 /// Writes a plan.
 ///
 /// # Errors
-/// [`PlanDiskError`] when it is not durable; the file is then as it was.
-pub fn write(file: &Path, plan: &LinkPlan) -> Result<(), PlanDiskError> {
-    replace(file, &topology::contact::encode(plan))
-}
-
-/// Puts a file in the place of another, so that readers see either the old or the new content, whole, also after a crash.
-///
-/// # Errors
-/// [`PlanDiskError`] when it is not durable.
-pub fn replace(file: &Path, bytes: &[u8]) -> Result<(), PlanDiskError> {
-    let folder = match file.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
-    let name = file.file_name().unwrap_or_default().to_string_lossy();
-    // Two writers at once must not write into one another's file.
-    let beside = folder.join(format!(".{name}.{}.new", std::process::id()));
-    let written = File::create(&beside)
-        .and_then(|mut out| out.write_all(bytes).and_then(|()| out.sync_all()))
-        .and_then(|()| fs::rename(&beside, file))
-        .and_then(|()| File::open(folder)?.sync_all());
-    written.map_err(|source| {
-        // What was begun is of no use; that it cannot be removed either adds nothing.
-        drop(fs::remove_file(&beside));
-        PlanDiskError::Disk { file: file.to_owned(), writing: true, source }
-    })
+/// [`WriteError`] when it is not durable; the file is then as it was.
+pub fn write(file: &Path, plan: &LinkPlan) -> Result<(), WriteError> {
+    out_file::write(file, &topology::contact::encode(plan))
 }
 
 /// A plan in a memory map.

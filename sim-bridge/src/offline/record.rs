@@ -33,9 +33,8 @@
 //! | 24 per ground link | station, satellite, range km, elevation degrees |
 //! | 32 per change | nodes a, b (equal: of a node), 1 if down, rate kbit/s (2^32-1: no limit), extra delay µs, loss ppm, 4 bytes 0 |
 
-use std::fs::File;
-use std::io::{self, BufWriter, Seek, SeekFrom, Write};
-use std::path::{Path, PathBuf};
+use std::io::{self, Write};
+use std::path::Path;
 
 use orbit::link::Isl;
 use orbit::station::Station;
@@ -47,6 +46,7 @@ use super::nodes::Nodes;
 use super::overrides::Overrides;
 use super::scenario::Scenario;
 use super::summary::StepSummary;
+use crate::out_file::{OutFile, WriteError};
 
 /// The first bytes of a recording.
 pub const MAGIC: [u8; 8] = *b"SBRECORD";
@@ -112,31 +112,10 @@ pub(super) fn distance_km(positions_km: &[[f64; 3]], a: u32, b: u32) -> f64 {
     (x * x + y * y + z * z).sqrt()
 }
 
-/// A file under way; dropped before it is complete it leaves nothing.
-#[derive(Debug)]
-struct Unfinished(Option<PathBuf>);
-
-impl Unfinished {
-    fn path(&self) -> &Path {
-        self.0.as_deref().unwrap_or_else(|| Path::new(""))
-    }
-}
-
-impl Drop for Unfinished {
-    fn drop(&mut self) {
-        if let Some(part) = &self.0 {
-            // Not worth a second complaint: the first one names the file.
-            drop(std::fs::remove_file(part));
-        }
-    }
-}
-
 /// Writes a recording, beside its place until it is complete.
 #[derive(Debug)]
 pub struct Recorder {
-    file: PathBuf,
-    part: Unfinished,
-    out: BufWriter<File>,
+    out: OutFile,
     offset: u64,
     index: Vec<u64>,
     head_len: u32,
@@ -149,61 +128,60 @@ impl Recorder {
     /// Begins a file.
     ///
     /// # Errors
-    /// What the system said.
+    /// [`WriteError`].
     pub fn create(
         file: &Path,
         scenario: &Scenario,
         model: &str,
         start: Epoch,
         nodes: &Nodes,
-    ) -> io::Result<Self> {
-        let stations = nodes.stations().iter().map(|station| StationHead {
-            name: station.name.clone(),
-            kind: station.kind,
-            place: station.place,
-        });
-        let head = RecordHead {
-            scenario: scenario.clone(),
-            model: model.to_owned(),
-            start,
-            satellites: nodes.satellite_names().to_vec(),
-            stations: stations.collect(),
-        };
-        let head = serde_json::to_vec(&head)?;
-        let head_len = u32::try_from(head.len()).map_err(io::Error::other)?;
-        let mut name = file.file_name().unwrap_or_default().to_owned();
-        name.push(".part");
-        let part = Unfinished(Some(file.with_file_name(name)));
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(part.path())?);
-        out.write_all(&[0; PREFIX])?;
-        out.write_all(&head)?;
+    ) -> Result<Self, WriteError> {
+        let mut out = OutFile::create(file)?;
+        let head = head(scenario, model, start, nodes);
+        let begun = Self::begun(&mut out, &head);
+        let (head_len, head_crc) = begun.map_err(|source| out.failed(source))?;
         let mut recorder = Self {
-            file: file.to_owned(),
-            part,
             out,
-            offset: (PREFIX + head.len()) as u64,
+            offset: PREFIX as u64 + u64::from(head_len),
             index: Vec::new(),
             head_len,
-            head_crc: crc32fast::hash(&head),
+            head_crc,
             links: Vec::new(),
             body: Vec::new(),
         };
-        recorder.pad()?;
+        recorder.pad().map_err(|source| recorder.out.failed(source))?;
         Ok(recorder)
+    }
+
+    /// Writes the head behind the room for the prefix; its length and its checksum.
+    fn begun(out: &mut OutFile, head: &RecordHead) -> io::Result<(u32, u32)> {
+        if !out.can_rewind() {
+            return Err(io::Error::other(
+                "a recording needs a file, whose beginning is written last",
+            ));
+        }
+        let head = serde_json::to_vec(head)?;
+        out.write_all(&[0; PREFIX])?;
+        out.write_all(&head)?;
+        Ok((u32::try_from(head.len()).map_err(io::Error::other)?, crc32fast::hash(&head)))
     }
 
     /// Adds a step.
     ///
     /// # Errors
-    /// What the system said.
+    /// [`WriteError`].
     pub fn step(
         &mut self,
         moment: &Moment,
         summary: &StepSummary,
         overrides: &Overrides,
-    ) -> io::Result<()> {
+    ) -> Result<(), WriteError> {
         self.body.clear();
         self.fill_body(moment, summary, overrides);
+        self.put_body().map_err(|source| self.out.failed(source))
+    }
+
+    fn put_body(&mut self) -> io::Result<()> {
         self.index.push(self.offset);
         let length = u32::try_from(self.body.len()).map_err(io::Error::other)?;
         self.out.write_all(&length.to_le_bytes())?;
@@ -216,13 +194,15 @@ impl Recorder {
     /// Completes the file and puts it in its place.
     ///
     /// # Errors
-    /// What the system said.
-    pub fn finish(mut self) -> io::Result<()> {
+    /// [`WriteError`].
+    pub fn finish(mut self) -> Result<(), WriteError> {
+        self.put_index().map_err(|source| self.out.failed(source))?;
+        self.out.finish()
+    }
+
+    fn put_index(&mut self) -> io::Result<()> {
         let index: Vec<u8> = self.index.iter().flat_map(|at| at.to_le_bytes()).collect();
         self.out.write_all(&index)?;
-        self.out.flush()?;
-        let mut file = self.out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        file.seek(SeekFrom::Start(0))?;
         let mut prefix = Vec::with_capacity(PREFIX);
         prefix.extend_from_slice(&MAGIC);
         for word in [VERSION, self.head_len, self.head_crc, crc32fast::hash(&index)] {
@@ -230,11 +210,7 @@ impl Recorder {
         }
         prefix.extend_from_slice(&self.offset.to_le_bytes());
         prefix.extend_from_slice(&(self.index.len() as u64).to_le_bytes());
-        file.write_all(&prefix)?;
-        file.sync_all()?;
-        std::fs::rename(self.part.path(), &self.file)?;
-        self.part.0 = None;
-        Ok(())
+        self.out.write_beginning(&prefix)
     }
 
     fn pad(&mut self) -> io::Result<()> {
@@ -287,6 +263,21 @@ impl Recorder {
             put_u32(body, 0);
         }
         self.links = now;
+    }
+}
+
+fn head(scenario: &Scenario, model: &str, start: Epoch, nodes: &Nodes) -> RecordHead {
+    let stations = nodes.stations().iter().map(|station| StationHead {
+        name: station.name.clone(),
+        kind: station.kind,
+        place: station.place,
+    });
+    RecordHead {
+        scenario: scenario.clone(),
+        model: model.to_owned(),
+        start,
+        satellites: nodes.satellite_names().to_vec(),
+        stations: stations.collect(),
     }
 }
 

@@ -13,7 +13,6 @@ pub mod csv;
 pub mod facts;
 pub mod html;
 pub mod parquet;
-mod part_file;
 pub mod progress;
 pub mod table;
 
@@ -24,6 +23,7 @@ use table::Tables;
 use super::moment::Moment;
 use super::sink::{RunHead, SinkError, StepSink};
 use super::summary::{RunSummary, StepSummary};
+use crate::out_file::{OutFile, WriteError};
 
 /// Which reports are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -103,6 +103,12 @@ pub fn real(count: usize) -> f64 {
     }
 }
 
+/// Begins a file of a folder, which is made if it is not there.
+fn begun(folder: &Path, name: &str) -> Result<OutFile, SinkError> {
+    std::fs::create_dir_all(folder).map_err(|e| cannot_write(folder, e))?;
+    Ok(OutFile::create(&folder.join(name))?)
+}
+
 fn cannot_write(file: &Path, source: io::Error) -> SinkError {
-    SinkError::Write { file: file.to_owned(), source }
+    WriteError::of(file, source).into()
 }

@@ -1,6 +1,5 @@
 //! A run from its first step to its last: the engine, its clock on the wall, and where results go.
 
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -33,21 +32,6 @@ pub enum Ending {
     Interrupted,
 }
 
-/// A recording that is being written, with the name of its file.
-#[derive(Debug)]
-pub struct Recording {
-    /// Where it goes.
-    pub file: PathBuf,
-    /// What writes it.
-    pub recorder: Recorder,
-}
-
-impl Recording {
-    fn failed(&self, source: std::io::Error) -> SinkError {
-        SinkError::Write { file: self.file.clone(), source }
-    }
-}
-
 /// A run that is ready to start.
 #[derive(Debug)]
 pub struct Session<'a> {
@@ -60,7 +44,7 @@ pub struct Session<'a> {
     /// Where results go.
     pub sinks: Vec<Box<dyn StepSink>>,
     /// All states, to be replayed.
-    pub recording: Option<Recording>,
+    pub recording: Option<Recorder>,
     /// Becomes true when the run is to end with the step that is being computed.
     pub stop: &'a AtomicBool,
 }
@@ -92,8 +76,8 @@ impl Session<'_> {
             steps,
             figures: self.simulation.figures(),
         };
-        if let Some(Recording { file, recorder }) = self.recording {
-            recorder.finish().map_err(|source| SinkError::Write { file, source })?;
+        if let Some(recorder) = self.recording {
+            recorder.finish().map_err(SinkError::from)?;
         }
         for sink in &mut self.sinks {
             sink.end(&summary)?;
@@ -108,10 +92,9 @@ impl Session<'_> {
         if let Some(workload) = &mut summary.workload {
             workload.ms = watch.workload_ms();
         }
-        if let Some(recording) = &mut self.recording {
+        if let Some(recorder) = &mut self.recording {
             let overrides = self.simulation.overrides();
-            let written = recording.recorder.step(&moment, &summary, overrides);
-            written.map_err(|source| recording.failed(source))?;
+            recorder.step(&moment, &summary, overrides).map_err(SinkError::from)?;
         }
         for sink in &mut self.sinks {
             sink.step(&moment, &summary)?;

@@ -1,7 +1,6 @@
 //! Where the results of a run go, step by step: [`StepSink`].
 
 use std::fmt::Debug;
-use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -10,6 +9,7 @@ use types::Epoch;
 
 use super::moment::Moment;
 use super::summary::{RunSummary, StepSummary};
+use crate::out_file::WriteError;
 
 /// What is known of a run before its first step.
 #[derive(Clone, Debug)]
@@ -34,13 +34,8 @@ pub struct RunHead {
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// A file cannot be written.
-    #[error("{}: cannot be written: {source}", file.display())]
-    Write {
-        /// The file.
-        file: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A result does not fit its format.
     #[error("{}: cannot hold the result: {reason}", file.display())]
     Format {

@@ -71,7 +71,7 @@ impl Propagator for KeplerJ2 {
         self.orbits.len()
     }
 
-    /// Fails below the edge of space and beyond the reach of the Earth.
+    /// Fails below the surface and beyond the reach of the Earth.
     fn state(&self, satellite: usize, at: Epoch) -> Result<State, PropagateError> {
         let orbit = &self.orbits[satellite];
         let seconds = at.seconds_since(orbit.epoch);
@@ -221,7 +221,7 @@ mod tests {
     fn what_has_decayed_is_down() {
         let model = KeplerJ2::new(&shell(160.0, 53.0));
         assert!(model.state(0, start()).is_ok());
-        let low = Orbit { semi_major_axis_km: 6400.0, ..model.orbits[0].clone() };
+        let low = Orbit { semi_major_axis_km: 6370.0, ..model.orbits[0].clone() };
         let down = KeplerJ2 { orbits: vec![low] }.state(0, start());
         assert!(matches!(down, Err(PropagateError::OutOfReach { .. })), "{down:?}");
     }

@@ -9,15 +9,10 @@ use types::Epoch;
 use super::{PropagateError, Propagator, State};
 use crate::elements::{Elements, MeanElements};
 use crate::frame::{PolarTurn, julian_years_since_j2000};
-use crate::geodesy::WGS84_A_KM;
 use crate::vector::norm;
 
 /// Equatorial radius of the Earth in WGS-72, in km: the surface of SGP4.
 pub const SGP4_EARTH_RADIUS_KM: f64 = 6378.135;
-
-/// Height above the equatorial radius below which nothing stays in orbit: the edge of space, km. SGP4 knows no
-/// air and goes on to the ground.
-const ORBIT_ALTITUDE_KM_MIN: f64 = 100.0;
 
 /// Distance from the centre of the Earth beyond which nothing is its satellite: the radius of its Hill sphere, km.
 /// Drag terms that no object has, and orbits of years, lead farther; light needs 5 s from there, so that no delay
@@ -53,7 +48,7 @@ impl Propagator for Sgp4 {
         self.elements.len()
     }
 
-    /// Fails also below the edge of space and beyond the reach of the Earth.
+    /// Fails also below the surface and beyond the reach of the Earth.
     fn state(&self, satellite: usize, at: Epoch) -> Result<State, PropagateError> {
         self.elements[satellite].satellite_state(at)
     }
@@ -123,13 +118,13 @@ impl Sgp4Constants {
 /// Passes on the state of what is still a satellite of the Earth, `minutes` after the epoch of its elements.
 ///
 /// # Errors
-/// [`PropagateError::OutOfReach`] below the edge of space and beyond the reach of the Earth.
+/// [`PropagateError::OutOfReach`] below the surface and beyond the reach of the Earth.
 pub(crate) fn within_reach(state: State, minutes: f64) -> Result<State, PropagateError> {
     let radius_km = norm(state.0);
-    if (WGS84_A_KM + ORBIT_ALTITUDE_KM_MIN..=ORBIT_RADIUS_KM_MAX).contains(&radius_km) {
+    if (SGP4_EARTH_RADIUS_KM..=ORBIT_RADIUS_KM_MAX).contains(&radius_km) {
         Ok(state)
     } else {
-        let range = "100 km of height to 1.5 million km";
+        let range = "the surface to 1.5 million km";
         Err(PropagateError::OutOfReach { minutes, radius_km, range })
     }
 }
@@ -138,7 +133,7 @@ impl Elements {
     /// The state in TEME of what is still a satellite of the Earth.
     ///
     /// # Errors
-    /// [`PropagateError`] when the orbit has no solution at `at`, below the edge of space, and beyond the reach of the Earth.
+    /// [`PropagateError`] when the orbit has no solution at `at`, below the surface, and beyond the reach of the Earth.
     pub(crate) fn satellite_state(&self, at: Epoch) -> Result<State, PropagateError> {
         let minutes = at.seconds_since(self.epoch) / 60.0;
         within_reach(self.state_teme(minutes)?, minutes)

@@ -1,6 +1,6 @@
 //! From a scenario to a run that is ready to start.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -16,16 +16,16 @@ use crate::offline::parts::{self, Parts};
 use crate::offline::record::Recorder;
 use crate::offline::replay::{Replay, ReplayError};
 use crate::offline::report::progress::Progress;
-use crate::offline::scenario::{Outputs, RouteEntry, Scenario, StationEntry};
-use crate::offline::session::{Recording, Session, SessionError};
+use crate::offline::scenario::{Outputs, ROUTE_RESULTS_MAX, RouteEntry, Scenario, StationEntry};
+use crate::offline::session::{Session, SessionError};
 use crate::offline::simulation::{Simulation, SimulationError};
 use crate::offline::sink::{RunHead, SinkError, StepSink};
 
-/// A run that is ready, and where its summary goes.
+/// A run that is ready, and where its results go.
 #[derive(Debug)]
 pub(super) struct Ready<'a> {
     pub(super) session: Session<'a>,
-    pub(super) json: Option<PathBuf>,
+    pub(super) output: Outputs,
 }
 
 impl Args {
@@ -49,9 +49,7 @@ impl Args {
         let recording = match &scenario.output.record {
             None => None,
             Some(file) => {
-                let recorder = Recorder::create(file, &scenario, simulation.model(), start, &nodes)
-                    .map_err(|source| SinkError::Write { file: file.clone(), source })?;
-                Some(Recording { file: file.clone(), recorder })
+                Some(Recorder::create(file, &scenario, simulation.model(), start, &nodes)?)
             }
         };
         Ok(ready(&scenario, &nodes, start, simulation, (recording, stop)))
@@ -67,7 +65,13 @@ impl Args {
         let replay = Replay::open(file)?;
         let head = replay.head().clone();
         let mut scenario = head.scenario.clone();
-        scenario.steps = self.steps.unwrap_or(u64::MAX).min(replay.steps());
+        let recorded = replay.steps();
+        scenario.steps = self.steps.unwrap_or(recorded);
+        if recorded < scenario.steps {
+            let (file, steps) = (file.display(), scenario.steps);
+            let rule = format!("--steps {steps} must be at most {recorded}, the steps of {file}");
+            return Err(CommandError::Input(rule));
+        }
         scenario.speed = flags.speed;
         let link_changes = flags.output.link_changes || head.scenario.output.link_changes;
         scenario.output = Outputs { link_changes, ..flags.output };
@@ -91,7 +95,18 @@ impl Args {
         for text in &self.route {
             let (from, to) = nodes.find_pair(text)?;
             let name = |node| nodes.name(node).to_owned();
-            scenario.routes.push(RouteEntry { from: name(from), to: name(to) });
+            let route = RouteEntry { from: name(from), to: name(to) };
+            if !scenario.routes.contains(&route) {
+                scenario.routes.push(route);
+            }
+        }
+        let routes = u64::try_from(scenario.routes.len()).unwrap_or(u64::MAX);
+        if ROUTE_RESULTS_MAX < routes.saturating_mul(scenario.steps) {
+            let rule = format!(
+                "--route: {routes} routes at {} steps are more than {ROUTE_RESULTS_MAX} results",
+                scenario.steps
+            );
+            return Err(CommandError::Input(rule));
         }
         Ok(())
     }
@@ -102,7 +117,7 @@ fn ready<'a>(
     nodes: &Nodes,
     start: Epoch,
     simulation: Simulation,
-    (recording, stop): (Option<Recording>, &'a AtomicBool),
+    (recording, stop): (Option<Recorder>, &'a AtomicBool),
 ) -> Ready<'a> {
     let head = RunHead {
         scenario: scenario.name.clone(),
@@ -117,7 +132,7 @@ fn ready<'a>(
         vec![Box::new(parts::reports(scenario)), Box::new(Progress::new())];
     let speed = scenario.speed;
     let session = Session { head, simulation, speed, sinks, recording, stop };
-    Ready { session, json: scenario.output.json.clone() }
+    Ready { session, output: scenario.output.clone() }
 }
 
 /// A station of a scenario.
@@ -158,7 +173,10 @@ impl From<ReplayError> for CommandError {
 
 impl From<SinkError> for CommandError {
     fn from(error: SinkError) -> Self {
-        Self::Output(std::io::Error::other(error.to_string()))
+        match error {
+            SinkError::Write(error) => Self::Write(error),
+            SinkError::Format { .. } => Self::Output(std::io::Error::other(error.to_string())),
+        }
     }
 }
 

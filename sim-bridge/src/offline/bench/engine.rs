@@ -8,6 +8,7 @@ use orbit::link::ProtocolKind;
 use orbit::station::Station;
 use types::Epoch;
 
+use super::BenchError;
 use super::brute::{GRAZING_KM, RANGE_KM, TERMINALS};
 use super::world::{MASK_DEG, SATELLITE_TERMINALS, STATION_TERMINALS};
 use crate::offline::frames::{Frames, Known};
@@ -84,32 +85,30 @@ impl Start<'_> {
     ///
     /// # Errors
     /// When it cannot be recorded or replayed.
-    pub fn replayed(&self) -> Result<Simulation, SimulationError> {
+    pub fn replayed(&self) -> Result<Simulation, BenchError> {
         let nodes = self.nodes()?;
         let frames = Box::new(Looped(self.recorded(&nodes)?));
         let scenario = self.scenario();
-        Simulation::with_frames(&scenario, nodes, self.at, frames, router(&scenario))
+        Ok(Simulation::with_frames(&scenario, nodes, self.at, frames, router(&scenario))?)
     }
 
     /// A recording; its file is gone as soon as it is open, which the system allows while somebody reads it.
-    fn recorded(&self, nodes: &Nodes) -> Result<Replay, SimulationError> {
+    fn recorded(&self, nodes: &Nodes) -> Result<Replay, BenchError> {
         let name = format!("starbelt-bench-{}-{}.record", std::process::id(), self.elements.len());
         let file = Gone(std::env::temp_dir().join(name));
         self.record(&file.0, nodes)?;
-        Ok(Replay::open(&file.0)?)
+        Ok(Replay::open(&file.0).map_err(SimulationError::from)?)
     }
 
-    fn record(&self, file: &Path, nodes: &Nodes) -> Result<(), SimulationError> {
+    fn record(&self, file: &Path, nodes: &Nodes) -> Result<(), BenchError> {
         let mut simulation = self.simulation()?;
-        let failed = |source| ReplayError::Read { file: file.to_owned(), source };
         let model = simulation.model().to_owned();
-        let recorder = Recorder::create(file, &self.scenario(), &model, self.at, nodes);
-        let mut recorder = recorder.map_err(failed)?;
+        let mut recorder = Recorder::create(file, &self.scenario(), &model, self.at, nodes)?;
         for _ in 0..RECORDED_STEPS {
             let (moment, summary) = simulation.step(&mut NoWatch)?;
-            recorder.step(&moment, &summary, simulation.overrides()).map_err(failed)?;
+            recorder.step(&moment, &summary, simulation.overrides())?;
         }
-        Ok(recorder.finish().map_err(failed)?)
+        Ok(recorder.finish()?)
     }
 }
 

@@ -22,6 +22,7 @@ use super::sky::BenchSky;
 use super::world::{Rules, World};
 use crate::offline::simulation::SimulationError;
 use crate::offline::watch::NoWatch;
+use crate::out_file::WriteError;
 
 /// The horizon of the contact plan, seconds.
 const HORIZON_S: f64 = 3.0 * 3_600.0;
@@ -43,6 +44,9 @@ pub enum BenchError {
     /// The contact plan.
     #[error("the contact plan: {0}")]
     Plan(String),
+    /// A file that cannot be written.
+    #[error(transparent)]
+    Write(#[from] WriteError),
     /// A file, or the process of the engine.
     #[error("{what}: {source}")]
     Io {

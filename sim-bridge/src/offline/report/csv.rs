@@ -4,13 +4,13 @@ use std::io;
 use std::path::Path;
 
 use super::cannot_write;
-use super::part_file::PartFile;
 use super::table::{Cell, Table, TableWriter};
 use crate::offline::sink::{RunHead, SinkError};
+use crate::out_file::OutFile;
 
 #[derive(Debug)]
 struct CsvTable {
-    writer: csv::Writer<PartFile>,
+    writer: csv::Writer<OutFile>,
     /// The row under way, kept for its memory.
     record: csv::StringRecord,
 }
@@ -21,7 +21,7 @@ pub(super) fn open(
     table: &Table,
     _run: &RunHead,
 ) -> Result<Box<dyn TableWriter>, SinkError> {
-    let file = PartFile::create(&folder.join(format!("{}.csv", table.name)))?;
+    let file = super::begun(folder, &format!("{}.csv", table.name))?;
     let mut csv =
         CsvTable { writer: csv::Writer::from_writer(file), record: csv::StringRecord::new() };
     csv.record.extend(table.columns.iter().map(|column| column.name));
@@ -55,6 +55,6 @@ impl TableWriter for CsvTable {
     fn finish(self: Box<Self>) -> Result<(), SinkError> {
         let name = self.writer.get_ref().name().to_owned();
         let file = self.writer.into_inner();
-        file.map_err(|e| cannot_write(&name, e.into_error()))?.finish()
+        Ok(file.map_err(|e| cannot_write(&name, e.into_error()))?.finish()?)
     }
 }

@@ -20,16 +20,16 @@ use gather::Gathered;
 use page::Page;
 
 use super::facts::StepFacts;
-use super::part_file::PartFile;
 use super::{Output, cannot_write};
 use crate::offline::sink::{RunHead, SinkError};
 use crate::offline::summary::RunSummary;
+use crate::out_file::OutFile;
 
 /// Gathers what the page shows, and writes it at the end.
 #[derive(Debug)]
 pub(super) struct Html {
     file: PathBuf,
-    gathered: Option<(PartFile, Gathered)>,
+    gathered: Option<(OutFile, Gathered)>,
 }
 
 impl Html {
@@ -42,7 +42,7 @@ impl Html {
 impl Output for Html {
     // A place that cannot be written is told before the run, not after it.
     fn begin(&mut self, run: &RunHead) -> Result<(), SinkError> {
-        self.gathered = Some((PartFile::create(&self.file)?, Gathered::new(run)));
+        self.gathered = Some((OutFile::create(&self.file)?, Gathered::new(run)));
         Ok(())
     }
 
@@ -57,7 +57,7 @@ impl Output for Html {
         let Some((mut file, gathered)) = self.gathered.take() else { return Ok(()) };
         let text = render(&gathered);
         file.write_all(text.as_bytes()).map_err(|e| cannot_write(&self.file, e))?;
-        file.finish()
+        Ok(file.finish()?)
     }
 }
 

@@ -13,15 +13,15 @@ use ::parquet::file::writer::{SerializedColumnWriter, SerializedFileWriter};
 use ::parquet::schema::types::{Type, TypePtr};
 
 use super::cannot_write;
-use super::part_file::PartFile;
 use super::table::{Cell, Column, ColumnKind, Table, TableWriter};
 use crate::offline::sink::{RunHead, SinkError};
+use crate::out_file::OutFile;
 
 /// Rows that are held until they are written as one group: some megabytes, and enough for readers to skip by.
 const GROUP_ROWS: usize = 65_536;
 
 struct ParquetTable {
-    writer: SerializedFileWriter<PartFile>,
+    writer: SerializedFileWriter<OutFile>,
     columns: Vec<Held>,
     rows: usize,
     name: PathBuf,
@@ -47,7 +47,7 @@ pub(super) fn open(
     table: &Table,
     run: &RunHead,
 ) -> Result<Box<dyn TableWriter>, SinkError> {
-    let file = PartFile::create(&folder.join(format!("{}.parquet", table.name)))?;
+    let file = super::begun(folder, &format!("{}.parquet", table.name))?;
     let name = file.name().to_owned();
     let head = [("scenario", &run.scenario), ("model", &run.model)];
     let head = head.map(|(key, value)| KeyValue::new(key.to_owned(), value.clone()));
@@ -178,6 +178,6 @@ impl TableWriter for ParquetTable {
         let written = self.write_group();
         let Self { writer, name, .. } = *self;
         let file = written.and_then(|()| writer.into_inner());
-        file.map_err(|e| failure(&name, e))?.finish()
+        Ok(file.map_err(|e| failure(&name, e))?.finish()?)
     }
 }

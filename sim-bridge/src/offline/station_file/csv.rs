@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use csv::{ReaderBuilder, Trim};
+use csv::{ReaderBuilder, StringRecord, Trim};
 use orbit::station::{Station, StationKind};
 use serde::Deserialize;
 use types::Geodetic;
@@ -21,7 +21,8 @@ struct Row {
 }
 
 pub(super) fn read(file: &Path, text: &str) -> Result<Vec<Told>, FileError> {
-    let mut reader = ReaderBuilder::new().trim(Trim::All).from_reader(text.as_bytes());
+    let mut reader =
+        ReaderBuilder::new().trim(Trim::All).flexible(true).from_reader(text.as_bytes());
     let header = reader.headers().map_err(|error| problem(file, Some(1), "", &words(&error)))?;
     let header = header.clone();
     if let Some(twin) = orbit::station::first_same_name(&header) {
@@ -35,6 +36,7 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Vec<Told>, FileError> {
             problem(file, line, "", &words(&error))
         })?;
         let line = record.position().map(|at| line_of(text, at.byte()));
+        let record = as_wide(&header, record).map_err(|rule| problem(file, line, "", &rule))?;
         let row: Row = record.deserialize(Some(&header)).map_err(|error| {
             let field = match error.kind() {
                 csv::ErrorKind::Deserialize { err, .. } => err.field(),
@@ -48,13 +50,21 @@ pub(super) fn read(file: &Path, text: &str) -> Result<Vec<Told>, FileError> {
     Ok(rows)
 }
 
+/// A record with a value for each column; the height may be left out at the end.
+fn as_wide(header: &StringRecord, mut record: StringRecord) -> Result<StringRecord, String> {
+    if record.len() + 1 == header.len() && header.iter().next_back() == Some("alt_m") {
+        record.push_field("");
+    }
+    if record.len() == header.len() {
+        return Ok(record);
+    }
+    Err(format!("{} values must be {} like the header", record.len(), header.len()))
+}
+
 /// What is wrong, without the place, which the problem tells in its own way.
 fn words(error: &csv::Error) -> String {
     match error.kind() {
         csv::ErrorKind::Deserialize { err, .. } => err.kind().to_string(),
-        csv::ErrorKind::UnequalLengths { expected_len, len, .. } => {
-            format!("{len} values must be {expected_len} like the header")
-        }
         _ => error.to_string(),
     }
 }
