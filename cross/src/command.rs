@@ -132,7 +132,7 @@ fn reason_of(answer: &Output) -> String {
 const REASONS: [&str; 4] = ["error", "fatal: ", "E: ", "W: "];
 
 /// The line that tells why a program failed: the first that calls itself an error, else the last.
-fn reason(text: &str) -> String {
+pub(crate) fn reason(text: &str) -> String {
     let is_error = |line: &&str| REASONS.iter().any(|mark| line.starts_with(mark));
     let last = || text.lines().rev().find(|line| !line.trim().is_empty());
     let line = text.lines().map(str::trim).find(is_error).or_else(last);

@@ -56,7 +56,7 @@ const VERBS: [Verb; 9] = [
     },
     Verb {
         name: "repro",
-        about: "our numbers beside published ones: repro stardust [--tle FILE] [--sizes N,N,...]",
+        about: "repeat published experiments and print both numbers [stardust] [--help]",
         run: repro::run,
     },
     Verb { name: "tidy", about: "rules of the house that no other tool checks", run: tidy::run },

@@ -58,6 +58,9 @@ pub struct Args {
     /// A route to be found at each step, between satellites or stations; may be repeated
     #[arg(long, value_name = "A:B")]
     pub route: Vec<String>,
+    /// How many instances of each workflow of the scenario are deployed at a time
+    #[arg(long, value_name = "N", requires = "scenario")]
+    pub instances: Option<u32>,
     /// Decides all that is drawn at random
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
@@ -151,6 +154,9 @@ impl Args {
         draft.set(("start", "--start"), self.start, |s, start| s.start = Some(start));
         draft.set(("step_s", "--step"), self.step, |s, step_s| s.step_s = step_s);
         draft.set(("steps", "--steps"), self.steps, |s, steps| s.steps = steps);
+        draft.set(("workflow[0].instances", "--instances"), self.instances, |s, instances| {
+            s.workflows.iter_mut().for_each(|workflow| workflow.instances = instances);
+        });
         draft.set(("seed", "--seed"), self.seed, |s, seed| s.seed = seed);
         draft.set(("speed", "--speed"), self.speed, |s, speed| s.speed = Some(speed));
         let output = &mut draft.scenario_mut().output;
