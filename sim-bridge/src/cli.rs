@@ -8,6 +8,7 @@ pub mod answer;
 pub mod bench;
 pub mod contacts;
 pub mod convert;
+pub mod deliver;
 pub mod eclipses;
 pub mod motion;
 pub mod plan;
@@ -84,6 +85,8 @@ pub enum Command {
     Route(Box<route::Args>),
     /// Writes the contact plan of all links over a horizon
     Plan(Box<plan::Args>),
+    /// Brings data from one node to another over a contact plan, stored and forwarded, as early as can be
+    Deliver(deliver::Args),
     /// Turns element sets of any format into any other
     Convert(convert::Args),
     /// Measures the engine against the brute-force method
@@ -193,6 +196,7 @@ impl Cli {
             Command::Eclipses(args) => args.run(),
             Command::Route(args) => args.run(),
             Command::Plan(args) => args.run(),
+            Command::Deliver(args) => args.run(),
             Command::Convert(args) => args.run(),
             Command::Bench(args) => args.run(),
         }

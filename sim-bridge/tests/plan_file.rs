@@ -104,6 +104,64 @@ fn a_plan_goes_to_disk_and_into_all_formats_and_back() {
 }
 
 #[test]
+fn a_plan_is_moved_on_without_being_made_anew() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
+    let [old, moved, whole] = ["old.plan", "moved.plan", "whole.plan"].map(file);
+    let make = |more: &[&str]| args(folder.path(), &[&["--links", "nearest"], more].concat()).run();
+    let (from, until) = ("2026-07-19T12:10:00Z", "2026-07-19T13:10:00Z");
+    make(&["--from", "2026-07-19T12:00:00Z", "--to", "2026-07-19T13:00:00Z", "--out", &old])
+        .unwrap();
+    make(&["--refresh", &old, "--from", from, "--to", until, "--out", &moved]).unwrap();
+    make(&["--from", from, "--to", until, "--out", &whole]).unwrap();
+    let plan = |file: &str| MappedPlan::open(Path::new(file)).unwrap().plan().unwrap();
+    assert!(plan(&moved) == plan(&whole) && !plan(&whole).windows().is_empty());
+    let refused =
+        |from: &str, to: &str| match make(&["--refresh", &old, "--from", from, "--to", to]) {
+            Err(CommandError::Input(text)) => text,
+            other => panic!("{other:?}"),
+        };
+    assert!(refused(from, "2026-07-19T13:00:00Z").contains("nothing is to add"));
+    assert!(refused("2026-07-19T11:00:00Z", until).contains("cannot begin at"));
+}
+
+#[test]
+fn data_is_stored_and_forwarded_over_a_plan() {
+    let folder = tempfile::tempdir().unwrap();
+    let out = folder.path().join("out.plan").to_string_lossy().into_owned();
+    args(folder.path(), &["--links", "nearest", "--from", "2026-07-19T12:00:00Z", "--out", &out])
+        .run()
+        .unwrap();
+    let plan = MappedPlan::open(Path::new(&out)).unwrap().plan().unwrap();
+    let asked = |to: &str, more: &[&str]| {
+        let words = ["starbelt-sim", "deliver", "--plan", &out, "--from", "SAT 0", "--to", to];
+        match Cli::try_parse_from([&words, more].concat()).expect("a valid command").command {
+            Command::Deliver(args) => args.answer(&plan),
+            other => panic!("{other:?}"),
+        }
+    };
+    let ask = |more: &[&str]| asked("SAT 7", more);
+    let one = ask(&["--bytes", "1000000"]).unwrap();
+    let hops = &one.deliveries[0].hops;
+    assert!(one.reason.is_none() && hops[0].from == "SAT 0" && hops[hops.len() - 1].to == "SAT 7");
+    for two in hops.windows(2) {
+        assert!(two[0].to == two[1].from && two[0].arrival <= two[1].tx_begin);
+    }
+    // 25 GB take a second of a link of 200 Gbit/s, which nobody else has then.
+    let three = ask(&["--bytes", "25000000000", "--count", "3"]).unwrap();
+    let arrivals: Vec<f64> = three.deliveries.iter().map(|delivery| delivery.seconds).collect();
+    assert!(arrivals.windows(2).all(|two| two[0] + 0.99 < two[1]), "{arrivals:?}");
+    assert!(three.table().lines().count() > 6, "{}", three.table());
+    let none = ask(&["--bytes", "1000000000000000"]).unwrap();
+    assert!(none.deliveries.is_empty());
+    assert!(none.reason.unwrap().contains("bundle 1 of 1, SAT 0 to SAT 7: no sequence of windows"));
+    let late = ask(&["--at", "2026-07-20T12:00:00Z"]).unwrap_err().to_string();
+    assert!(late.contains("must lie within the plan"), "{late}");
+    let nobody = asked("SAT 9", &[]).unwrap_err().to_string();
+    assert!(nobody.starts_with("the plan has no node \"SAT 9\"; near to it: SAT 0"), "{nobody}");
+}
+
+#[test]
 fn a_plan_is_the_same_on_any_number_of_threads() {
     let folder = tempfile::tempdir().unwrap();
     let args = args(folder.path(), &["--from", "2026-07-19T12:00:00Z"]);

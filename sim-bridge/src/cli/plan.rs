@@ -32,6 +32,9 @@ pub struct Args {
     /// An existing plan, to be shown or put into other formats
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tle", "omm", "walker", "ground", "from", "to"])]
     pub r#in: Option<PathBuf>,
+    /// An existing plan of the same network, to be moved on: what it knows from --from on is kept, what follows its end is added
+    #[arg(long, value_name = "FILE", conflicts_with = "in", requires = "from")]
+    pub refresh: Option<PathBuf>,
     /// Where the plan begins, RFC 3339 in UTC; the minute before counts
     #[arg(long, value_name = "TIME", value_parser = Epoch::parse, required_unless_present = "in")]
     pub from: Option<Epoch>,
@@ -101,7 +104,13 @@ impl Args {
                 let mut scenario = Scenario::default();
                 self.links.name().clone_into(&mut scenario.links.protocol);
                 let mut protocol = parts::links(&scenario, source.shells.clone());
-                self.plan_of(&source, protocol.as_mut())?
+                match &self.refresh {
+                    None => self.plan_of(&source, protocol.as_mut())?,
+                    Some(file) => {
+                        let before = MappedPlan::open(file)?.plan()?;
+                        self.moved_on(before, &source, protocol.as_mut())?
+                    }
+                }
             }
         };
         self.write(&plan)?;
@@ -120,17 +129,48 @@ impl Args {
         source: &Source,
         protocol: &mut dyn LinkProtocol,
     ) -> Result<LinkPlan, CommandError> {
+        self.part(self.span(), source, protocol)
+    }
+
+    /// A plan from the new beginning on: the same as one made anew for a protocol without memory.
+    ///
+    /// # Errors
+    /// [`CommandError`] when the two do not meet, or are of different networks.
+    pub fn moved_on(
+        &self,
+        before: LinkPlan,
+        source: &Source,
+        protocol: &mut dyn LinkProtocol,
+    ) -> Result<LinkPlan, CommandError> {
+        let (start, end) = self.span();
+        if end <= before.end() {
+            let reaches = format!("the plan reaches until {} already", before.end());
+            return Err(CommandError::Input(format!("--to {end}: {reaches}, nothing is to add")));
+        }
+        let next = self.part((before.end(), end), source, protocol)?;
+        before.refreshed(start, next).map_err(|e| CommandError::Input(format!("--refresh: {e}")))
+    }
+
+    /// From when to when, in whole minutes.
+    fn span(&self) -> (Epoch, Epoch) {
         let from = self.from.unwrap_or_else(|| Epoch::from_unix_ns(0));
         let to = self.to.unwrap_or_else(|| from.plus_s(HORIZON_S));
+        let minutes = |ns: i64| ns.div_euclid(MINUTE_NS).saturating_mul(MINUTE_NS);
+        let up = to.unix_ns().saturating_add(MINUTE_NS - 1);
+        (Epoch::from_unix_ns(minutes(from.unix_ns())), Epoch::from_unix_ns(minutes(up)))
+    }
+
+    fn part(
+        &self,
+        (start, end): (Epoch, Epoch),
+        source: &Source,
+        protocol: &mut dyn LinkProtocol,
+    ) -> Result<LinkPlan, CommandError> {
         let propagator = Sgp4::new(Arc::clone(&source.elements));
         let request = PlanRequest {
             version: self.plan_version,
-            start: Epoch::from_unix_ns(
-                from.unix_ns().div_euclid(MINUTE_NS).saturating_mul(MINUTE_NS),
-            ),
-            end: Epoch::from_unix_ns(
-                to.unix_ns().saturating_add(MINUTE_NS - 1).div_euclid(MINUTE_NS) * MINUTE_NS,
-            ),
+            start,
+            end,
             step_s: self.step,
             elements: &source.elements,
             propagator: &propagator as &dyn Propagator,
