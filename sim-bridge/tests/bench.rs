@@ -30,6 +30,10 @@ fn a_small_bench_writes_its_rows_and_shows_them() {
         "run_2_steps_60",
         "shortest_path_60",
         "shortest_paths_85_sources_60",
+        "schedule_1_workflow_60",
+        "schedule_100_workflows_60",
+        "link_plan_60x85_3h",
+        "replay_step_60",
     ] {
         assert!(names.contains(&name), "{name}: {names:?}");
     }

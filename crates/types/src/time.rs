@@ -83,7 +83,7 @@ impl Epoch {
         seconds.checked_mul(NS_PER_S)?.checked_add(i64::from(nanos)).map(Self)
     }
 
-    /// Reads RFC 3339 in UTC (`Z`, `+00:00` or, as CCSDS writes it, no zone), up to nine decimals.
+    /// Reads RFC 3339 in UTC (`Z`, `+00:00`, `-00:00` or, as CCSDS writes it, no zone; in small letters, too), up to nine decimals.
     ///
     /// # Errors
     /// [`InvalidEpoch`] with the refused text.
@@ -93,8 +93,9 @@ impl Epoch {
 }
 
 fn parse_utc(text: &str) -> Option<Epoch> {
-    let text = text.strip_suffix('Z').or_else(|| text.strip_suffix("+00:00")).unwrap_or(text);
-    let (date, time) = text.split_once(['T', ' '])?;
+    let zones = ["Z", "z", "+00:00", "-00:00"];
+    let text = zones.iter().find_map(|zone| text.strip_suffix(zone)).unwrap_or(text);
+    let (date, time) = text.split_once(['T', 't', ' '])?;
     let [year, month, day] = numbers(date, '-', [4, 2, 2])?;
     let (clock, fraction) = time.split_once('.').unwrap_or((time, "0"));
     let [hour, minute, second] = numbers(clock, ':', [2, 2, 2])?;
@@ -286,6 +287,8 @@ mod tests {
             ("2024-02-29T23:59:59.999999Z", "2024-02-29T23:59:59.999Z"),
             ("2024-10-29T12:00:00.123456", "2024-10-29T12:00:00.123Z"),
             ("1969-12-31T23:59:59.5+00:00", "1969-12-31T23:59:59.500Z"),
+            ("1969-12-31t23:59:59.5z", "1969-12-31T23:59:59.500Z"),
+            ("1969-12-31T23:59:59.5-00:00", "1969-12-31T23:59:59.500Z"),
         ] {
             assert_eq!(Epoch::parse(text).unwrap().to_string(), printed);
         }

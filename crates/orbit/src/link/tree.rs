@@ -44,7 +44,8 @@ pub(super) fn finish(set: &mut IslSet, components: usize) {
     set.forest = Some(Forest {
         edges: set.links.len(),
         components,
-        weight_km: set.links.iter().map(|link| link.length_km).sum(),
+        // The sum of no numbers is -0.0, which would be shown.
+        weight_km: set.links.iter().map(|link| link.length_km).fold(0.0, |sum, km| sum + km),
         longest_km: set.links.iter().map(|link| link.length_km).fold(0.0, f64::max),
     });
 }

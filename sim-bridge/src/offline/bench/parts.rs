@@ -5,7 +5,9 @@ use std::sync::Arc;
 use orbit::elements::Elements;
 use orbit::ground::{GroundPolicy, GroundPolicyKind, policy};
 use orbit::link::{IslRules, LinkProtocol, ProtocolKind, Rulebook, protocol};
-use orbit::link_plan::{LinkRates, PlanRequest, ground_passes};
+use orbit::link_plan::{
+    LinkRates, PlanRequest, PlanRequestError, ground_passes, link_plan as plan_of,
+};
 use orbit::propagate::{Propagator, Sgp4};
 use orbit::visibility::SightRule;
 use topology::{NodeIx, Router, RouterKind};
@@ -71,8 +73,8 @@ pub fn router() -> Box<dyn Router> {
     RouterKind::Dijkstra.router()
 }
 
-/// Plans the contacts of all stations with all satellites over a horizon, without links between satellites; answers the number of
-/// windows.
+/// Makes the contact plan of all stations with all satellites over a horizon, ranges included, without links between satellites;
+/// answers the number of windows.
 pub fn link_plan(sky: &BenchSky, horizon_s: f64) -> Job {
     let (elements, stations) = (Arc::clone(&sky.elements), Arc::clone(&sky.stations));
     let propagator = propagator(Arc::clone(&elements));
@@ -90,8 +92,11 @@ pub fn link_plan(sky: &BenchSky, horizon_s: f64) -> Job {
             min_elevation_deg: MASK_DEG,
             rates: LinkRates::default(),
         };
-        let windows = ground_passes(&request).map_err(|e| BenchError::Plan(e.to_string()))?;
-        Ok(windows.len())
+        let failed = |e: PlanRequestError| BenchError::Plan(e.to_string());
+        let passes = ground_passes(&request).map_err(failed)?;
+        let mut none = links(ProtocolKind::None);
+        let plan = plan_of(&request, none.as_mut(), &passes).map_err(failed)?;
+        Ok(plan.windows().len())
     })
 }
 

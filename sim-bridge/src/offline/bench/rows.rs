@@ -123,13 +123,16 @@ impl Bench<'_> {
         }
         let sky = self.sky(size)?;
         let mut engine = Walk::new(self.world(&sky), &sky);
-        let mut baseline =
-            (size <= brute::SATELLITES_MAX).then(|| Walk::new(brute_world(&sky), &sky));
-        let mut brute_step = || baseline.iter_mut().for_each(Walk::step);
-        let brute_step: Option<&mut dyn FnMut()> =
-            if size <= brute::SATELLITES_MAX { Some(&mut brute_step) } else { None };
-        let samples = interleaved(RUNS, &mut || engine.step(), brute_step);
-        self.push_ms(name, "all pairs in range, full Kruskal, one thread", &sky, &samples);
+        let (samples, against) = if size <= brute::SATELLITES_MAX {
+            let mut baseline = Walk::new(brute_world(&sky), &sky);
+            let samples = interleaved(RUNS, &mut || engine.step(), Some(&mut || baseline.step()));
+            (samples, "all pairs in range, full Kruskal, one thread")
+        } else {
+            let mut floor = || drop(done(positions_one_by_one(&sky)));
+            let samples = interleaved(RUNS, &mut || engine.step(), Some(&mut floor));
+            (samples, "a floor: the positions alone, one thread; brute force would take too long")
+        };
+        self.push_ms(name, against, &sky, &samples);
         Ok(())
     }
 
@@ -142,8 +145,10 @@ impl Bench<'_> {
         let sky = self.sky(size)?;
         let file = SetsFile::write(&sky)?;
         if self.begins(&load) {
-            let samples = interleaved(RUNS, &mut || drop(done(file.read())), None);
-            self.push_ms(load, "", &sky, &samples);
+            let mut floor = || drop(done(file.touch()));
+            let samples = interleaved(RUNS, &mut || drop(done(file.read())), Some(&mut floor));
+            let against = "a floor: the file read and cut into lines, nothing understood";
+            self.push_ms(load, against, &sky, &samples);
         }
         if self.begins(&memory) {
             let bytes = (0..RUNS).map(|_| memory::run_apart(&file.0, self.plan.links.name()));
@@ -299,6 +304,12 @@ fn compared(contest: Contest) -> Result<Samples, BenchError> {
     failed.or(baseline_failed).map_or(Ok(samples), Err)
 }
 
+/// Where all satellites are, by the model alone.
+fn positions_one_by_one(sky: &BenchSky) -> Vec<[f64; 3]> {
+    let position = |set: &Elements| set.position_teme_km(sky.start).unwrap_or([f64::NAN; 3]);
+    sky.elements.iter().map(position).collect()
+}
+
 /// What the engine starts from.
 fn start(sky: &BenchSky, links: ProtocolKind) -> Start<'_> {
     Start { elements: &sky.elements, stations: &sky.stations, at: sky.start, links }
@@ -371,6 +382,11 @@ impl SetsFile {
         let file = Self(std::env::temp_dir().join(name));
         fs::write(&file.0, &sky.text).map_err(|e| failure(shown(&file.0), e))?;
         Ok(file)
+    }
+
+    /// The least that reading takes: the bytes of all lines.
+    fn touch(&self) -> io::Result<usize> {
+        Ok(fs::read_to_string(&self.0)?.lines().map(str::len).sum())
     }
 
     fn read(&self) -> Result<Vec<Elements>, BenchError> {
