@@ -7,7 +7,7 @@ use types::{Epoch, Geodetic};
 
 use crate::look::{Look, Observer};
 use crate::propagate::{PropagateError, Propagator, State};
-use crate::spans::{Sample, Span, peak, spans};
+use crate::spans::{Sample, Span, peak, root, spans};
 use crate::station::Station;
 use crate::vector::{dot, norm};
 
@@ -317,17 +317,33 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn sin_elevation(&self, track: &Track<'_>, at_s: f64) -> f64 {
-        let Some(state) = track.state(at_s) else { return -1.0 };
+    /// The sine of the elevation, and its change per second.
+    fn sin_elevation(&self, track: &Track<'_>, at_s: f64) -> (f64, f64) {
+        let Some(state) = track.state(at_s) else { return (-1.0, 0.0) };
         let observer = self.observer(track.epoch(at_s));
-        let (towards, _) = observer.relative(state);
-        dot(observer.up(), towards) / norm(towards)
+        let (towards, moving) = observer.relative(state);
+        let (up, range_km) = (observer.up(), norm(towards));
+        let sine = dot(up, towards) / range_km;
+        // s = u.d / |d|  =>  s' = (u.v - s d.v / |d|) / |d|
+        (sine, (dot(up, moving) - sine * dot(towards, moving) / range_km) / range_km)
+    }
+
+    /// When the satellite stands highest within a span, and the sine of its elevation then.
+    fn highest(&self, track: &Track<'_>, span: Span) -> (f64, f64) {
+        let sine = |at_s: f64| self.sin_elevation(track, at_s).0;
+        let slope = |at_s: f64| self.sin_elevation(track, at_s).1;
+        let (low_s, high_s) = around_highest(&sine, span);
+        let ends = (slope(low_s), slope(high_s));
+        if 0.0 < ends.0 && ends.1 < 0.0 {
+            let max_s = root(&slope, (low_s, ends.0), (high_s, ends.1));
+            return (max_s, sine(max_s));
+        }
+        // It stands highest at an end, such as of a pass that the search cuts.
+        peak(&sine, low_s, high_s)
     }
 
     fn pass(&self, track: &Track<'_>, (satellite, site): (u32, u32), span: Span) -> Pass {
-        let sin_elevation = |at_s: f64| self.sin_elevation(track, at_s);
-        let (low_s, high_s) = around_highest(&sin_elevation, span);
-        let (max_s, sin_max) = peak(&sin_elevation, low_s, high_s);
+        let (max_s, sin_max) = self.highest(track, span);
         Pass {
             satellite,
             site,

@@ -112,7 +112,7 @@ fn tangents_meet(a: Sample, b: Sample) -> f64 {
 }
 
 /// Where `f` is zero between `a` and `b`, where its signs differ: Chandrupatla's method (1997), to [`TOLERANCE_S`].
-fn root(f: &impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
+pub(crate) fn root(f: &impl Fn(f64) -> f64, a: (f64, f64), b: (f64, f64)) -> f64 {
     // (x1, f1) is the newest point, (x2, f2) the other end of the bracket, (x3, f3) the point before.
     let ((mut x1, mut f1), (mut x2, mut f2)) = (b, a);
     let mut part = 0.5;
