@@ -1,6 +1,7 @@
 //! Reading under each policy, copies, and the way from each format to each other one.
 
 use proptest::prelude::*;
+use types::Epoch;
 
 use super::*;
 use crate::elements::{Facts, MeanElements};

@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::J2000;
 use crate::sky_spec::{SatelliteSpec, SiteSpec};
 
 const WALKER: &str = "walker = { name = 'w', planes = 24, slots = 22, altitude_km = 550.0, \
