@@ -15,7 +15,7 @@ use crate::propagate::Sgp4Constants;
 
 mod write;
 
-pub use write::{TleText, UnfitForTle, alpha5, write};
+pub use write::{ALPHA5_MAX, TleText, UnfitForTle, alpha5, write};
 
 /// Length of an element line; the last column is the checksum.
 const LINE_COLUMNS: usize = 69;
