@@ -58,7 +58,7 @@ impl WalkerShell {
         check(plain, "name", format!("{:?}", self.name), rule);
         check(1 <= self.planes, "planes", self.planes.to_string(), "must be at least 1");
         check(1 <= self.slots, "slots", self.slots.to_string(), "must be at least 1");
-        let satellites = u64::from(self.planes) * u64::from(self.slots);
+        let satellites = self.satellites();
         let rule = "must be at most 100000 (planes times slots)";
         check(satellites <= SATELLITES_MAX, "slots", satellites.to_string(), rule);
         let high_enough = (160.0..=100_000.0).contains(&self.altitude_km);
@@ -75,6 +75,11 @@ impl WalkerShell {
             "must be above 0, up to 360",
         );
         found
+    }
+
+    /// How many satellites it has.
+    pub fn satellites(&self) -> u64 {
+        u64::from(self.planes) * u64::from(self.slots)
     }
 
     /// Whether the last plane is followed by the first one.
