@@ -190,8 +190,8 @@ impl<'a> Reader<'a, '_> {
         name: Option<Line<'_>>,
     ) -> Result<(), ElementError> {
         self.met += 1;
-        let name = name.map(|line| line.as_name().to_owned());
-        self.sink.take(read.map_err(|error| error.of(self.met, name)))
+        let name = || name.map(|line| line.as_name().to_owned());
+        self.sink.take(read.map_err(|error| error.of(self.met, name())))
     }
 }
 
