@@ -5,7 +5,6 @@ use std::process::{Command, Output};
 
 use sim_bridge::offline::bench::Row;
 use sim_bridge::offline::bench::sky::shells;
-use sim_bridge::offline::bench::tle_text::tle_text;
 
 fn bench(args: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_starbelt-sim"));
@@ -59,7 +58,11 @@ fn a_small_bench_writes_its_rows_and_shows_them() {
 fn a_bench_of_the_users_sets_names_them_and_duplicates_beyond_them() {
     let dir = tempfile::tempdir().unwrap();
     let (tle, json) = (dir.path().join("mine.tle"), dir.path().join("rows.json"));
-    fs::write(&tle, tle_text(&shells(40))).unwrap();
+    let mut sets = shells(40);
+    for (number, set) in (1..).zip(&mut sets) {
+        set.catalog = u32::to_string(&number);
+    }
+    fs::write(&tle, orbit::tle::write(&sets).unwrap().text).unwrap();
     let (tle, json_name) = (tle.display().to_string(), json.display().to_string());
     let args = [
         "--tle",

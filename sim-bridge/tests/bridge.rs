@@ -183,7 +183,7 @@ fn bad_elements_are_told_with_file_line_and_field() {
     let bad = run(&["sky", "--config"], &bed.file("sky.toml"));
     assert_eq!(bad.status.code(), Some(78));
     let told = stderr(&bad);
-    assert!(told.contains("set.tle, line 3, checksum: "), "{told}");
+    assert!(told.contains("set.tle, line 3, record 1 \"STARLINK-44714\", checksum: "), "{told}");
 }
 
 #[test]

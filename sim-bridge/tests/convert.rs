@@ -1,5 +1,6 @@
 //! `starbelt-sim convert` as a whole: each format into each other one, Walker shells, lenient reading, exit codes.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -167,7 +168,44 @@ fn what_cannot_be_read_is_said_in_one_line() {
         "h.csv, line 3: name \"MADE-UP 3\" must not",
     );
     let lenient = ["--tle", &file("x.tle", "SAT\nSAT\n"), "--lenient", "--to", "tle"];
-    refused(&lenient, "x.tle: must hold at least one element set that can be read; line 2, name");
+    refused(
+        &lenient,
+        "x.tle: must hold at least one element set that can be read; line 2, record 2, name",
+    );
+}
+
+#[test]
+fn duplicates_have_names_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let set = std::fs::read_to_string(made_up("tle")).unwrap();
+    let tle = file("set.tle", &set.replace("MADE-UP 3", "MADE-UP 1 DUPLICATE1"));
+    let args = ["--tle", &tle, "--satellites", "9", "--to", "omm-json"];
+    let all: Value = serde_json::from_str(&text(convert(&args))).unwrap();
+    let names: BTreeSet<&str> =
+        all.as_array().unwrap().iter().map(|e| e["OBJECT_NAME"].as_str().unwrap()).collect();
+    assert_eq!(names.len(), 9, "{names:?}");
+    assert!(names.contains("MADE-UP 1 DUPLICATE2"), "{names:?}");
+    let ground = file("g.csv", "name,lat_deg,lon_deg,kind\nMADE-UP 1 DUPLICATE2,1,2,user\n");
+    refused(
+        &[&args[..], &["--ground", &ground]].concat(),
+        "station \"MADE-UP 1 DUPLICATE2\" must not have the name of a satellite",
+    );
+}
+
+#[test]
+fn too_many_satellites_are_refused_before_they_are_made() {
+    // A million satellites take 0.8 GB; what they would be is known from twelve words.
+    let shells = "--walker 100x1000:550:53 ".repeat(12);
+    let limited = format!("ulimit -d 400000; exec {PROGRAM} convert {shells} --to tle");
+    let output = Command::new("sh").args(["-c", &limited]).output().expect("a shell");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(BAD_CONFIG), "{told}");
+    assert!(told.contains("1200000 satellites in all must be at most 200000"), "{told}");
 }
 
 #[test]

@@ -88,6 +88,97 @@ fn positions_are_told_in_three_frames() {
 }
 
 #[test]
+fn the_plane_of_an_orbit_has_its_angle_to_the_sun() {
+    let folder = folder();
+    let said =
+        answer(folder.path(), &["position", "--tle", "sets.tle", "--at", "2025-03-20T05:00:00Z"]);
+    let satellites = said["satellites"].as_array().expect("satellites");
+    // sin(beta) = sin i cos(dec) sin(node - ra) + cos i sin(dec); four hours before the equinox of 09:01 the Sun stands at
+    // ra -0.152, dec -0.066 degrees, and the nodes of planes of 53 degrees have drifted by -0.93 degrees since midnight.
+    for (name, node_deg) in [("WALKER-0-0", 0.0_f64), ("WALKER-1-0", 90.0), ("WALKER-3-2", 270.0)] {
+        let (i, ra, dec) =
+            (53.0_f64.to_radians(), -0.152_f64.to_radians(), -0.066_f64.to_radians());
+        let node = (node_deg - 0.93).to_radians();
+        let sin = i.sin() * dec.cos() * (node - ra).sin() + i.cos() * dec.sin();
+        let now = satellites.iter().find(|now| now["name"] == name).expect("the satellite");
+        let beta_deg = now["beta_deg"].as_f64().expect("an angle");
+        let off_deg = beta_deg - sin.asin().to_degrees();
+        assert!(off_deg.abs() < 0.1, "{name}: {beta_deg} is {off_deg} off");
+    }
+}
+
+/// Stations of the vectors, as a file.
+const GROUND: &str = "name,lat_deg,lon_deg,kind,alt_m\nGraz,47.0707,15.4409,ground,353\n";
+
+#[test]
+fn a_station_is_told_how_fast_a_satellite_comes_and_what_its_carrier_sounds_like() {
+    let folder = folder();
+    std::fs::write(folder.path().join("ground.csv"), GROUND).expect("the file is written");
+    let ask = |at: &str, more: &[&str]| {
+        let asked = ["position", "--tle", "sets.tle", "--ground", "ground.csv", "--at", at];
+        let asked = [&asked[..], &["--sat", "WALKER-0-0", "--station", "Graz"], more].concat();
+        answer(folder.path(), &asked)["satellites"][0].clone()
+    };
+    let number = |now: &Value, key: &str| now[key].as_f64().expect("a number");
+    let [before, after] = ["2025-03-20T12:59:59Z", "2025-03-20T13:00:01Z"].map(|at| ask(at, &[]));
+    let now = ask("2025-03-20T13:00:00Z", &["--frequency", "20e9"]);
+    let rate_km_s = (number(&after, "range_km") - number(&before, "range_km")) / 2.0;
+    assert!((number(&now, "range_rate_km_s") - rate_km_s).abs() < 1.0e-3, "{now}");
+    // Lower while it goes: -f v / c
+    let doppler_hz = -20.0e9 * rate_km_s / 299_792.458;
+    assert!(1.0e5 < doppler_hz.abs(), "{doppler_hz}");
+    assert!((number(&now, "doppler_hz") - doppler_hz).abs() < 100.0, "{now}");
+    assert!(before.get("doppler_hz").is_none(), "{before}");
+    for (more, message) in [
+        (&["--frequency", "20e9"][..], "--station"),
+        (&["--station", "Graz", "--frequency", "0"][..], "must be a number above 0"),
+    ] {
+        let asked = ["position", "--tle", "sets.tle", "--ground", "ground.csv", "--at"];
+        let told = call(folder.path(), &[&asked[..], &["2025-03-20T13:00:00Z"], more].concat());
+        let told = String::from_utf8_lossy(&told.stderr).into_owned();
+        assert!(told.contains(message), "{told}");
+    }
+}
+
+#[test]
+fn the_ground_of_the_published_model_turns_from_the_start_on() {
+    let folder = folder();
+    std::fs::write(folder.path().join("ground.csv"), GROUND).expect("the file is written");
+    let ask = |command: &str, from: &str, more: &[&str]| -> Vec<Value> {
+        let asked = [command, "--tle", "sets.tle", "--model", "stardust-compat", "--from", from];
+        let to = ["--to", "2025-03-20T06:00:00Z"];
+        let answer = answer(folder.path(), &[&asked[..], &to, more].concat());
+        answer.as_array().expect("a list").clone()
+    };
+    let (midnight, later) = ("2025-03-20T00:00:00Z", "2025-03-20T03:00:00Z");
+    let ground = ["--ground", "ground.csv"];
+    let since = [&ground[..], &["--start", midnight]].concat();
+    let late = |row: &&Value| later < row["rise"].as_str().expect("a time");
+    let whole = ask("contacts", midnight, &ground);
+    let expected: Vec<&Value> = whole.iter().filter(late).collect();
+    let part = ask("contacts", later, &since);
+    let part: Vec<&Value> = part.iter().filter(late).collect();
+    assert!(!part.is_empty());
+    assert_eq!(part.len(), expected.len());
+    for (got, expected) in part.iter().zip(expected) {
+        assert_eq!(
+            (&got["satellite"], &got["station"]),
+            (&expected["satellite"], &expected["station"])
+        );
+        // The samples of a search begin with it, and what lies between is refined to a millisecond.
+        let off = |key: &str| {
+            let at =
+                |row: &Value| Epoch::parse(row[key].as_str().expect("a time")).expect("a time");
+            at(got).seconds_since(at(expected)).abs()
+        };
+        assert!(off("rise") < 0.01 && off("set") < 0.01, "{got} is not {expected}");
+    }
+    assert_ne!(ask("contacts", later, &ground), ask("contacts", later, &since));
+    // Shadows do not depend on how the ground lies.
+    assert_eq!(ask("eclipses", later, &[]), ask("eclipses", later, &["--start", midnight]));
+}
+
+#[test]
 fn a_time_far_from_the_epochs_is_a_warning_with_the_age_and_no_refusal() {
     let folder = folder();
     for (at, warned) in [("2025-03-25T00:00:00Z", false), ("2025-06-20T00:00:00Z", true)] {
@@ -113,7 +204,9 @@ fn what_is_down_says_why_and_has_no_numbers() {
         now["down"].as_str().is_some_and(|why| why.contains("km from the Earth's centre")),
         "{now}"
     );
-    for key in ["teme_km", "teme_km_s", "ecef_km", "lat_deg", "lon_deg", "alt_km", "sunlit"] {
+    let keys =
+        ["teme_km", "teme_km_s", "ecef_km", "lat_deg", "lon_deg", "alt_km", "sunlit", "beta_deg"];
+    for key in keys {
         assert!(now.get(key).is_some_and(Value::is_null), "{key}: {now}");
     }
 }

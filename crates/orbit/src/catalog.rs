@@ -2,8 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use types::Epoch;
-
 use crate::elements::{ElementError, Elements};
 use crate::format::{self, Format, unmarked};
 use crate::{omm, tle};
@@ -11,7 +9,7 @@ use crate::{omm, tle};
 mod age;
 mod duplicate;
 
-pub use age::{EpochAges, OLD_DAYS, epoch_ages};
+pub use age::{EpochAges, OLD_DAYS, epoch_ages, newest_epoch};
 pub use duplicate::{DuplicateError, duplicated};
 
 /// How many records that were skipped are told one by one; the rest is counted.
@@ -350,11 +348,6 @@ pub fn read(
     let mut catalog = Catalog::new(policy);
     catalog.read(text, format)?;
     catalog.finish()
-}
-
-/// The newest epoch: the latest moment that any of the elements was made for.
-pub fn newest_epoch(elements: &[Elements]) -> Option<Epoch> {
-    elements.iter().map(|e| e.epoch).max()
 }
 
 #[cfg(test)]

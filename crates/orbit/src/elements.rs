@@ -63,6 +63,16 @@ pub struct Elements {
 }
 
 impl Elements {
+    /// A satellite that no text describes: no catalogue number, and nothing is known of it beside its orbit.
+    ///
+    /// # Errors
+    /// Why SGP4 makes no orbit of these elements.
+    pub fn made_up(name: String, epoch: Epoch, mean: MeanElements) -> Result<Self, String> {
+        let sgp4 = Sgp4Constants::from_mean(epoch, &mean).map_err(|e| e.to_string())?;
+        let (catalog, facts) = (String::new(), Facts::default());
+        Ok(Self { name, catalog, epoch, mean, facts, line: 0, sgp4 })
+    }
+
     /// The same orbit under another name and at another epoch.
     ///
     /// # Errors
@@ -214,6 +224,25 @@ mod tests {
     fn an_error_says_line_field_value_and_rule() {
         let error = ElementError::new(12, "checksum", "5", "must be 7");
         assert_eq!(error.to_string(), "line 12, checksum: \"5\" must be 7");
+    }
+
+    #[test]
+    fn a_made_up_satellite_flies_if_sgp4_has_an_orbit_for_it() {
+        let epoch = Epoch::parse("2026-01-01T00:00:00Z").unwrap();
+        let mean = MeanElements {
+            inclination_deg: 53.0,
+            raan_deg: 0.0,
+            eccentricity: 0.0001,
+            arg_perigee_deg: 0.0,
+            mean_anomaly_deg: 0.0,
+            mean_motion_rev_day: 15.05,
+            bstar: 0.0,
+        };
+        let one = Elements::made_up("A".to_owned(), epoch, mean).unwrap();
+        assert_eq!((one.name.as_str(), one.catalog.as_str(), one.line), ("A", "", 0));
+        assert!(one.state_teme(10.0).is_ok());
+        let open = MeanElements { eccentricity: 1.5, ..mean };
+        assert!(Elements::made_up("A".to_owned(), epoch, open).is_err());
     }
 
     #[test]

@@ -160,8 +160,9 @@ mod tests {
             let ecef = |dt: f64| PolarTurn::at(at.plus_s(dt)).to_ecef(moved(dt));
             let (position, velocity) = PolarTurn::at(at).state_to_ecef((r, v));
             let (before, after) = (ecef(-0.5), ecef(0.5));
+            // The turn comes from days that are counted to 2e-12: 1e-11 rad either way, of up to 86,000 km.
             for axis in 0..3 {
-                prop_assert!((after[axis] - before[axis] - velocity[axis]).abs() < 1.0e-6);
+                prop_assert!((after[axis] - before[axis] - velocity[axis]).abs() < 3.0e-6);
             }
             let back = PolarTurn::at(at).state_to_teme((position, velocity));
             for axis in 0..3 {

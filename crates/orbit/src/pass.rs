@@ -334,7 +334,8 @@ impl<'a> Watch<'a> {
         let slope = |at_s: f64| self.sin_elevation(track, at_s).1;
         let (low_s, high_s) = around_highest(&sine, span);
         let ends = (slope(low_s), slope(high_s));
-        if 0.0 < ends.0 && ends.1 < 0.0 {
+        // The slope takes `up` for constant, which that of a moving site is not.
+        if self.fixed.is_some() && 0.0 < ends.0 && ends.1 < 0.0 {
             let max_s = root(&slope, (low_s, ends.0), (high_s, ends.1));
             return (max_s, sine(max_s));
         }

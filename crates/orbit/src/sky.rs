@@ -6,7 +6,7 @@ use topology::{Graph, Link, NodeIx, PathState, PathTree, PlanError};
 use types::{Epoch, Geodetic, LatencyUs, NodeId};
 
 use crate::elements::{ElementError, Elements};
-use crate::frame::{J2000, PolarTurn};
+use crate::frame::PolarTurn;
 use crate::geodesy;
 use crate::link::{self, LinkLayout};
 use crate::propagate::State;
@@ -154,18 +154,14 @@ impl Sky {
         self.world.elements.get(index).map_or("", |elements| elements.name.as_str())
     }
 
-    /// The newest epoch of the elements: where a replay starts by default. J2000 without any satellite.
-    ///
-    /// An epoch far ahead of the others does not count, see [`Self::ahead_of_time`]: one mistyped year would
-    /// move the replay to where all other elements are worthless.
+    /// The [newest epoch](crate::catalog::newest_epoch) of the elements: where a replay starts by default. J2000 without any satellite.
     pub fn newest_epoch(&self) -> Epoch {
-        let epochs = self.world.elements.iter().map(|elements| elements.epoch);
-        epochs.filter(|epoch| *epoch <= self.world.epoch_max).max().unwrap_or(J2000)
+        self.world.newest_epoch
     }
 
     /// The elements whose epoch lies more than 30 days after the median: [`Self::newest_epoch`] passes over them.
     pub fn ahead_of_time(&self) -> impl Iterator<Item = &Elements> {
-        self.world.elements.iter().filter(|elements| self.world.epoch_max < elements.epoch)
+        self.world.elements.iter().filter(|elements| self.world.newest_epoch < elements.epoch)
     }
 
     /// The sky at an instant.

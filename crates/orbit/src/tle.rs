@@ -15,7 +15,7 @@ use crate::propagate::Sgp4Constants;
 
 mod write;
 
-pub use write::{TleText, UnfitForTle, alpha5, write};
+pub use write::{ALPHA5_MAX, TleText, UnfitForTle, alpha5, write};
 
 /// Length of an element line; the last column is the checksum.
 const LINE_COLUMNS: usize = 69;
@@ -76,7 +76,7 @@ pub(crate) fn read_into(
     checksum: Checksum,
     sink: &mut dyn Sink,
 ) -> Result<(), ElementError> {
-    let mut reader = Reader { pending: Pending::Nothing, checksum, sink };
+    let mut reader = Reader { pending: Pending::Nothing, checksum, met: 0, sink };
     for (index, raw) in text.lines().enumerate() {
         let line = Line { number: index + 1, text: raw.trim_end() };
         if !line.text.is_empty() && !line.text.starts_with('#') {
@@ -127,6 +127,8 @@ enum Pending<'a> {
 struct Reader<'a, 'b> {
     pending: Pending<'a>,
     checksum: Checksum,
+    /// Records met so far, good or bad.
+    met: usize,
     sink: &'b mut dyn Sink,
 }
 
@@ -141,11 +143,12 @@ impl<'a> Reader<'a, '_> {
             }
             (Pending::First { name, first }, Kind::Second) => {
                 self.pending = Pending::Nothing;
-                self.sink.take(record(name, first, line, self.checksum))?;
+                let read = record(name, first, line, self.checksum);
+                self.hand_over(read, name)?;
             }
-            (_, Kind::Second) => {
+            (pending, Kind::Second) => {
                 self.pending = Pending::Nothing;
-                self.refuse(line, "line 2", "must follow a line 1")?;
+                self.refuse(line, "line 2", "must follow a line 1", pending.name())?;
             }
             (_, Kind::First) => {
                 self.give_up_pending()?;
@@ -162,9 +165,10 @@ impl<'a> Reader<'a, '_> {
     fn give_up_pending(&mut self) -> Result<(), ElementError> {
         match std::mem::replace(&mut self.pending, Pending::Nothing) {
             Pending::Nothing => Ok(()),
-            Pending::Name(line) => self.refuse(line, "name", "must be followed by a line 1"),
-            Pending::First { first, .. } => {
-                self.refuse(first, "line 1", "must be followed by its line 2")
+            // What begins a record that is none may be anything but a name.
+            Pending::Name(line) => self.refuse(line, "name", "must be followed by a line 1", None),
+            Pending::First { first, name } => {
+                self.refuse(first, "line 1", "must be followed by its line 2", name)
             }
         }
     }
@@ -174,8 +178,30 @@ impl<'a> Reader<'a, '_> {
         line: Line<'_>,
         field: &'static str,
         rule: &str,
+        name: Option<Line<'_>>,
     ) -> Result<(), ElementError> {
-        self.sink.take(Err(ElementError::new(line.number, field, line.text, rule)))
+        self.hand_over(Err(line.error(field, line.text, rule)), name)
+    }
+
+    /// Hands a record over, or what is wrong with it and which one it is.
+    fn hand_over(
+        &mut self,
+        read: Result<Read, ElementError>,
+        name: Option<Line<'_>>,
+    ) -> Result<(), ElementError> {
+        self.met += 1;
+        let name = || name.map(|line| line.as_name().to_owned());
+        self.sink.take(read.map_err(|error| error.of(self.met, name())))
+    }
+}
+
+impl<'a> Pending<'a> {
+    fn name(self) -> Option<Line<'a>> {
+        match self {
+            Self::Nothing => None,
+            Self::Name(name) => Some(name),
+            Self::First { name, .. } => name,
+        }
     }
 }
 
@@ -201,6 +227,11 @@ impl<'a> Line<'a> {
         } else {
             Kind::Name
         }
+    }
+
+    /// The name that it says, if it is the line of a name.
+    fn as_name(self) -> &'a str {
+        self.text.strip_prefix("0 ").unwrap_or(self.text).trim()
     }
 
     fn error(self, field: &'static str, value: &str, rule: impl Into<String>) -> ElementError {
@@ -378,9 +409,12 @@ fn record(
 }
 
 fn name_of(line: Line<'_>) -> Result<String, ElementError> {
-    let name = line.text.strip_prefix("0 ").unwrap_or(line.text).trim();
+    let name = line.as_name();
     if name.is_empty() || NAME_CHARS_MAX < name.chars().count() {
         return Err(line.error("name", line.text, "must be 1 to 64 characters"));
+    }
+    if name.chars().any(char::is_control) {
+        return Err(line.error("name", name, "must not hold control characters"));
     }
     Ok(name.to_owned())
 }

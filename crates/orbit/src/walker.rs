@@ -51,11 +51,14 @@ impl WalkerShell {
                 found.push((key, value, rule));
             }
         };
-        let name_fits = !self.name.is_empty() && self.name.chars().count() <= 40;
+        let name_fits = (1..=40).contains(&self.name.chars().count());
         check(name_fits, "name", format!("{:?}", self.name), "must be 1 to 40 characters");
+        let plain = !self.name.chars().any(char::is_control);
+        let rule = "must not hold control characters";
+        check(plain, "name", format!("{:?}", self.name), rule);
         check(1 <= self.planes, "planes", self.planes.to_string(), "must be at least 1");
         check(1 <= self.slots, "slots", self.slots.to_string(), "must be at least 1");
-        let satellites = u64::from(self.planes) * u64::from(self.slots);
+        let satellites = self.satellites();
         let rule = "must be at most 100000 (planes times slots)";
         check(satellites <= SATELLITES_MAX, "slots", satellites.to_string(), rule);
         let high_enough = (160.0..=100_000.0).contains(&self.altitude_km);
@@ -72,6 +75,11 @@ impl WalkerShell {
             "must be above 0, up to 360",
         );
         found
+    }
+
+    /// How many satellites it has.
+    pub fn satellites(&self) -> u64 {
+        u64::from(self.planes) * u64::from(self.slots)
     }
 
     /// Whether the last plane is followed by the first one.
@@ -235,6 +243,10 @@ mod tests {
         ];
         assert_eq!(keys, all);
         assert!(shell().problems().is_empty());
+        let red = WalkerShell { name: "\u{1b}[31mred".to_owned(), ..shell() };
+        let (key, value, rule) = red.problems().remove(0);
+        assert_eq!((key, rule), ("name", "must not hold control characters"));
+        assert!(!value.contains(char::is_control), "{value:?}");
         let huge = WalkerShell { planes: u32::MAX, slots: u32::MAX, ..shell() };
         assert_eq!(huge.problems()[0].0, "slots");
     }

@@ -1,11 +1,11 @@
 //! What a sky is prepared into: everything that does not change with time.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use topology::{Link, NodeIx};
 use types::{Epoch, Geodetic, NodeId};
 
+use crate::catalog::newest_epoch;
 use crate::elements::{Elements, parse_elements};
 use crate::frame::J2000;
 use crate::geodesy;
@@ -23,16 +23,12 @@ const FIBRE_ROUTE_FACTOR: f64 = 1.2;
 /// What a fibre carries: 10 Gbit/s.
 const FIBRE_RATE_KBPS: u32 = 10_000_000;
 
-/// An epoch so long after the median is no newer element set but a mistake, or one object among old ones: a month,
-/// after which SGP4 is wrong by hundreds of kilometres in low orbits.
-const EPOCH_AHEAD_MAX: Duration = Duration::from_secs(30 * 86_400);
-
 /// Everything about a sky that does not change with time.
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) elements: Vec<Elements>,
-    /// Epochs beyond this one are ahead of the others by [`EPOCH_AHEAD_MAX`].
-    pub(crate) epoch_max: Epoch,
+    /// See [`newest_epoch`]; J2000 without elements.
+    pub(crate) newest_epoch: Epoch,
     /// Sorted by name.
     pub(crate) endpoints: Vec<Endpoint>,
     /// Graph node of each endpoint.
@@ -75,7 +71,7 @@ impl World {
         );
         Ok(Self {
             fibres: spec.fibre.iter().filter_map(|fibre| fibre_link(fibre, &places)).collect(),
-            epoch_max: epoch_max(&elements),
+            newest_epoch: newest_epoch(&elements).unwrap_or(J2000),
             elements,
             endpoints,
             endpoint_nodes,
@@ -104,13 +100,6 @@ impl World {
         let at = self.endpoints.binary_search_by(|endpoint| endpoint.node.cmp(node)).ok()?;
         self.endpoint_nodes.get(at).copied()
     }
-}
-
-/// The median epoch, of two the later one, and [`EPOCH_AHEAD_MAX`].
-fn epoch_max(elements: &[Elements]) -> Epoch {
-    let mut epochs: Vec<Epoch> = elements.iter().map(|elements| elements.epoch).collect();
-    epochs.sort_unstable();
-    epochs.get(epochs.len() / 2).map_or(J2000, |median| median.plus(EPOCH_AHEAD_MAX))
 }
 
 fn node_number(index: usize) -> u32 {

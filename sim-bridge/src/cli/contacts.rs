@@ -1,15 +1,12 @@
 //! `starbelt-sim contacts`: when stations see satellites.
 
-use std::sync::Arc;
-
 use orbit::pass::{Pass, Search, Site};
-use orbit::propagate::ModelKind;
 use serde::Serialize;
 use types::Epoch;
 
 use super::CommandError;
 use super::answer::{AnswerArgs, table};
-use super::motion;
+use super::motion::{self, MotionArgs};
 use super::source::{Source, SourceArgs};
 
 /// Lowest elevation where neither the command nor the station has one, degrees: that of user terminals of low constellations.
@@ -36,9 +33,9 @@ pub struct Args {
     /// Lowest elevation for all stations, degrees, 0 to below 90; without it each station's own, or 25
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub min_elevation: Option<f64>,
-    /// How they move: sgp4, kepler-j2 or stardust-compat
-    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = motion::model)]
-    pub model: ModelKind,
+    /// How they move.
+    #[command(flatten)]
+    pub motion: MotionArgs,
     /// Where the answer goes.
     #[command(flatten)]
     pub answer: AnswerArgs,
@@ -87,7 +84,7 @@ impl Args {
         let satellites = motion::satellites(source, &self.sat)?;
         let stations = motion::stations(source, &self.station)?;
         let elements = motion::chosen(&source.elements, &satellites);
-        let model = self.model.propagator(Arc::clone(&elements), self.from);
+        let model = self.motion.propagator(&elements, self.from);
         let stations: Vec<_> = stations.iter().map(|k| &source.stations[*k as usize]).collect();
         let mut sites = Vec::with_capacity(stations.len());
         for station in &stations {

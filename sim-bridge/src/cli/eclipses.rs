@@ -1,16 +1,13 @@
 //! `starbelt-sim eclipses`: when satellites are in the shadow of the Earth.
 
-use std::sync::Arc;
-
 use orbit::eclipse::{Eclipse, Shadow};
 use orbit::pass::Search;
-use orbit::propagate::ModelKind;
 use serde::Serialize;
 use types::Epoch;
 
 use super::CommandError;
 use super::answer::{AnswerArgs, table};
-use super::motion;
+use super::motion::{self, MotionArgs};
 use super::source::{Source, SourceArgs};
 
 /// What is asked for.
@@ -28,9 +25,9 @@ pub struct Args {
     /// The end; a satellite that is in shadow then leaves then
     #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
     pub to: Epoch,
-    /// How they move: sgp4, kepler-j2 or stardust-compat
-    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = motion::model)]
-    pub model: ModelKind,
+    /// How they move.
+    #[command(flatten)]
+    pub motion: MotionArgs,
     /// Where the answer goes.
     #[command(flatten)]
     pub answer: AnswerArgs,
@@ -74,7 +71,7 @@ impl Args {
     pub fn eclipses(&self, source: &Source) -> Result<Vec<EclipseRow>, CommandError> {
         let satellites = motion::satellites(source, &self.sat)?;
         let elements = motion::chosen(&source.elements, &satellites);
-        let model = self.model.propagator(Arc::clone(&elements), self.from);
+        let model = self.motion.propagator(&elements, self.from);
         let search = Search { propagator: &*model, from: self.from, to: self.to };
         let all: Vec<u32> = (0_u32..).zip(elements.iter()).map(|(index, _)| index).collect();
         let row = |eclipse: Eclipse| EclipseRow {

@@ -1,14 +1,39 @@
-//! What the commands about motion share: which satellites, which stations, which model.
+//! What the commands about motion share: which satellites, which stations, which model, since when.
 
 use std::sync::Arc;
 
 use orbit::elements::Elements;
 use orbit::pass::SearchError;
-use orbit::propagate::ModelKind;
+use orbit::propagate::{ModelKind, Propagator};
+use types::Epoch;
 
 use super::CommandError;
 use super::source::Source;
 use crate::near_names::near_names;
+
+/// How satellites move, and since when the ground turns.
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub struct MotionArgs {
+    /// How satellites move: sgp4, kepler-j2 or stardust-compat
+    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = model)]
+    pub model: ModelKind,
+    /// When the simulation began, at which stardust-compat has the ground along the axes; without it the instant that is asked
+    /// about, or the first one
+    #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
+    pub start: Option<Epoch>,
+}
+
+impl MotionArgs {
+    /// When the simulation began whose first instant of interest is `first`.
+    pub fn start(&self, first: Epoch) -> Epoch {
+        self.start.unwrap_or(first)
+    }
+
+    /// The model for these satellites, by index.
+    pub fn propagator(&self, elements: &Arc<[Elements]>, first: Epoch) -> Box<dyn Propagator> {
+        self.model.propagator(Arc::clone(elements), self.start(first))
+    }
+}
 
 /// A model by its name, for the command line.
 ///

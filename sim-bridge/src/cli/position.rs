@@ -1,20 +1,29 @@
 //! `starbelt-sim position`: where satellites are at an instant, and where a station sees them.
 
-use std::sync::Arc;
-
+use orbit::eclipse::beta_angle_deg;
 use orbit::frame::PolarTurn;
 use orbit::geodesy;
+use orbit::link_model::doppler_hz;
 use orbit::look::Observer;
 use orbit::pass::Whereabouts;
-use orbit::propagate::{ModelKind, PropagateError, State};
+use orbit::propagate::{PropagateError, State};
 use orbit::sunlight::{sun_teme_km, sunlit_fraction};
 use serde::Serialize;
 use types::Epoch;
 
 use super::CommandError;
 use super::answer::{AnswerArgs, table};
-use super::motion;
+use super::motion::{self, MotionArgs};
 use super::source::{Source, SourceArgs};
+
+/// The highest carrier, Hz: that of violet light.
+const CARRIER_HZ_MAX: f64 = 1.0e15;
+
+/// A carrier, for the command line.
+fn carrier_hz(text: &str) -> Result<f64, String> {
+    let hz = text.parse::<f64>().ok().filter(|hz| 0.0 < *hz && *hz <= CARRIER_HZ_MAX);
+    hz.ok_or_else(|| format!("must be a number above 0, up to {CARRIER_HZ_MAX:e} Hz"))
+}
 
 /// What is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -31,12 +40,12 @@ pub struct Args {
     /// Only this satellite; may be repeated
     #[arg(long, value_name = "NAME")]
     pub sat: Vec<String>,
-    /// How they move: sgp4, kepler-j2 or stardust-compat
-    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = motion::model)]
-    pub model: ModelKind,
-    /// When the simulation began, at which stardust-compat has the ground along the axes; without it the instant itself
-    #[arg(long, value_name = "TIME", value_parser = Epoch::parse)]
-    pub start: Option<Epoch>,
+    /// The carrier whose Doppler shift the station is told, Hz
+    #[arg(long, value_name = "HZ", requires = "station", value_parser = carrier_hz)]
+    pub frequency: Option<f64>,
+    /// How they move.
+    #[command(flatten)]
+    pub motion: MotionArgs,
     /// Where the answer goes.
     #[command(flatten)]
     pub answer: AnswerArgs,
@@ -75,6 +84,8 @@ pub struct SatelliteNow {
     pub alt_km: Option<f64>,
     /// The part of the Sun's disk that it sees, 0 to 1.
     pub sunlit: Option<f64>,
+    /// The angle of its orbit's plane to the Sun, degrees; above 0 when the Sun stands on the side of the angular momentum.
+    pub beta_deg: Option<f64>,
     /// Where the station sees it; absent when no station looks.
     #[serde(flatten)]
     pub look: Option<LookNow>,
@@ -91,6 +102,16 @@ pub struct LookNow {
     pub range_km: Option<f64>,
     /// How fast it grows, km/s.
     pub range_rate_km_s: Option<f64>,
+    /// What its carrier sounds like there; absent when no carrier is named.
+    #[serde(flatten)]
+    pub carrier: Option<CarrierNow>,
+}
+
+/// What becomes of a carrier; unknown when the satellite is down.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct CarrierNow {
+    /// By how much it is received higher than it was sent, Hz.
+    pub doppler_hz: Option<f64>,
 }
 
 impl Args {
@@ -113,10 +134,9 @@ impl Args {
         let satellites = motion::satellites(source, &self.sat)?;
         let observer = self.observer(source)?;
         let elements = motion::chosen(&source.elements, &satellites);
-        let start = self.start.unwrap_or(self.at);
-        let model = self.model.propagator(Arc::clone(&elements), start);
-        let scene =
-            Scene { turn: model.ground_turn(self.at), sun_km: sun_teme_km(self.at), observer };
+        let model = self.motion.propagator(&elements, self.at);
+        let (turn, sun_km) = (model.ground_turn(self.at), sun_teme_km(self.at));
+        let scene = Scene { turn, sun_km, observer, carrier_hz: self.frequency };
         let now = elements
             .iter()
             .enumerate()
@@ -138,6 +158,7 @@ struct Scene {
     turn: PolarTurn,
     sun_km: [f64; 3],
     observer: Option<Observer>,
+    carrier_hz: Option<f64>,
 }
 
 impl Scene {
@@ -152,13 +173,19 @@ impl Scene {
             lon_deg: None,
             alt_km: None,
             sunlit: None,
-            look: self.observer.map(|_| LookNow::default()),
+            beta_deg: None,
+            look: self.observer.map(|_| self.unknown_look()),
         };
         match state {
             Err(reason) => now.down = Some(reason.to_string()),
             Ok(state) => self.fill(&mut now, state),
         }
         now
+    }
+
+    fn unknown_look(&self) -> LookNow {
+        let carrier = self.carrier_hz.map(|_| CarrierNow::default());
+        LookNow { carrier, ..LookNow::default() }
     }
 
     fn fill(&self, now: &mut SatelliteNow, state: State) {
@@ -169,6 +196,7 @@ impl Scene {
         now.lon_deg = Some(place.lon_deg);
         now.alt_km = Some(place.alt_km);
         now.sunlit = Some(sunlit_fraction(state.0, self.sun_km));
+        now.beta_deg = Some(beta_angle_deg(state, self.sun_km));
         now.look = self.observer.map(|observer| {
             let look = observer.look(ecef);
             LookNow {
@@ -176,6 +204,9 @@ impl Scene {
                 elevation_deg: Some(look.elevation_deg),
                 range_km: Some(look.range_km),
                 range_rate_km_s: Some(look.range_rate_km_s),
+                carrier: self.carrier_hz.map(|hz| CarrierNow {
+                    doppler_hz: Some(doppler_hz(hz, look.range_rate_km_s)),
+                }),
             }
         });
     }
@@ -184,10 +215,14 @@ impl Scene {
 impl Answer {
     /// A table for people.
     pub fn table(&self) -> String {
-        let looks = self.satellites.iter().any(|now| now.look.is_some());
+        let look = self.satellites.iter().find_map(|now| now.look);
         let mut head = vec!["SATELLITE", "  LAT DEG", "  LON DEG", "     ALT KM", "SUNLIT"];
-        if looks {
+        head.push("BETA DEG");
+        if look.is_some() {
             head.extend(["AZIMUTH", "ELEVATION", "   RANGE KM", "   KM/S"]);
+        }
+        if look.is_some_and(|look| look.carrier.is_some()) {
+            head.push(" DOPPLER HZ");
         }
         let rows: Vec<Vec<String>> = self.satellites.iter().map(SatelliteNow::row).collect();
         format!("{} ({})\n{}", self.time, self.model, table(&head, &rows))
@@ -203,10 +238,11 @@ impl SatelliteNow {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:width$.digits$}"))
         };
         let mut row = vec![self.name.clone(), cell(self.lat_deg, 9, 4), cell(self.lon_deg, 9, 4)];
-        row.extend([cell(self.alt_km, 11, 3), cell(self.sunlit, 6, 3)]);
+        row.extend([cell(self.alt_km, 11, 3), cell(self.sunlit, 6, 3), cell(self.beta_deg, 8, 3)]);
         if let Some(look) = self.look {
             row.extend([cell(look.azimuth_deg, 7, 2), cell(look.elevation_deg, 9, 2)]);
             row.extend([cell(look.range_km, 11, 3), cell(look.range_rate_km_s, 7, 3)]);
+            row.extend(look.carrier.map(|carrier| cell(carrier.doppler_hz, 11, 1)));
         }
         row
     }

@@ -6,14 +6,13 @@ use std::sync::Arc;
 
 use orbit::ground::GroundPolicyKind;
 use orbit::link::ProtocolKind;
-use orbit::propagate::ModelKind;
 use serde::Serialize;
 use topology::{NoRoute, NodeIx, Parts as NetworkParts, Route, RouteNeed, RouterKind};
 use types::Epoch;
 
 use super::CommandError;
 use super::answer::{is_for_people, print, write_json};
-use super::motion::model;
+use super::motion::MotionArgs;
 use super::plan::protocol_kind;
 use super::source::{Source, SourceArgs};
 use crate::offline::moment::Moment;
@@ -50,9 +49,9 @@ pub struct Args {
     /// Lowest elevation at which stations without a rule of their own see satellites, degrees
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true)]
     pub min_elevation: Option<f64>,
-    /// How satellites move: sgp4, kepler-j2 or stardust-compat
-    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = model)]
-    pub model: ModelKind,
+    /// How satellites move.
+    #[command(flatten)]
+    pub motion: MotionArgs,
     /// Smallest rate of each link, Mbit/s
     #[arg(long, value_name = "MBPS", value_parser = clap::value_parser!(u32).range(1..=4_294_967))]
     pub min_rate_mbps: Option<u32>,
@@ -110,10 +109,10 @@ impl Args {
         }
     }
 
-    /// The network at the instant: the first step of a run that begins then.
+    /// The network at the instant: the first step that somebody sees of a run that began at the start.
     fn moment_at(&self, source: &Source, nodes: &Arc<Nodes>) -> Result<Arc<Moment>, CommandError> {
         let mut draft = Draft::default();
-        draft.set(("model", "--model"), Some(self.model), |s, kind| {
+        draft.set(("model", "--model"), Some(self.motion.model), |s, kind| {
             s.model = kind.name().to_owned();
         });
         draft.set(("links.protocol", "--links"), Some(self.links), |s, kind| {
@@ -128,7 +127,8 @@ impl Args {
         });
         let scenario = draft.finish()?;
         let elements = Arc::clone(&source.elements);
-        let parts = Parts::new(&scenario, &elements, source.shells.clone(), self.at);
+        let start = self.motion.start(self.at);
+        let parts = Parts::new(&scenario, &elements, source.shells.clone(), start);
         let mut simulation =
             Simulation::new(&scenario, elements, Arc::clone(nodes), self.at, parts)?;
         Ok(simulation.step(&mut NoWatch)?.0)

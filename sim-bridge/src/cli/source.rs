@@ -107,35 +107,14 @@ impl SourceArgs {
     /// # Errors
     /// [`CommandError`] with file, line, field, value and rule.
     pub fn load(&self) -> Result<Source, CommandError> {
-        let mut catalog = Catalog::new(self.policy());
-        for file in &self.tle {
-            read(&mut catalog, file, Some(Format::Tle))?;
-        }
-        for file in &self.omm {
-            read(&mut catalog, file, None)?;
-        }
-        let mut shells = Vec::new();
-        for (number, walker) in (1..).zip(&self.walker) {
-            for shell in shells_of(walker, number)? {
-                catalog.begin_source(walker);
-                let first = u32::try_from(catalog.len()).unwrap_or(u32::MAX);
-                catalog.extend(shell.elements().map_err(CommandError::Input)?);
-                shells.push(ShellAt { first, shell });
-            }
-        }
+        let (catalog, shells) = self.catalog()?;
         if catalog.is_empty() {
             let rule = "no satellites: name some with --tle, --omm or --walker";
             return Err(CommandError::Input(rule.to_owned()));
         }
-        if (SATELLITES_MAX as usize) < catalog.len() {
-            let count = catalog.len();
-            let text = format!("{count} satellites in all must be at most {SATELLITES_MAX}");
-            return Err(CommandError::Input(text));
-        }
         let (elements, report) =
             catalog.finish().map_err(|e| CommandError::Input(e.to_string()))?;
         let stations = station_file::load(&self.ground)?;
-        refuse_shared_names(&elements, &stations)?;
         let warnings = report.warnings();
         let (elements, shells) = match self.satellites {
             None => (elements, shells),
@@ -147,7 +126,33 @@ impl SourceArgs {
                 Vec::new(),
             ),
         };
+        // Duplicates have names of their own, which stations may have, too.
+        refuse_shared_names(&elements, &stations)?;
         Ok(Source { elements: elements.into(), shells, stations, report, warnings })
+    }
+
+    /// All satellites, and which of them are Walker shells.
+    fn catalog(&self) -> Result<(Catalog, Vec<ShellAt>), CommandError> {
+        let mut catalog = Catalog::new(self.policy());
+        let omm = self.omm.iter().map(|file| (file, None));
+        for (file, format) in self.tle.iter().map(|file| (file, Some(Format::Tle))).chain(omm) {
+            read(&mut catalog, file, format)?;
+            refuse_more(&catalog, 0)?;
+        }
+        let mut walkers = Vec::new();
+        for (number, walker) in (1..).zip(&self.walker) {
+            walkers.extend(shells_of(walker, number)?.into_iter().map(|shell| (walker, shell)));
+        }
+        // Before any of them is made, since they are said in a few words and may be millions.
+        refuse_more(&catalog, walkers.iter().map(|(_, shell)| shell.satellites()).sum())?;
+        let mut shells = Vec::with_capacity(walkers.len());
+        for (walker, shell) in walkers {
+            catalog.begin_source(walker);
+            let first = u32::try_from(catalog.len()).unwrap_or(u32::MAX);
+            catalog.extend(shell.elements().map_err(CommandError::Input)?);
+            shells.push(ShellAt { first, shell });
+        }
+        Ok((catalog, shells))
     }
 
     fn policy(&self) -> ReadPolicy {
@@ -155,6 +160,16 @@ impl SourceArgs {
         let same_names = if self.rename { SameNames::Rename } else { SameNames::Refuse };
         ReadPolicy { faults, same_names }
     }
+}
+
+/// Refuses what would be too many satellites: those in `catalog` and `more`.
+fn refuse_more(catalog: &Catalog, more: u64) -> Result<(), CommandError> {
+    let count = (catalog.len() as u64).saturating_add(more);
+    if count <= u64::from(SATELLITES_MAX) {
+        return Ok(());
+    }
+    let text = format!("{count} satellites in all must be at most {SATELLITES_MAX}");
+    Err(CommandError::Input(text))
 }
 
 /// Reads a file of element sets; `None` stands for whichever notation of OMM it begins like.

@@ -17,7 +17,6 @@ pub mod row;
 mod rows;
 pub mod sky;
 pub mod table;
-pub mod tle_text;
 pub mod world;
 
 pub use plan::BenchPlan;

@@ -1,6 +1,7 @@
 //! The nearest satellites in sight, and the search for near ones that all layouts share.
 
-use super::terminals::{Sets, Terminals, by_cost};
+use super::components::Components;
+use super::terminals::{Terminals, by_cost};
 use super::{LinkLayout, TERMINALS};
 use crate::propagate::State;
 use crate::vector::{dot, minus, norm};
@@ -29,8 +30,11 @@ pub(super) fn use_spare_terminals(
     /// Candidates per satellite: enough to find a partner where some are taken, few enough to be quick.
     const CANDIDATES: usize = 6;
     let holds = |a: u32, b: u32| stays_in_range(states, a, b, sight, hold_s);
-    let mut sets = Sets::new(u32::try_from(states.len()).expect("satellites are counted in u32"));
-    links.iter().for_each(|(a, b)| sets.unite(*a, *b));
+    let mut sets = Components::default();
+    sets.reset(states.len());
+    for (a, b) in links.iter() {
+        sets.unite(*a, *b);
+    }
 
     let spare = points(states, |satellite| 0 < terminals.free(satellite));
     let mut candidates = near_pairs(&spare, CANDIDATES);
@@ -53,7 +57,7 @@ pub(super) fn use_spare_terminals(
 fn join_sets(
     a: u32,
     b: u32,
-    sets: &mut Sets,
+    sets: &mut Components,
     terminals: &mut Terminals,
     links: &mut Vec<(u32, u32)>,
 ) -> bool {
@@ -70,7 +74,7 @@ fn join_sets(
 /// A train of satellites after a launch is its own neighbourhood: the nearest of all do not lead out of it.
 fn bridges_of_islands(
     spare: &[Point],
-    sets: &mut Sets,
+    sets: &mut Components,
     terminals: &Terminals,
     holds: impl Fn(u32, u32) -> bool,
 ) -> Vec<(f64, u32, u32)> {

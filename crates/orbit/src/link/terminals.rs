@@ -1,4 +1,4 @@
-//! Which terminals are still free, and which satellites hang together already.
+//! Which terminals are still free, and which links come first.
 
 use super::TERMINALS;
 
@@ -23,44 +23,6 @@ impl Terminals {
             self.0[b as usize] -= 1;
         }
         both
-    }
-}
-
-/// Union-find with path halving; the lower number represents a set.
-#[derive(Debug)]
-pub(super) struct Sets(Vec<u32>);
-
-impl Sets {
-    pub(super) fn new(satellites: u32) -> Self {
-        Self((0..satellites).collect())
-    }
-
-    pub(super) fn of(&mut self, satellite: u32) -> u32 {
-        let parents = &mut self.0;
-        let mut here = satellite;
-        while parents[here as usize] != here {
-            let above = parents[parents[here as usize] as usize];
-            parents[here as usize] = above;
-            here = above;
-        }
-        here
-    }
-
-    pub(super) fn unite(&mut self, a: u32, b: u32) {
-        let (a, b) = (self.of(a), self.of(b));
-        self.0[a.max(b) as usize] = a.min(b);
-    }
-}
-
-impl Sets {
-    /// The set with the most members; of equal ones that of the lowest satellite. 0 without satellites.
-    pub(super) fn largest(&mut self) -> u32 {
-        let mut members = vec![0_u32; self.0.len()];
-        let count = u32::try_from(self.0.len()).expect("satellites are counted in u32");
-        for satellite in 0..count {
-            members[self.of(satellite) as usize] += 1;
-        }
-        (0..count).rev().max_by_key(|set| members[*set as usize]).unwrap_or(0)
     }
 }
 

@@ -28,9 +28,9 @@ impl Sight {
     }
 }
 
-/// The shift of a carrier, Hz: higher while the ends come closer.
+/// By how much a carrier is received higher than it was sent, Hz: above 0 while the ends come closer.
 ///
-/// First order in v/c, 1e-5 of the shift at orbital speed. `range_rate_km_s` is positive while they move apart.
+/// First order in v/c: what is left out is 1e-5 of the shift at orbital speed. `range_rate_km_s` is positive while they move apart.
 pub fn doppler_hz(carrier_hz: f64, range_rate_km_s: f64) -> f64 {
     // df = -f v / c
     -carrier_hz * range_rate_km_s / SPEED_OF_LIGHT_KM_S
@@ -103,7 +103,8 @@ impl RadioBudget {
         whole_kbps(self.bandwidth_mhz * 1.0e3 * efficiency.min(self.efficiency_max))
     }
 
-    /// The main lobe as a parabola: 3 dB at half the width (ITU-R S.465 and others use it), 30 dB at most.
+    /// The main lobe as a parabola, 12 (off / width)^2: 3 dB at half the width (ITU-R S.672, annex 1: 3 (off / half width)^2), 30 dB
+    /// at most.
     fn off_axis_loss_db(&self, off_axis_deg: f64) -> f64 {
         (12.0 * (off_axis_deg / self.beam_width_deg).powi(2)).min(30.0)
     }

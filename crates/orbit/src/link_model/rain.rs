@@ -116,7 +116,9 @@ pub fn rain_db(carrier_ghz: f64, elevation_deg: f64, weather: &Weather) -> f64 {
     gamma * slant_km / patchy
 }
 
-/// Height of the rain above the sea, km (P.618-5): 5 km up to 23 degrees of latitude, 75 m less for each degree beyond.
+/// Height of the rain above the sea, km (ITU-R P.618-5): 5 km around the equator; less by 75 m for each degree beyond 23
+/// in the north and by 100 m for each degree beyond 21 in the south, until none is left.
 fn rain_height_km(lat_deg: f64) -> f64 {
-    (5.0 - 0.075 * (lat_deg.abs() - 23.0).max(0.0)).max(0.0)
+    let less_km = if lat_deg < 0.0 { 0.1 * (-lat_deg - 21.0) } else { 0.075 * (lat_deg - 23.0) };
+    (5.0 - less_km.max(0.0)).max(0.0)
 }

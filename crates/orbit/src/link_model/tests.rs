@@ -123,3 +123,23 @@ fn rain_weakens_low_paths_more_and_high_sites_less() {
     assert_close(rain_db(20.0, 40.0, &Weather { rain_mm_h: 0.0, ..weather }), 0.0, 0.0);
     assert_close(rain_db(20.0, 40.0, &Weather { alt_km: 4.0, ..weather }), 0.0, 0.0);
 }
+
+#[test]
+fn rain_begins_lower_in_the_south_than_in_the_north() {
+    // P.618-5: 5 km from 21 S to 23 N, 5 - 0.1 (|lat| - 21) south of it, 5 - 0.075 (lat - 23) north of it, not below 0.
+    for (lat_deg, height_km) in [
+        (0.0, 5.0),
+        (23.0, 5.0),
+        (-21.0, 5.0),
+        (45.0, 3.35),
+        (-45.0, 2.6),
+        (-70.9, 0.01),
+        (-80.0, 0.0),
+        (89.0, 0.05),
+    ] {
+        let weather = Weather { rain_mm_h: 10.0, lat_deg, alt_km: 0.0 };
+        // In the zenith the path through the rain is its height.
+        let gamma = specific_rain_db_km(20.0, 10.0);
+        assert_close(rain_db(20.0, 90.0, &weather) / gamma, height_km, 1.0e-6);
+    }
+}

@@ -14,59 +14,48 @@ use crate::elements::ElementError;
 
 /// The field of what is wrong before the first key.
 const JSON: &str = "json";
+/// White space between the parts of JSON.
+const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
 /// Longest excerpt of a text that does not read on, in characters.
 const EXCERPT_CHARS_MAX: usize = 40;
 
 /// Reads an array of messages, or one.
+///
+/// Where the text does not read on, the sink is told, and if it wants more, reading goes on where the next record begins.
 pub(super) fn read(text: &str, sink: &mut dyn Sink) -> Result<(), ElementError> {
     let mut cursor = Cursor::new(text);
-    match records(&mut cursor, sink) {
-        Ok(()) => Ok(()),
-        Err(Stop::Sink(error)) => Err(error),
-        // What follows cannot be told apart any more.
-        Err(Stop::Text(error)) => sink.take(Err(error)),
-    }
-}
-
-/// Why reading ends before the text does.
-enum Stop {
-    /// The text does not read on.
-    Text(ElementError),
-    /// The reader's caller wants no more.
-    Sink(ElementError),
-}
-
-impl From<ElementError> for Stop {
-    fn from(error: ElementError) -> Self {
-        Self::Text(error)
-    }
-}
-
-fn records(cursor: &mut Cursor<'_>, sink: &mut dyn Sink) -> Result<(), Stop> {
-    if cursor.peek() == Some('{') {
-        record(cursor, 1, sink)?;
-        let rule = "must end after the record; several stand in brackets, with commas between them";
-        return Ok(cursor.end(rule)?);
-    }
-    cursor.expect('[', JSON, "must begin with '[' or '{'")?;
-    if !cursor.takes(']') {
-        for number in 1.. {
-            record(cursor, number, sink)?;
-            if !cursor.takes(',') {
-                cursor.expect(']', JSON, "must go on with ',' or end with ']' after a record")?;
-                break;
+    let mut several = true;
+    let mut next = cursor.begin(&mut several);
+    for number in 1.. {
+        let went_on = match next {
+            Ok(false) => break,
+            Ok(true) => {
+                let begin = cursor.mark;
+                let mut message = Message::new(text, begin);
+                match cursor.object(&mut message) {
+                    Ok(()) => {
+                        sink.take(message.read(number))?;
+                        next = cursor.another(several);
+                        continue;
+                    }
+                    Err(error) => {
+                        sink.take(Err(message.name_in(error, number)))?;
+                        // A text without its end was read across the end of the record.
+                        let at = message.last_quoted_at().unwrap_or(cursor.fault);
+                        cursor.mark = begin;
+                        cursor.go_on_within(at)
+                    }
+                }
             }
-        }
+            Err(error) => {
+                sink.take(Err(error))?;
+                cursor.go_on_between()
+            }
+        };
+        // A text that is not one record is several.
+        (several, next) = (true, Ok(went_on));
     }
-    Ok(cursor.end("must end after the records")?)
-}
-
-fn record(cursor: &mut Cursor<'_>, number: usize, sink: &mut dyn Sink) -> Result<(), Stop> {
-    cursor.peek();
-    let mut message = Message::new(cursor.text, cursor.mark);
-    let whole = cursor.object(&mut message);
-    whole.map_err(|error| message.name_in(error, number))?;
-    sink.take(message.read(number)).map_err(Stop::Sink)
+    Ok(())
 }
 
 /// The value of a keyword as text: null is absent, a string stands for what it says, anything else for itself.
@@ -86,17 +75,72 @@ fn text_of(raw: &str) -> Cow<'_, str> {
 struct Cursor<'a> {
     text: &'a str,
     mark: Mark,
+    /// Where the text did not read on the last time.
+    fault: usize,
 }
 
 impl<'a> Cursor<'a> {
     const fn new(text: &'a str) -> Self {
-        Self { text, mark: Mark::BEGIN }
+        Self { text, mark: Mark::BEGIN, fault: 0 }
+    }
+
+    /// Goes to the first record; answers whether there is one, and tells `several` whether more may follow.
+    fn begin(&mut self, several: &mut bool) -> Result<bool, ElementError> {
+        *several = self.peek() != Some('{');
+        if *several {
+            self.expect('[', JSON, "must begin with '[' or '{'")?;
+            if self.takes(']') {
+                return self.end("must end after the records");
+            }
+        }
+        self.peek();
+        Ok(true)
+    }
+
+    /// Goes from the end of a record to the next one; answers whether there is one.
+    fn another(&mut self, several: bool) -> Result<bool, ElementError> {
+        if !several {
+            let rule =
+                "must end after the record; several stand in brackets, with commas between them";
+            return self.end(rule);
+        }
+        if self.takes(',') {
+            self.peek();
+            return Ok(true);
+        }
+        self.expect(']', JSON, "must go on with ',' or end with ']' after a record")?;
+        self.end("must end after the records")
+    }
+
+    /// Goes to the first record that begins at the fault or behind it, if that lies between records; answers whether there is
+    /// one.
+    fn go_on_between(&mut self) -> bool {
+        self.go_to_record(self.fault, |_| true)
+    }
+
+    /// Goes to the first record that begins behind `at`, a place within a record that is not one: records follow a comma or
+    /// the end of one, while what stands in a record follows a colon or a bracket.
+    fn go_on_within(&mut self, at: usize) -> bool {
+        self.go_to_record(at, |before| before.ends_with([',', '}']))
+    }
+
+    /// A record begins with a brace and the quote of its first key, after a text that `follows` takes.
+    fn go_to_record(&mut self, from: usize, follows: impl Fn(&str) -> bool) -> bool {
+        let text = self.text;
+        let begins = |at: &usize| {
+            text[at + 1..].trim_start_matches(BLANKS).starts_with('"')
+                && follows(text[..*at].trim_end_matches(BLANKS))
+        };
+        let mut braces = text[from..].match_indices('{').map(|(offset, _)| from + offset);
+        let Some(at) = braces.find(begins) else { return false };
+        self.mark = self.mark.on(text, at);
+        true
     }
 
     /// The next character that is no white space.
     fn peek(&mut self) -> Option<char> {
         let rest = self.rest();
-        self.skip(rest.len() - rest.trim_start_matches([' ', '\t', '\r', '\n']).len());
+        self.skip(rest.len() - rest.trim_start_matches(BLANKS).len());
         self.rest().chars().next()
     }
 
@@ -114,10 +158,10 @@ impl<'a> Cursor<'a> {
         if self.takes(mark) { Ok(()) } else { Err(self.unreadable(self.mark.at, field, rule)) }
     }
 
-    /// The end of the text, which must come next.
-    fn end(&mut self, rule: &str) -> Result<(), ElementError> {
+    /// The end of the text, which must come next: there is no further record.
+    fn end(&mut self, rule: &str) -> Result<bool, ElementError> {
         match self.peek() {
-            None => Ok(()),
+            None => Ok(false),
             Some(_) => Err(self.unreadable(self.mark.at, JSON, rule)),
         }
     }
@@ -182,9 +226,10 @@ impl<'a> Cursor<'a> {
     }
 
     /// What is wrong with the text from `at` on; that it ends there is wrong by itself.
-    fn unreadable(&self, at: usize, field: &str, rule: &str) -> ElementError {
+    fn unreadable(&mut self, at: usize, field: &str, rule: &str) -> ElementError {
         let excerpt: String = self.text[at..].chars().take(EXCERPT_CHARS_MAX).collect();
         let mark = self.mark.on(self.text, at);
+        self.fault = at;
         match excerpt.as_str() {
             "" => mark.wrong(field, "end of text", "must not come here: the text is cut off"),
             excerpt => mark.wrong(field, excerpt, rule),

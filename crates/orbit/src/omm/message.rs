@@ -14,7 +14,7 @@ use crate::elements::{
 use crate::propagate::Sgp4Constants;
 
 /// Most keywords of a message: a full OMM with covariance and 40 user-defined ones has about 100.
-const KEYS_MAX: usize = 512;
+pub(super) const KEYS_MAX: usize = 512;
 /// Keywords that, where present, must have the value that SGP4 implies.
 const IMPLIED: [(&str, &[&str]); 4] = [
     ("CENTER_NAME", &["EARTH"]),
@@ -83,9 +83,20 @@ impl<'a> Message<'a> {
         self.spoil(error);
     }
 
+    /// Takes a field in that is known to be no other's equal, and one of few.
+    pub(super) fn push_known(&mut self, field: Field<'a>) {
+        self.fields.push(field);
+    }
+
     /// Says that the message is not written as it should be; only what is said first counts.
     pub(super) fn spoil(&mut self, error: ElementError) {
         self.fault.get_or_insert(error);
+    }
+
+    /// Where the last value begins, if it stands in quotes.
+    pub(super) fn last_quoted_at(&self) -> Option<usize> {
+        let at = self.fields.last()?.at?;
+        self.source[at..].starts_with('"').then_some(at)
     }
 
     fn place(&self, at: Option<usize>) -> Option<Mark> {

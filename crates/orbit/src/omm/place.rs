@@ -16,8 +16,10 @@ pub(super) struct Mark {
 impl Mark {
     pub(super) const BEGIN: Self = Self { at: 0, line: 1, column: 1 };
 
-    /// The place `at`, which must not come before this one.
+    /// The place `at`, or of the character that it lies in; what comes before this one or behind the text counts as the nearest
+    /// place in between.
     pub(super) fn on(self, text: &str, at: usize) -> Self {
+        let at = text.floor_char_boundary(at).max(self.at);
         let between = &text[self.at..at];
         let lines = between.bytes().filter(|b| *b == b'\n').count();
         let column = match between.rfind('\n') {
@@ -44,5 +46,5 @@ pub(super) fn offset_of(text: &str, line: usize, columns: impl Fn(&str) -> usize
     };
     let at = begin.saturating_add(columns(&text[begin..])).min(text.len());
     // A byte within a character belongs to it.
-    (0..=at).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    text.floor_char_boundary(at)
 }

@@ -62,11 +62,21 @@ fn message<'a>(text: &'a str, pieces: &Pieces<'_>, piece: &Piece, begin: Mark) -
             let reason = error.to_string();
             let reason = reason.split(" at ").next().unwrap_or_default();
             let mark = begin.on(text, at);
+            if let Some(name) = written_name(&text[piece.begin..piece.end]) {
+                let key = Cow::Borrowed("OBJECT_NAME");
+                message.push(Field { key, at: None, text: Cow::Borrowed(name) });
+            }
             let excerpt: String = text[at..].chars().take(40).collect();
             message.spoil(mark.wrong(XML, &excerpt, format!("must be well-formed XML: {reason}")));
         }
     }
     message
+}
+
+/// The name in an `omm` that is no XML, as it is written.
+fn written_name(piece: &str) -> Option<&str> {
+    let (_, rest) = piece.split_once("<OBJECT_NAME>")?;
+    rest.split_once('<').map(|(name, _)| name.trim())
 }
 
 /// Takes each element that holds no other as a keyword.
@@ -89,10 +99,20 @@ fn fill(message: &mut Message<'_>, root: Node<'_, '_>, in_text: &dyn Fn(usize) -
         if let Some(unit) = node.attribute("units") {
             text = format!("{text} [{unit}]");
         }
-        let part = texts().next().unwrap_or(node);
-        let blanks = text.len() - text.trim_start().len();
-        let at = in_text(part.range().start + blanks);
+        let at = in_text(
+            texts().find_map(|part| begin_of(root, part)).unwrap_or_else(|| node.range().start),
+        );
         let key = Cow::Owned(node.tag_name().name().to_owned());
         message.push(Field { key, at: Some(at), text: Cow::Owned(text.trim().to_owned()) });
     }
+}
+
+/// Where a text begins after its blanks, which are counted as they are written; `None` where it says nothing.
+///
+/// What is written may be longer than what is said, such as `&#32;` or the end of a line in two bytes.
+fn begin_of(root: Node<'_, '_>, part: Node<'_, '_>) -> Option<usize> {
+    part.text().filter(|text| !text.trim().is_empty())?;
+    let range = part.range();
+    let written = &root.document().input_text()[range.clone()];
+    Some(range.start + (written.len() - written.trim_start().len()))
 }

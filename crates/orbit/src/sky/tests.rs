@@ -3,6 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::frame::J2000;
 use crate::sky_spec::{SatelliteSpec, SiteSpec};
 
 const WALKER: &str = "walker = { name = 'w', planes = 24, slots = 22, altitude_km = 550.0, \
@@ -288,7 +289,7 @@ fn all_problems_are_told_together_and_elements_keep_their_line() {
         "constellation.walker.slots: 0 must be at least 1; links.min_elevation_deg: 95 must be 0 to 89"
     );
     let error = of_elements("x\ny", "").unwrap_err();
-    assert_eq!(error.to_string(), "line 1, name: \"x\" must be followed by a line 1");
+    assert_eq!(error.to_string(), "line 1, record 1, name: \"x\" must be followed by a line 1");
     let unread = Sky::new(&spec("file = 'x'", ""), None).unwrap_err();
     assert!(unread.to_string().starts_with("constellation.file: x must be read"), "{unread}");
 }

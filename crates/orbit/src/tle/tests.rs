@@ -86,6 +86,29 @@ fn a_malformed_record_does_not_spoil_its_neighbours() {
 }
 
 #[test]
+fn an_error_names_the_satellite_where_its_name_is_known() {
+    let object = |text: &str| parse(text).unwrap_err().object.unwrap();
+    let (cut, odd) = (&LINE_1[..68], LINE_2.replace("86.4000", "96.4000"));
+    let good = format!("{NAME}\n{LINE_1}\n{LINE_2}\n");
+    assert_eq!(object(&format!("{good}0 TWO\n{cut}\n{LINE_2}")), "record 2 \"TWO\"");
+    assert_eq!(object(&format!("{good}{cut}\n{LINE_2}")), "record 2");
+    assert_eq!(object(&format!("TWO\n{LINE_1}\nX")), "record 1 \"TWO\"");
+    assert_eq!(object(&format!("TWO\n{LINE_2}")), "record 1 \"TWO\"");
+    assert_eq!(object("TWO\nTHREE"), "record 1");
+    let error = parse(&format!("{NAME}\n{LINE_1}\n{odd}")).unwrap_err().to_string();
+    assert!(error.starts_with("line 3, record 1 \"MADE-UP 1\", checksum: "), "{error}");
+}
+
+#[test]
+fn names_that_steer_terminals_are_refused() {
+    for name in ["A\u{1b}[31mB", "A\tB", "A\u{7}", "\u{9b}31mA"] {
+        let error = refused(&format!("{name}\n{LINE_1}\n{LINE_2}"), 1, "name");
+        assert_eq!(error.rule, "must not hold control characters");
+        assert!(!error.to_string().contains(char::is_control), "{error:?}");
+    }
+}
+
+#[test]
 fn each_field_is_checked_and_named() {
     for (line, column, text, field) in [
         (1, 3, "9000I", "catalog number"),
@@ -128,7 +151,7 @@ fn length_checksum_and_alphabet_are_checked_first() {
     let error = refused(&format!("{LINE_1}\n{}", LINE_2.replace("86.4", "86.5")), 2, "checksum");
     assert_eq!(
         error.to_string(),
-        "line 2, checksum: \"0\" must be 1, the sum of the digits and minus signs modulo 10"
+        "line 2, record 1, checksum: \"0\" must be 1, the sum of the digits and minus signs modulo 10"
     );
 }
 

@@ -8,8 +8,8 @@ use super::{YEAR_PIVOT, checksum_of};
 use crate::elements::{Elements, Facts};
 use crate::format::{self, Format};
 
-/// Largest number of five characters: `Z9999`.
-const ALPHA5_MAX: u32 = 339_999;
+/// Largest catalogue number that five characters hold: `Z9999`.
+pub const ALPHA5_MAX: u32 = 339_999;
 /// A unit of the epoch's field, 1e-8 day, in nanoseconds.
 const EPOCH_UNIT_NS: i64 = 864_000;
 const DAY_NS: i64 = 86_400_000_000_000;

@@ -12,8 +12,8 @@ pub const SIZES: [usize; 4] = [250, 6_882, 20_646, 100_000];
 pub const SIZE: usize = 20_646;
 /// The size at which those rows are measured that the paper has only there.
 pub const SIZE_SMALL: usize = 6_882;
-/// Satellites at most: what can be numbered, see [`super::tle_text::CATALOG_MAX`].
-pub const SATELLITES_MAX: usize = super::tle_text::CATALOG_MAX;
+/// Satellites at most: what can be numbered in two-line sets.
+pub const SATELLITES_MAX: usize = orbit::tle::ALPHA5_MAX as usize;
 
 /// The most that is good, by name of row; milliseconds, and megabytes for memory.
 const TARGETS: [(&str, f64); 13] = [

@@ -10,7 +10,6 @@ use serde::Deserialize;
 use types::{Epoch, Geodetic};
 
 use super::rows::BenchError;
-use super::tle_text::{SetRecord, tle_text};
 
 /// 85 cities: as many stations as the paper has.
 const CITIES: &str = include_str!("../../../../configs/ground-stations/cities-85.csv");
@@ -57,9 +56,9 @@ impl BenchSky {
         count: usize,
     ) -> Result<Self, BenchError> {
         let walker = given.is_empty();
-        let text = if walker { tle_text(&shells(count)) } else { duplicated(given, count)? };
+        let text = text_of(if walker { shells(count) } else { duplicated(given, count)? })?;
         let elements: Arc<[Elements]> = parse_elements(&text)?.into();
-        let start = elements.iter().map(|e| e.epoch).max().unwrap_or(EPOCH);
+        let start = catalog::newest_epoch(&elements).unwrap_or(EPOCH);
         let source = if walker {
             WALKER_SOURCE.to_owned()
         } else if given.len() < count {
@@ -71,18 +70,24 @@ impl BenchSky {
     }
 }
 
-/// The paper's rule for sets larger than the real one, numbered from 1, since copies have the numbers of their originals.
-fn duplicated(given: &[Elements], count: usize) -> Result<String, BenchError> {
-    let mut sets =
-        catalog::duplicated(given, count).map_err(|e| BenchError::Sets(e.to_string()))?;
+/// Three-line sets, numbered from 1: copies have the numbers of their originals, and satellites of shells have none.
+fn text_of(mut sets: Vec<Elements>) -> Result<String, BenchError> {
     for (number, set) in (1_usize..).zip(&mut sets) {
         set.catalog = number.to_string();
     }
     Ok(tle::write(&sets).map_err(|e| BenchError::Sets(e.to_string()))?.text)
 }
 
+/// The paper's rule for sets larger than the real one.
+fn duplicated(given: &[Elements], count: usize) -> Result<Vec<Elements>, BenchError> {
+    catalog::duplicated(given, count).map_err(|e| BenchError::Sets(e.to_string()))
+}
+
 /// `count` satellites in Walker shells; the last shell takes what rounding leaves.
-pub fn shells(count: usize) -> Vec<SetRecord> {
+///
+/// # Panics
+/// Never: SGP4 has an orbit for each of them.
+pub fn shells(count: usize) -> Vec<Elements> {
     let mut sets = Vec::with_capacity(count);
     for (number, (share, altitude_km, inclination_deg)) in SHELLS.into_iter().enumerate() {
         #[expect(
@@ -103,7 +108,7 @@ fn shell(
     number: usize,
     count: usize,
     (altitude_km, inclination_deg): (f64, f64),
-    sets: &mut Vec<SetRecord>,
+    sets: &mut Vec<Elements>,
 ) {
     let planes = PLANES_MAX.min(count.div_ceil(10)).max(1);
     let slots = count.div_ceil(planes).max(1);
@@ -125,7 +130,8 @@ fn shell(
             bstar: 0.0001,
         };
         let name = format!("SHELL{number}-{plane:02}-{slot:03}");
-        sets.push(SetRecord { name, epoch: EPOCH, mean });
+        let satellite = Elements::made_up(name, EPOCH, mean);
+        sets.push(satellite.expect("a low orbit that is nearly a circle"));
     }
 }
 
@@ -203,7 +209,7 @@ mod tests {
 
     #[test]
     fn duplicates_follow_on_the_same_orbit_five_minutes_later() {
-        let real = parse_elements(&tle_text(&shells(3))).unwrap();
+        let real = parse_elements(&text_of(shells(3)).unwrap()).unwrap();
         let sets = BenchSky::new(&real, &cities(), "my.tle", 8).unwrap().elements;
         let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
         assert_eq!(
