@@ -69,7 +69,7 @@ pub struct Scenario {
     pub link_model: LinkModelEntry,
     /// Who finds routes, see [`super::parts::ROUTERS`].
     pub router: String,
-    /// Who places tasks whose workflow does not say, see [`super::orchestrator::NAMES`].
+    /// Who places tasks whose workflow does not say, see [`super::orchestrator::Registry`].
     pub orchestrator: String,
     /// What computes where.
     pub compute: ComputeEntry,

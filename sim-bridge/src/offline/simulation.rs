@@ -23,6 +23,7 @@ use super::hash::positions_hash;
 use super::link_cost::link_model;
 use super::moment::Moment;
 use super::nodes::{Nodes, NodesError, UnknownName};
+use super::orchestrator::Registry;
 use super::overrides::{Overrides, Timetable, TooManyOverrides};
 use super::parts::Parts;
 use super::plugin::{Plugin, PluginError};
@@ -169,6 +170,12 @@ impl Simulation {
         self.plugins.push(plugin);
     }
 
+    /// The orchestrators. One of a caller's own is registered, or the registry with which the scenario was loaded put in
+    /// their place, before the first step, which fails if a workflow names one that is not here.
+    pub fn orchestrators_mut(&mut self) -> &mut Registry {
+        self.workload.registry_mut()
+    }
+
     /// The nodes.
     pub fn nodes(&self) -> &Arc<Nodes> {
         &self.nodes
@@ -222,6 +229,9 @@ impl Simulation {
         watch: &mut dyn Watch,
     ) -> Result<(Arc<Moment>, StepSummary), SimulationError> {
         let (step, at) = (self.next_step, self.at(self.next_step));
+        if step == 0 {
+            self.workload.check_orchestrators()?;
+        }
         self.next_step += 1;
         self.call_plugins(step, at, |plugin, view| plugin.before_step(view))?;
         self.overrides.clone_from(&self.own_overrides);

@@ -5,6 +5,7 @@ mod engine;
 mod golden;
 mod plugins;
 mod program;
+mod registry;
 mod replays;
 mod workloads;
 

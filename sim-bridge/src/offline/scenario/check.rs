@@ -11,7 +11,8 @@ use super::{
     STEP_S_MIN, STEPS_MAX, Scenario, StationEntry, WorkflowEntry,
 };
 use crate::cli::source::SATELLITES_MAX;
-use crate::offline::{link_cost, orchestrator, parts};
+use crate::offline::orchestrator::Registry;
+use crate::offline::{link_cost, parts};
 use crate::toml_file::Step;
 use crate::toml_file::Step::{Index, Key};
 
@@ -67,8 +68,8 @@ impl<'a> Report<'a> {
 }
 
 impl Scenario {
-    /// Every broken rule, with its place.
-    pub(super) fn problems(&self) -> Vec<Broken<'_>> {
+    /// Every broken rule, with its place; orchestrators must be of the registry, if one is given.
+    pub(super) fn problems(&self, orchestrators: Option<&Registry>) -> Vec<Broken<'_>> {
         let mut report = Report::default();
         self.check_head(&mut report);
         self.check_kinds(&mut report);
@@ -80,6 +81,9 @@ impl Scenario {
         }
         self.check_terrestrial(&mut report);
         self.check_changes(&mut report);
+        if let Some(orchestrators) = orchestrators {
+            self.check_orchestrators(&mut report, orchestrators);
+        }
         for (index, workflow) in self.workflows.iter().enumerate() {
             check_workflow(&mut report, index, workflow);
         }
@@ -120,7 +124,6 @@ impl Scenario {
     fn check_kinds<'a>(&'a self, report: &mut Report<'a>) {
         report.one_of(&[Key("model")], &self.model, parts::MODELS);
         report.one_of(&[Key("router")], &self.router, parts::ROUTERS);
-        report.one_of(&[Key("orchestrator")], &self.orchestrator, orchestrator::NAMES);
         let protocols = ProtocolKind::ALL.map(ProtocolKind::name);
         report.one_of(&[Key("links"), Key("protocol")], &self.links.protocol, protocols);
         let policies = GroundPolicyKind::ALL.map(GroundPolicyKind::name);
@@ -224,6 +227,16 @@ impl Scenario {
             report.range(&at("loss_min_ppm"), f64::from(change.loss_min_ppm), (0.0, 1.0e6));
         }
     }
+
+    fn check_orchestrators<'a>(&'a self, report: &mut Report<'a>, orchestrators: &Registry) {
+        report.one_of(&[Key("orchestrator")], &self.orchestrator, orchestrators.names());
+        for (index, workflow) in self.workflows.iter().enumerate() {
+            if let Some(name) = &workflow.orchestrator {
+                let path = [Key("workflow"), Index(index), Key("orchestrator")];
+                report.one_of(&path, name, orchestrators.names());
+            }
+        }
+    }
 }
 
 fn check_station<'a>(report: &mut Report<'a>, index: usize, station: &'a StationEntry) {
@@ -257,9 +270,6 @@ fn key_of(field: &'static str) -> &'static str {
 fn check_workflow<'a>(report: &mut Report<'a>, index: usize, workflow: &'a WorkflowEntry) {
     let at = |key| [Key("workflow"), Index(index), Key(key)];
     report.name(&at("name"), &workflow.name);
-    if let Some(orchestrator) = &workflow.orchestrator {
-        report.one_of(&at("orchestrator"), orchestrator, orchestrator::NAMES);
-    }
     if INSTANCES_MAX < workflow.instances {
         let rule = format!("{} is more than {INSTANCES_MAX}", workflow.instances);
         report.say(&at("instances"), rule);
