@@ -15,7 +15,8 @@ use sim_bridge::offline::watch::NoWatch;
 use super::{CITIES, START, run, summary, timeless, utf8, write};
 
 /// The columns of wall time.
-const WALL_TIME: [&str; 4] = ["positions_ms", "links_ms", "ground_links_ms", "routing_ms"];
+const WALL_TIME: [&str; 5] =
+    ["workload_ms", "positions_ms", "links_ms", "ground_links_ms", "routing_ms"];
 
 /// All files of a folder of tables, without the columns of wall time.
 fn tables(folder: &Path) -> Vec<(String, String)> {
