@@ -2,7 +2,9 @@
 
 mod bad_input;
 mod engine;
+mod failures;
 mod golden;
+mod link_rules;
 mod plugins;
 mod program;
 mod registry;
