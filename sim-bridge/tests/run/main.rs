@@ -5,6 +5,7 @@ mod engine;
 mod failures;
 mod golden;
 mod link_rules;
+mod peers;
 mod plugins;
 mod program;
 mod registry;
