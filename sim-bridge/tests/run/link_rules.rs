@@ -126,7 +126,7 @@ fn a_route_that_does_not_meet_its_need_is_none() {
         ("jitter_max_ms", jitter_ms + 1.0e-6),
     ] {
         let met = routes(&format!("{model}{}", route(&format!("{need} = {value:?}"))));
-        assert_eq!(met, [any.clone()], "{need} = {value}");
+        assert_eq!(met, std::slice::from_ref(&any), "{need} = {value}");
         let more = if need == "rate_min_mbps" { value + 1.0 } else { value * 0.5 };
         let unmet = routes(&format!("{model}{}", route(&format!("{need} = {more:?}")))).remove(0);
         assert_eq!((unmet.latency_ms, unmet.hops), (None, None), "{need} = {more}");
