@@ -1,8 +1,8 @@
 //! The offline simulator: a constellation and its network step by step, in virtual time, without a network of ours.
 //!
 //! Reading order: [`scenario`] (what is run), [`parts`] (names to models, protocols, policies, routers), [`nodes`],
-//! [`simulation`] (the engine) with [`frames`], [`moment`], [`summary`], [`link_cost`], [`overrides`], [`terrestrial`], [`hash`] and
-//! [`watch`]; [`compute`], [`orchestrator`], [`search`] and [`workload`] (tasks); [`plugin`]; [`session`] (a whole run), [`sink`] and [`report`] (results),
+//! [`simulation`] (the engine) with [`frames`], [`moment`], [`summary`], [`link_cost`], [`overrides`], [`terrestrial`], [`weather`], [`hash`] and
+//! [`watch`]; [`compute`], [`orchestrator`] and [`workload`] (tasks); [`plugin`]; [`session`] (a whole run), [`sink`] and [`report`] (results),
 //! [`record`] and [`replay`]; [`station_file`], [`plan_file`]; [`mod@bench`].
 
 pub mod bench;
@@ -22,7 +22,6 @@ pub mod record;
 pub mod replay;
 pub mod report;
 pub mod scenario;
-pub mod search;
 pub mod session;
 pub mod simulation;
 pub mod sink;
@@ -30,4 +29,5 @@ pub mod station_file;
 pub mod summary;
 pub mod terrestrial;
 pub mod watch;
+pub mod weather;
 pub mod workload;

@@ -15,10 +15,14 @@ use sim_bridge::offline::bench::parts;
 use sim_bridge::offline::bench::sky::{BenchSky, cities};
 use sim_bridge::offline::bench::world::{Rules, World};
 use sim_bridge::offline::moment::Moment;
-use sim_bridge::offline::report::table::{COVERAGE, LINKS, ROUTES, STEPS, Table};
+use sim_bridge::offline::report::table::{
+    COVERAGE, FIGURES, LINKS, ROUTES, STEPS, Table, WORKLOAD,
+};
 use sim_bridge::offline::report::{ReportSpec, Reports};
 use sim_bridge::offline::sink::{RunHead, StepSink};
-use sim_bridge::offline::summary::{RouteSummary, RunSummary, StepMs, StepSummary};
+use sim_bridge::offline::summary::{
+    RouteSummary, RunSummary, StepMs, StepSummary, WorkloadSummary,
+};
 use topology::NodeIx;
 use types::Epoch;
 
@@ -193,6 +197,53 @@ fn both_formats_hold_the_same_tables_and_nothing_half_done() {
     let unreachable = unreachable.expect("80 satellites do not cover the world");
     assert_eq!(routes[unreachable][4..], ["", "", ""]);
     assert_eq!(csv_rows(&csv, &COVERAGE).len(), 4 * 85);
+}
+
+#[test]
+fn workloads_and_figures_of_plugins_stand_in_tables_of_their_own() {
+    let dir = tempfile::tempdir().unwrap();
+    let (csv, parquet) = (dir.path().join("csv"), dir.path().join("parquet"));
+    let spec = ReportSpec {
+        csv: Some(csv.clone()),
+        parquet: Some(parquet.clone()),
+        ..ReportSpec::default()
+    };
+    let mut run = Run::new(20, 3, 60.0);
+    let mut reports = Reports::new(&spec);
+    reports.begin(&run.head).unwrap();
+    let (mut steps, [deployed, refused, moved, broken, ended]) = (Vec::new(), [1, 2, 3, 4, 5]);
+    for number in 0..3 {
+        let (moment, mut step) = run.step(number);
+        let ms = 0.25;
+        let workload =
+            WorkloadSummary { deployed, refused, moved, broken, ended, ms, instances: 6, tasks: 7 };
+        // A plugin deploys the first one at the second step.
+        step.workload = (0 < number).then_some(workload);
+        reports.step(&moment, &step).unwrap();
+        steps.push(step);
+    }
+    let figures = [("charge_min".to_owned(), Some(0.5)), (NASTY.to_owned(), None)];
+    let figures = BTreeMap::from([("energy".to_owned(), BTreeMap::from(figures))]);
+    let summary = RunSummary {
+        scenario: String::new(),
+        model: String::new(),
+        satellites: 20,
+        stations: 85,
+        steps,
+        figures,
+    };
+    reports.end(&summary).unwrap();
+    let times: Vec<String> = summary.steps.iter().map(|step| step.time.to_string()).collect();
+    let row = |step: &str, time: &str| {
+        let counts = ["1", "2", "3", "4", "5", "6", "7", "0.25"].map(str::to_owned);
+        [&[step.to_owned(), time.to_owned()], &counts[..]].concat()
+    };
+    let expected = [row("1", &times[1]), row("2", &times[2])];
+    assert_eq!(csv_rows(&csv, &WORKLOAD), expected);
+    assert_eq!(parquet_rows(&parquet, &WORKLOAD), expected);
+    let expected = [["energy", NASTY, ""], ["energy", "charge_min", "0.5"]];
+    assert_eq!(csv_rows(&csv, &FIGURES), expected);
+    assert_eq!(parquet_rows(&parquet, &FIGURES), expected);
 }
 
 #[test]

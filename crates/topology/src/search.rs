@@ -1,4 +1,4 @@
-//! Shortest paths grown from one node only as far as they are asked for: what all routers search with.
+//! Shortest paths grown only as far as they are asked for: what all routers and all orchestrators search with.
 
 use crate::graph::{Graph, NOWHERE, NodeIx, PathTree, Step};
 use crate::queue::Queue;
@@ -13,16 +13,22 @@ pub(crate) struct Back {
 
 const NO_BACK: Back = Back { from: NOWHERE, link: NOWHERE };
 
-/// A search from one node (E. W. Dijkstra, 1959) that can be stopped and taken up again.
+/// Of fewer nodes than one in this many it is quicker to clear each than to clear all.
+const FEW: usize = 8;
+
+/// A search from one node, or several, (E. W. Dijkstra, 1959) that can be stopped and taken up again.
 ///
 /// Among paths of equal delay the one whose last step comes from the lower node wins. Where it is stopped changes
-/// nothing: what is settled stays as it is. Reused for another start it allocates nothing.
+/// nothing: what is settled stays as it is. Reused for another start it allocates nothing, and a search that ends after
+/// ten nodes costs ten nodes, however large the graph is.
 #[derive(Clone, Debug, Default)]
 pub struct PathSearch {
     pub(crate) from: NodeIx,
     pub(crate) delay_us: Vec<f64>,
     pub(crate) last: Vec<Back>,
     pub(crate) settled: Vec<bool>,
+    /// The nodes that any path has reached: all others are as at the start.
+    reached: Vec<u32>,
     open: Queue,
     rate_kbps_min: u32,
 }
@@ -38,27 +44,79 @@ impl PathSearch {
         }
     }
 
+    /// Begins anew from all of `sources` at once, over all links: each node is reached from the nearest of them.
+    ///
+    /// Those outside the graph reach nothing.
+    pub fn start_all(&mut self, graph: &Graph, sources: impl IntoIterator<Item = NodeIx>) {
+        self.clear(graph, NodeIx(NOWHERE), None);
+        for source in sources {
+            if self.delay_us.get(source.index()).is_some_and(|delay_us| delay_us.is_infinite()) {
+                self.set(source.0, 0.0, NO_BACK);
+                self.open.push(0.0, source.0);
+            }
+        }
+    }
+
     /// As [`Self::start`], for searches that keep what is open themselves.
     pub(crate) fn clear(&mut self, graph: &Graph, from: NodeIx, rate_kbps_min: Option<u32>) {
         let nodes = graph.node_count();
         self.from = from;
         self.rate_kbps_min = rate_kbps_min.unwrap_or(0);
-        self.delay_us.clear();
-        self.delay_us.resize(nodes, f64::INFINITY);
-        self.last.clear();
-        self.last.resize(nodes, NO_BACK);
-        self.settled.clear();
-        self.settled.resize(nodes, false);
-        if let Some(start) = self.delay_us.get_mut(from.index()) {
-            *start = 0.0;
+        if self.delay_us.len() == nodes && self.reached.len() < nodes / FEW {
+            for node in &self.reached {
+                let node = *node as usize;
+                self.delay_us[node] = f64::INFINITY;
+                self.last[node] = NO_BACK;
+                self.settled[node] = false;
+            }
+        } else {
+            self.delay_us.clear();
+            self.delay_us.resize(nodes, f64::INFINITY);
+            self.last.clear();
+            self.last.resize(nodes, NO_BACK);
+            self.settled.clear();
+            self.settled.resize(nodes, false);
+        }
+        self.reached.clear();
+        if from.index() < nodes {
+            self.set(from.0, 0.0, NO_BACK);
         }
         let (mean_us, max_us) = graph.delay_span_us();
         self.open.reset(mean_us, max_us);
     }
 
+    /// A path to a node that is shorter than those before.
+    #[inline]
+    pub(crate) fn set(&mut self, node: u32, delay_us: f64, last: Back) {
+        let known = &mut self.delay_us[node as usize];
+        if known.is_infinite() {
+            self.reached.push(node);
+        }
+        *known = delay_us;
+        self.last[node as usize] = last;
+    }
+
     /// Settles all nodes that can be reached.
     pub fn finish(&mut self, graph: &Graph) {
         while self.settle_next(graph).is_some() {}
+    }
+
+    /// Settles one more node, of equally near ones the lowest: it and its delay in microseconds; `None` when all that can
+    /// be reached are settled.
+    pub fn next(&mut self, graph: &Graph) -> Option<(NodeIx, f64)> {
+        let node = self.settle_next(graph)?;
+        Some((NodeIx(node), self.delay_us[node as usize]))
+    }
+
+    /// Goes on until a node is settled, if its delay is at most `limit_us`, and answers that, microseconds.
+    pub fn delay_within(&mut self, graph: &Graph, to: NodeIx, limit_us: f64) -> Option<f64> {
+        while self.settled.get(to.index()) == Some(&false) {
+            let (_, delay_us) = self.next(graph)?;
+            if limit_us < delay_us {
+                return None;
+            }
+        }
+        self.delay_us(to).filter(|delay_us| *delay_us <= limit_us)
     }
 
     /// Goes on until a node is settled; false where no path leads to it.
@@ -112,8 +170,7 @@ impl PathSearch {
                 continue;
             }
             if through < known {
-                self.delay_us[there] = through;
-                self.last[there] = Back { from: node, link: end.link };
+                self.set(end.to, through, Back { from: node, link: end.link });
                 self.open.push(through, end.to);
             } else if node < self.last[there].from {
                 self.last[there] = Back { from: node, link: end.link };
@@ -180,5 +237,79 @@ impl PathSearch {
         };
         let last = self.last.iter().map(step).collect();
         PathTree { from: self.from, delay_us: self.delay_us, last }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::graph::Link;
+
+    fn graph(nodes: usize, links: &[(u32, u32, f64)]) -> Graph {
+        let link = |(a, b, delay_us): &(u32, u32, f64)| Link {
+            a: NodeIx(*a),
+            b: NodeIx(*b),
+            delay_us: *delay_us,
+            rate_kbps: 1,
+            loss_ppm: 0,
+        };
+        Graph::new(nodes, &links.iter().map(link).collect::<Vec<_>>()).unwrap()
+    }
+
+    /// A ring of 60 with chords whose delays follow no order, and a node apart.
+    fn ring() -> Graph {
+        let links: Vec<(u32, u32, f64)> = (0..60_u32)
+            .flat_map(|n| {
+                let odd = f64::from(n * 37 % 61);
+                [(n, (n + 1) % 60, 10.0 + odd), (n, (n * 7 + 3) % 60, 25.0 + odd * 3.0)]
+            })
+            .filter(|(a, b, _)| a != b)
+            .collect();
+        graph(61, &links)
+    }
+
+    #[test]
+    fn nodes_come_in_the_order_of_their_delay_as_whole_trees_have_it() {
+        let graph = ring();
+        let mut search = PathSearch::default();
+        for from in [0, 17, 59] {
+            let tree = graph.shortest_paths(NodeIx(from));
+            // What an earlier search has left must not matter, whether it went far or not.
+            for looked_at in [3, 60] {
+                search.start_all(&graph, [NodeIx(from)]);
+                let mut last = 0.0;
+                for _ in 0..looked_at {
+                    let (node, delay_us) = search.next(&graph).unwrap();
+                    assert!(last <= delay_us);
+                    assert_eq!(tree.delay_us(node).unwrap().to_bits(), delay_us.to_bits());
+                    last = delay_us;
+                }
+            }
+            assert_eq!(search.next(&graph), None);
+            search.start_all(&graph, [NodeIx(from)]);
+            assert_eq!(search.delay_within(&graph, NodeIx(60), f64::INFINITY), None);
+        }
+        let mut again = PathSearch::default();
+        search.start(&graph, NodeIx(5), None);
+        again.start(&graph, NodeIx(5), None);
+        search.finish(&graph);
+        again.finish(&graph);
+        assert_eq!(search.into_tree(&graph), again.into_tree(&graph));
+    }
+
+    #[test]
+    fn several_sources_share_the_ground_and_the_limit_is_included() {
+        let graph = graph(5, &[(0, 1, 5.0), (1, 2, 5.0), (2, 3, 5.0), (3, 4, 5.0)]);
+        let mut search = PathSearch::default();
+        let mut within = |sources: &[u32], to: u32, limit_us: f64| {
+            search.start_all(&graph, sources.iter().map(|source| NodeIx(*source)));
+            search.delay_within(&graph, NodeIx(to), limit_us)
+        };
+        assert_eq!(within(&[0, 4, 4], 3, 5.0), Some(5.0));
+        assert_eq!(within(&[0, 4], 2, 9.9), None);
+        assert_eq!(within(&[0, 4], 4, 0.0), Some(0.0));
+        assert_eq!(within(&[], 2, 9.9), None);
+        assert_eq!(within(&[9], 2, 9.9), None);
+        assert_eq!(within(&[0], 9, 9.9), None);
     }
 }

@@ -22,7 +22,10 @@ pub fn link_model(scenario: &Scenario) -> LinkModel {
         _ => RateRule::Constant(kbps(entry.isl_rate_mbps)),
     };
     let ground = match entry.ground.as_str() {
-        "ka_ground" => RateRule::Radio(RadioBudget::KA_GROUND),
+        "ka_ground" => RateRule::Radio(RadioBudget {
+            off_axis_deg: entry.ground_off_axis_deg,
+            ..RadioBudget::KA_GROUND
+        }),
         _ => RateRule::Constant(kbps(entry.ground_rate_mbps)),
     };
     let rule = |rate, loss_ppm| LinkRule {
@@ -35,6 +38,28 @@ pub fn link_model(scenario: &Scenario) -> LinkModel {
         between_satellites: rule(isl, entry.isl_loss_ppm),
         to_ground: rule(ground, entry.ground_loss_ppm),
     }
+}
+
+/// Whether ground links have a budget that rain and antennas weigh on.
+pub(super) fn has_radio_budget(scenario: &Scenario) -> bool {
+    !scenario.is_published_model() && scenario.link_model.ground == "ka_ground"
+}
+
+/// The jitter of the links of a scenario, microseconds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct JitterUs {
+    pub(super) between_satellites: f64,
+    pub(super) to_ground: f64,
+}
+
+/// The jitter that a scenario gives; `None` unless it gives that of all its links, cables included.
+pub(super) fn jitter_us(scenario: &Scenario) -> Option<JitterUs> {
+    let cables_known = scenario.terrestrial.iter().all(|cable| cable.jitter_us.is_some());
+    let model = &scenario.link_model;
+    Some(JitterUs {
+        between_satellites: model.isl_jitter_us?,
+        to_ground: model.ground_jitter_us.filter(|_| cables_known)?,
+    })
 }
 
 /// A cable: light at a part of its speed in vacuum.

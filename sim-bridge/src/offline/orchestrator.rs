@@ -1,7 +1,8 @@
 //! Who decides where tasks run: orchestrators by name, and the registry that finds the one of a workflow.
 //!
-//! All look at every candidate by distance, nearest first, ties by number, and so are deterministic and find a place if
-//! there is one. The published ones draw nodes at random (`Random(1)` shared by tasks that run in parallel, so that even
+//! All look at candidates by distance, nearest first, ties by number, and so are deterministic. They find a place for a
+//! single task if there is one; a workflow whose tasks depend on each other is given up after [`LOOKS_MAX`] nodes, which
+//! may refuse one that fits in the largest constellations. The published ones draw nodes at random (`Random(1)` shared by tasks that run in parallel, so that even
 //! with its generator the draws of a task depend on the timing of the others): they cannot be reproduced, and there are
 //! no versions of them here.
 
@@ -12,21 +13,17 @@ mod workflow;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use topology::NodeIx;
+use topology::{NodeIx, PathSearch};
 
 pub use direct_uplink::DirectUplink;
 pub use task::TaskOrchestrator;
-pub use workflow::WorkflowOrchestrator;
+pub use workflow::{LOOKS_MAX, WorkflowOrchestrator};
 
 use super::compute::{Compute, Room};
 use super::moment::Moment;
 use super::nodes::Nodes;
 use super::overrides::Overrides;
 use super::scenario::NodeClass;
-use super::search::Search;
-
-/// The built-in orchestrators by name, the default first.
-pub const NAMES: [&str; 3] = ["workflow", "task", "direct-uplink"];
 
 /// Where latency is counted from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +95,7 @@ pub struct Board<'a> {
     /// What runs where already.
     pub services: &'a Services,
     /// Searches, one per task of the longest workflow so far, so that one can go on while another is under way.
-    pub searches: &'a mut Vec<Search>,
+    pub searches: &'a mut Vec<PathSearch>,
 }
 
 impl Board<'_> {
@@ -127,19 +124,19 @@ impl Board<'_> {
     }
 
     /// Lends the search of a task; give it back to the same place.
-    pub(super) fn lend_search(&mut self, task: usize) -> Search {
+    pub(super) fn lend_search(&mut self, task: usize) -> PathSearch {
         if self.searches.len() <= task {
-            self.searches.resize_with(task + 1, Search::default);
+            self.searches.resize_with(task + 1, PathSearch::default);
         }
         std::mem::take(&mut self.searches[task])
     }
 
-    pub(super) fn return_search(&mut self, task: usize, search: Search) {
+    pub(super) fn return_search(&mut self, task: usize, search: PathSearch) {
         self.searches[task] = search;
     }
 
-    /// The nearest node that takes the task within its limit, which then holds it.
-    pub(super) fn place_nearest(
+    /// The nearest node that takes the task, the `index`th of its workflow, within its limit, and then holds it.
+    pub fn place_nearest(
         &mut self,
         index: usize,
         task: &TaskSpec,
@@ -148,7 +145,7 @@ impl Board<'_> {
     ) -> Option<NodeIx> {
         let mut search = self.lend_search(index);
         let sources = self.sources(task, anchor, hosts);
-        search.start(&self.moment.graph, sources);
+        search.start_all(&self.moment.graph, sources);
         let mut found = None;
         while let Some((node, delay_us)) = search.next(&self.moment.graph) {
             if task.limit_us < delay_us {
@@ -172,6 +169,8 @@ pub trait Orchestrator: Debug + Send {
     /// Places the tasks that have no host yet, and takes their room; true if all have one then.
     ///
     /// May leave some without, but never one with a host outside of its limit or without room.
+    ///
+    /// It finds room by [`Board::takes`] and takes it by [`Compute::take`], or both by [`Board::place_nearest`].
     fn place(
         &mut self,
         board: &mut Board<'_>,
@@ -179,9 +178,17 @@ pub trait Orchestrator: Debug + Send {
         anchor: NodeIx,
         hosts: &mut [Option<NodeIx>],
     ) -> bool;
+
+    /// Whether all tasks of an instance are placed anew when one of them has to move.
+    fn moves_all(&self) -> bool {
+        false
+    }
 }
 
-/// Orchestrators by name.
+/// Orchestrators by name: the built-in ones, and those that users of the library [register](Self::register).
+///
+/// A scenario that names others is [loaded with](super::scenario::Scenario::load_with) the registry that its simulation
+/// [gets](super::simulation::Simulation::orchestrators_mut).
 #[derive(Debug)]
 pub struct Registry(BTreeMap<&'static str, Box<dyn Orchestrator>>);
 
@@ -200,6 +207,11 @@ impl Registry {
     /// Adds an orchestrator, in place of one of the same name.
     pub fn register(&mut self, orchestrator: Box<dyn Orchestrator>) {
         self.0.insert(orchestrator.name(), orchestrator);
+    }
+
+    /// The names, in alphabetical order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.0.keys().copied()
     }
 
     /// The orchestrator of this name.

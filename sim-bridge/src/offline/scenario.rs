@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use orbit::ground::GroundPolicyKind;
 use orbit::link::ProtocolKind;
 use orbit::propagate::ModelKind;
+use orbit::sky::{GROUND_RATE_KBPS, ISL_RATE_KBPS};
 use serde::{Deserialize, Serialize};
 use topology::RouterKind;
 use types::Epoch;
@@ -17,7 +18,7 @@ pub use draft::Draft;
 pub use entry::{
     Anchor, ChangeEntry, ClassEntry, ComputeEntry, CoverageEntry, EnergyEntry, NodeClass,
     PluginEntry, Reference, RouteEntry, StationEntry, TaskEntry, TerrestrialEntry, WayEntry,
-    WorkflowEntry,
+    WeatherEntry, WorkflowEntry,
 };
 
 /// The version of the format that this program reads.
@@ -69,7 +70,7 @@ pub struct Scenario {
     pub link_model: LinkModelEntry,
     /// Who finds routes, see [`super::parts::ROUTERS`].
     pub router: String,
-    /// Who places tasks whose workflow does not say, see [`super::orchestrator::NAMES`].
+    /// Who places tasks whose workflow does not say, see [`super::orchestrator::Registry`].
     pub orchestrator: String,
     /// What computes where.
     pub compute: ComputeEntry,
@@ -92,6 +93,9 @@ pub struct Scenario {
     /// Failures and other changes of nodes and links.
     #[serde(rename = "change", skip_serializing_if = "Vec::is_empty")]
     pub changes: Vec<ChangeEntry>,
+    /// Rain over stations.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub weather: Vec<WeatherEntry>,
 }
 
 impl Default for Scenario {
@@ -119,6 +123,7 @@ impl Default for Scenario {
             routes: Vec::new(),
             workflows: Vec::new(),
             changes: Vec::new(),
+            weather: Vec::new(),
         }
     }
 }
@@ -222,18 +227,31 @@ pub struct LinkModelEntry {
     pub isl_loss_ppm: u32,
     /// What each ground link loses, parts per million.
     pub ground_loss_ppm: u32,
+    /// How much later than usual a packet comes over a link between satellites at worst, microseconds; without it nobody
+    /// knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub isl_jitter_us: Option<f64>,
+    /// The same of a ground link.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ground_jitter_us: Option<f64>,
+    /// How far the antennas of ground links with a radio budget point beside each other, degrees.
+    pub ground_off_axis_deg: f64,
 }
 
 impl Default for LinkModelEntry {
+    /// The published rates.
     fn default() -> Self {
         Self {
             isl: "constant".to_owned(),
             ground: "constant".to_owned(),
-            isl_rate_mbps: 100_000.0,
-            ground_rate_mbps: 1_000.0,
+            isl_rate_mbps: f64::from(ISL_RATE_KBPS) / 1000.0,
+            ground_rate_mbps: f64::from(GROUND_RATE_KBPS) / 1000.0,
             processing_us: 0.0,
             isl_loss_ppm: 0,
             ground_loss_ppm: 0,
+            isl_jitter_us: None,
+            ground_jitter_us: None,
+            ground_off_axis_deg: 0.0,
         }
     }
 }

@@ -20,9 +20,9 @@ pub use view::SimulationView;
 use super::compute::Compute;
 use super::frames::{Frames, Known, LiveFrames};
 use super::hash::positions_hash;
-use super::link_cost::link_model;
 use super::moment::Moment;
 use super::nodes::{Nodes, NodesError, UnknownName};
+use super::orchestrator::Registry;
 use super::overrides::{Overrides, Timetable, TooManyOverrides};
 use super::parts::Parts;
 use super::plugin::{Plugin, PluginError};
@@ -31,6 +31,7 @@ use super::scenario::Scenario;
 use super::summary::{RouteSummary, StepMs, StepSummary};
 use super::terrestrial::{Cables, TerrestrialError};
 use super::watch::{Part, Watch};
+use super::weather::{Rains, WeatherError};
 use super::workload::{Workload, WorkloadError};
 
 /// Why there is no simulation, or no next step.
@@ -50,6 +51,9 @@ pub enum SimulationError {
     /// Cables.
     #[error(transparent)]
     Terrestrial(#[from] TerrestrialError),
+    /// Rain.
+    #[error(transparent)]
+    Weather(#[from] WeatherError),
     /// Workflows.
     #[error(transparent)]
     Workload(#[from] WorkloadError),
@@ -96,7 +100,7 @@ pub struct Simulation {
     network: Network,
     /// Where the nodes of the graph are, for routers that aim.
     places_km: Vec<[f64; 3]>,
-    routes: Vec<(NodeIx, NodeIx)>,
+    routes: Vec<(NodeIx, NodeIx, RouteNeed)>,
     timetable: Timetable,
     /// What plugins changed; stays until they change it back.
     own_overrides: Overrides,
@@ -141,7 +145,8 @@ impl Simulation {
         let timetable = Timetable::new(&scenario.changes, &nodes, start)
             .map_err(SimulationError::unknown("change"))?;
         let cables = Cables::new(&scenario.terrestrial, &nodes)?;
-        let network = Network::new(link_model(scenario), cables);
+        let rains = Rains::new(&scenario.weather, &nodes, start)?;
+        let network = Network::new(scenario, cables, rains);
         let compute = Compute::new(&scenario.compute, &nodes);
         let workload = Workload::new(scenario, &nodes, compute)?;
         Ok(Self {
@@ -167,6 +172,12 @@ impl Simulation {
     /// Adds a plugin; they are called in the order in which they were added.
     pub fn add_plugin(&mut self, plugin: Box<dyn Plugin>) {
         self.plugins.push(plugin);
+    }
+
+    /// The orchestrators. One of a caller's own is registered, or the registry with which the scenario was loaded put in
+    /// their place, before the first step, which fails if a workflow names one that is not here.
+    pub fn orchestrators_mut(&mut self) -> &mut Registry {
+        self.workload.registry_mut()
     }
 
     /// The nodes.
@@ -222,6 +233,9 @@ impl Simulation {
         watch: &mut dyn Watch,
     ) -> Result<(Arc<Moment>, StepSummary), SimulationError> {
         let (step, at) = (self.next_step, self.at(self.next_step));
+        if step == 0 {
+            self.workload.check_orchestrators()?;
+        }
         self.next_step += 1;
         self.call_plugins(step, at, |plugin, view| plugin.before_step(view))?;
         self.overrides.clone_from(&self.own_overrides);
@@ -277,9 +291,8 @@ impl Simulation {
     }
 
     fn summary(&mut self, moment: &Moment, positions_hash: String, known: &Known) -> StepSummary {
-        let components = known
-            .components
-            .unwrap_or_else(|| self.network.components(&moment.positions_km, &moment.isl));
+        let components =
+            known.components.unwrap_or_else(|| self.network.components(moment, &self.overrides));
         StepSummary {
             time: moment.at,
             positions_hash,
@@ -299,8 +312,8 @@ impl Simulation {
         let nodes = &self.nodes;
         let router = &mut self.router;
         let name = |node: NodeIx| nodes.name(node).to_owned();
-        let found = self.routes.iter().map(|(from, to)| {
-            let route = router.route(&moment.graph, *from, *to, &RouteNeed::default());
+        let found = self.routes.iter().map(|(from, to, need)| {
+            let route = router.route(&moment.graph, *from, *to, need);
             RouteSummary {
                 from: name(*from),
                 to: name(*to),
@@ -343,14 +356,15 @@ impl Simulation {
 fn find_routes(
     scenario: &Scenario,
     nodes: &Nodes,
-) -> Result<Vec<(NodeIx, NodeIx)>, SimulationError> {
+) -> Result<Vec<(NodeIx, NodeIx, RouteNeed)>, SimulationError> {
     let find = |index: usize, end: &str, name: &str| {
         nodes.find(name).map_err(SimulationError::unknown(format!("route[{index}].{end}")))
     };
     let routes = scenario.routes.iter().enumerate();
     routes
         .map(|(index, route)| {
-            Ok((find(index, "from", &route.from)?, find(index, "to", &route.to)?))
+            let (from, to) = (find(index, "from", &route.from)?, find(index, "to", &route.to)?);
+            Ok((from, to, route.need()))
         })
         .collect()
 }

@@ -36,11 +36,11 @@ pub struct StepSummary {
     pub links: usize,
     /// Links between stations and satellites.
     pub ground_links: usize,
-    /// Length of the spanning forest; `null` for protocols that build none.
+    /// Length of the spanning forest, which holds no link that is down; `null` for protocols that build none.
     pub tree_weight_km: Option<f64>,
     /// Edges of the spanning forest; `null` for protocols that build none.
     pub tree_edges: Option<usize>,
-    /// Parts of the network of satellites that hang together.
+    /// Parts of the network of satellites that hang together; those that are down do not count.
     pub components: usize,
     /// The routes asked for.
     pub routes: Vec<RouteSummary>,
@@ -79,7 +79,7 @@ pub struct RouteSummary {
     pub from: String,
     /// Where it ends.
     pub to: String,
-    /// One-way latency; `null` where there is no route.
+    /// One-way latency; `null` where there is no route that meets the need.
     pub latency_ms: Option<f64>,
     /// Links passed; `null` where there is no route.
     pub hops: Option<usize>,

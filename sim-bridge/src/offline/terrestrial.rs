@@ -51,6 +51,7 @@ struct Cable {
     speed_factor: f64,
     rate_kbps: u32,
     loss_ppm: u32,
+    jitter_us: Option<f64>,
 }
 
 /// All cables.
@@ -82,27 +83,29 @@ impl Cables {
                 speed_factor: entry.speed_factor,
                 rate_kbps: kbps(entry.rate_mbps),
                 loss_ppm: entry.loss_ppm,
+                jitter_us: entry.jitter_us,
             }));
         }
         Ok(Self(cables))
     }
 
-    /// The cables as links, where the stations are now.
+    /// The cables as links, where the stations are now, each with its jitter in microseconds if that is known.
     pub fn links<'a>(
         &'a self,
         nodes: &'a Nodes,
         stations: &'a [StationNow],
-    ) -> impl Iterator<Item = Link> + 'a {
+    ) -> impl Iterator<Item = (Link, Option<f64>)> + 'a {
         self.0.iter().map(|cable| {
             let (a, b) = cable.ends;
             let ground_km = great_circle_km(&stations[a].place, &stations[b].place);
-            Link {
+            let link = Link {
                 a: nodes.of_station(a),
                 b: nodes.of_station(b),
                 delay_us: cable_us(ground_km * cable.length_factor, cable.speed_factor),
                 rate_kbps: cable.rate_kbps,
                 loss_ppm: cable.loss_ppm,
-            }
+            };
+            (link, cable.jitter_us)
         })
     }
 }

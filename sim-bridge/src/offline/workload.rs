@@ -2,9 +2,9 @@
 
 mod spec;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use topology::NodeIx;
+use topology::{NodeIx, PathSearch};
 
 use super::compute::Compute;
 use super::moment::Moment;
@@ -12,7 +12,6 @@ use super::nodes::{Nodes, UnknownName};
 use super::orchestrator::{Board, Registry, Services, TaskSpec};
 use super::overrides::Overrides;
 use super::scenario::{Scenario, WorkflowEntry};
-use super::search::Search;
 use super::summary::WorkloadSummary;
 use spec::{Anchors, Workflow};
 
@@ -40,7 +39,7 @@ pub enum WorkloadError {
         /// The workflow.
         workflow: String,
     },
-    /// An orchestrator.
+    /// An orchestrator that nobody has registered.
     #[error("workflow {workflow:?}: there is no orchestrator {name:?}")]
     NoOrchestrator {
         /// The workflow.
@@ -104,9 +103,9 @@ pub struct Workload {
     compute: Compute,
     services: Services,
     registry: Registry,
-    searches: Vec<Search>,
-    /// Deployed by plugins, to be placed at the next step.
-    waiting: Vec<InstanceId>,
+    searches: Vec<PathSearch>,
+    /// Deployed by plugins, and not placed completely yet.
+    waiting: BTreeSet<InstanceId>,
 }
 
 impl Workload {
@@ -132,7 +131,7 @@ impl Workload {
             services: Services::default(),
             registry: Registry::default(),
             searches: Vec::new(),
-            waiting: Vec::new(),
+            waiting: BTreeSet::new(),
         })
     }
 
@@ -150,9 +149,15 @@ impl Workload {
         &self.services
     }
 
-    /// The orchestrators.
-    pub fn registry_mut(&mut self) -> &mut Registry {
+    pub(super) fn registry_mut(&mut self) -> &mut Registry {
         &mut self.registry
+    }
+
+    /// Whether each workflow so far has an orchestrator.
+    pub(super) fn check_orchestrators(&self) -> Result<(), WorkloadError> {
+        let default = &self.default_orchestrator;
+        let mut workflows = self.workflows.iter();
+        workflows.try_for_each(|workflow| check_orchestrator(&self.registry, workflow, default))
     }
 
     /// The instances, ascending by number.
@@ -177,19 +182,21 @@ impl Workload {
         step: u64,
     ) -> Result<InstanceId, WorkloadError> {
         let workflow = Workflow::new(entry, nodes)?;
+        check_orchestrator(&self.registry, &workflow, &self.default_orchestrator)?;
         let known = self.workflows.iter().position(|other| *other == workflow);
         let index = known.unwrap_or_else(|| {
             self.workflows.push(workflow);
             self.workflows.len() - 1
         });
         let id = self.add(index, anchor, step)?;
-        self.waiting.push(id);
+        self.waiting.insert(id);
         Ok(id)
     }
 
     /// Removes an instance with all its tasks; false if there is none.
     pub fn remove(&mut self, id: InstanceId) -> bool {
         let Some(instance) = self.running.remove(&id) else { return false };
+        self.waiting.remove(&id);
         for (task, host) in self.workflows[instance.workflow].tasks.iter().zip(instance.hosts) {
             if let Some(host) = host {
                 self.compute.give(host, task.need);
@@ -244,7 +251,6 @@ impl Workload {
         for id in ids {
             self.repair(id, nodes, moment, overrides, &mut summary);
         }
-        self.waiting.clear();
         self.deploy_due(nodes, moment, overrides, &mut summary);
         summary.instances = self.running.len();
         let hosts = self.running.values().flat_map(|instance| &instance.hosts);
@@ -324,9 +330,12 @@ impl Workload {
         let mut good = true;
         for _ in 0..=before.len() {
             let kept = self.running[&id].hosts.clone();
-            let late = self.late(id, nodes, moment, overrides);
+            let mut late = self.late(id, nodes, moment, overrides);
             if late.is_empty() && kept.iter().all(Option::is_some) {
                 break;
+            }
+            if self.moves_all(id) {
+                late = (0..kept.len()).collect();
             }
             late.iter().for_each(|task| self.release(id, *task));
             good = self.place(id, nodes, moment, overrides);
@@ -341,11 +350,19 @@ impl Workload {
         let after = &self.running[&id].hosts;
         let moved = before.iter().zip(after).filter(|(old, new)| new.is_some() && old != new);
         let moved = moved.count();
-        if self.waiting.contains(&id) && good {
-            summary.deployed += 1;
-        } else {
+        // What was never placed completely has not moved.
+        if !self.waiting.contains(&id) {
             summary.moved += moved;
+        } else if good {
+            self.waiting.remove(&id);
+            summary.deployed += 1;
         }
+    }
+
+    fn moves_all(&mut self, id: InstanceId) -> bool {
+        let workflow = &self.workflows[self.running[&id].workflow];
+        let orchestrator = self.registry.resolve(workflow.orchestrator(&self.default_orchestrator));
+        orchestrator.is_some_and(|orchestrator| orchestrator.moves_all())
     }
 
     /// Tasks on nodes without a position, or failed ones, are gone.
@@ -379,7 +396,8 @@ impl Workload {
                 continue;
             }
             let mut search = board.lend_search(index);
-            let delay = search.delay_to(&moment.graph, sources, host, task.limit_us);
+            search.start_all(&moment.graph, sources);
+            let delay = search.delay_within(&moment.graph, host, task.limit_us);
             board.return_search(index, search);
             if delay.is_none() {
                 late.push(index);
@@ -399,7 +417,7 @@ impl Workload {
         let Self { running, workflows, compute, services, searches, registry, .. } = self;
         let Some(instance) = running.get_mut(&id) else { return false };
         let workflow = &workflows[instance.workflow];
-        let name = workflow.orchestrator.as_deref().unwrap_or(&self.default_orchestrator);
+        let name = workflow.orchestrator(&self.default_orchestrator);
         let Some(orchestrator) = registry.resolve(name) else { return false };
         let before = instance.hosts.clone();
         let mut board = Board { nodes, moment, overrides, compute, services, searches };
@@ -433,6 +451,20 @@ impl Workload {
             self.services.add(&spec.name, host);
         }
     }
+}
+
+/// Refuses a workflow whose orchestrator nobody has registered.
+fn check_orchestrator(
+    registry: &Registry,
+    workflow: &Workflow,
+    default: &str,
+) -> Result<(), WorkloadError> {
+    let name = workflow.orchestrator(default);
+    if registry.names().any(|known| known == name) {
+        return Ok(());
+    }
+    let (workflow, name) = (workflow.name.clone(), name.to_owned());
+    Err(WorkloadError::NoOrchestrator { workflow, name })
 }
 
 /// Whether a node is there and has not failed.

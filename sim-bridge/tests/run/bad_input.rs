@@ -55,6 +55,50 @@ fn files_that_break_a_rule_are_named_with_line_and_field() {
     refused_file(&format!("{task}on = []\n"), &["line 10", "at least one"]);
     refused_file("[[change]]\nfrom_s = 0.0\n", &["either a node or a link"]);
     refused_file("[[station]\n", &["line 4"]);
+    let twice = "[[change]]\nfrom_s = 0.0\ndown = true\nlink = ['A', 'A']\n";
+    refused_file(twice, &["line 7", "change[0].link", "two ends", "\"A\""]);
+}
+
+#[test]
+fn stations_of_a_scenario_keep_the_rules_of_stations_of_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let refused_station = |tail: &str, expected: &[&str]| {
+        let text = format!(
+            "start = '{START}'\n[sources]\nwalker = ['2x3:550:53:1@{START}']\n\
+             [[station]]\nname = 'ship'\nlat_deg = 50.0\nlon_deg = 170.0\n{tail}"
+        );
+        let file = write(folder.path(), "bad.toml", &text);
+        refused(&[utf8(&file)], BAD_CONFIG, &[&["bad.toml", "station[0]."], expected].concat());
+    };
+    let opposite = "way = [{ at = '2026-03-20T12:00:00Z', lat_deg = 50.0, lon_deg = 170.0 },\n\
+        { at = '2026-03-20T13:00:00Z', lat_deg = -50.0, lon_deg = -10.0 }]\n";
+    refused_station(opposite, &["line 9", "way[1].lat_deg", "opposite"]);
+    refused_station(&opposite.replace("T13", "T11").replace("-50", "51"), &["way[1].at", "after"]);
+    refused_station("alt_m = -9.0e6\n", &["line 8", "alt_m", "-9000"]);
+    refused_station("terminals = 0\n", &["line 8", "terminals"]);
+    refused_station("min_elevation_deg = 89.5\n", &["line 8", "min_elevation_deg", "89.5"]);
+}
+
+#[test]
+fn what_would_do_nothing_is_refused_and_said_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let head = format!("start = '{START}'\n[sources]\nwalker = ['2x3:550:53:1@{START}']\n");
+    let refused_file = |tail: &str, expected: &[&str]| {
+        let file = write(folder.path(), "bad.toml", &format!("{head}{tail}"));
+        refused(&[utf8(&file)], BAD_CONFIG, &[&["bad.toml"], expected].concat());
+    };
+    let rain = "[[weather]]\nrain_mm_h = 5.0\n";
+    refused_file(rain, &["line 4", "weather", "link_model.ground = \"ka_ground\""]);
+    let ka = "[link_model]\nground = 'ka_ground'\n";
+    let file = write(folder.path(), "published.toml", &format!("{head}{ka}{rain}"));
+    refused(&[utf8(&file), "--model", "stardust-compat"], BAD_CONFIG, &["weather", "stardust"]);
+    refused_file(&format!("{ka}[[weather]]\nrain_mm_h = -1.0\n"), &["line 7", "-1 is outside"]);
+    refused_file(&format!("{ka}{rain}from_s = 9.0\nto_s = 9.0\n"), &["line 9", "to_s"]);
+    refused_file("[link_model]\nground_off_axis_deg = 1.0\n", &["line 5", "off_axis", "budget"]);
+    let route = "[[route]]\nfrom = 'a'\nto = 'b'\n";
+    let jitter = format!("{route}jitter_max_ms = 1.0\n");
+    refused_file(&jitter, &["line 7", "jitter_max_ms", "link_model.ground_jitter_us"]);
+    refused_file(&format!("{route}loss_max_ppm = -1.0\n"), &["line 7", "loss_max_ppm", "-1"]);
 }
 
 #[test]
@@ -64,6 +108,10 @@ fn names_that_nothing_has_are_told_apart_from_bad_files() {
     for (tail, expected) in [
         ("[[route]]\nfrom = 'A'\nto = 'B'\n", "route[0].from"),
         ("[[change]]\nnode = 'Atlantis'\nfrom_s = 0.0\n", "\"Atlantis\""),
+        (
+            "[link_model]\nground = 'ka_ground'\n[[weather]]\nstations = ['Oz']\nrain_mm_h = 1.0\n",
+            "weather[0].stations: there is no satellite and no station \"Oz\"",
+        ),
     ] {
         let file = write(folder.path(), "scenario.toml", &format!("{head}{tail}"));
         refused(&[utf8(&file)], NOT_FOUND, &[expected]);

@@ -2,9 +2,13 @@
 
 mod bad_input;
 mod engine;
+mod failures;
 mod golden;
+mod link_rules;
+mod peers;
 mod plugins;
 mod program;
+mod registry;
 mod replays;
 mod workloads;
 

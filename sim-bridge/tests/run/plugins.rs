@@ -147,6 +147,39 @@ fn plugins_deploy_move_and_remove_tasks_and_fail_nodes() {
     assert_eq!(error.to_string(), "plugin acts: had enough");
 }
 
+/// Deploys a workflow at the start, but lets no node take it before step 3.
+#[derive(Debug)]
+struct Early;
+
+impl Plugin for Early {
+    fn name(&self) -> &'static str {
+        "early"
+    }
+
+    fn before_step(&mut self, view: &mut SimulationView<'_>) -> Result<(), PluginError> {
+        let nodes = u32::try_from(view.nodes().len()).expect("few nodes");
+        (0..nodes).for_each(|node| view.set_open(NodeIx(node), 3 <= view.step));
+        if view.step == 0 {
+            let text = "name = 'w'\n[[task]]\nname = 't'\nmilli_cpu = 5\nmemory_mib = 5\n";
+            let entry = toml::from_str(text).expect("a workflow");
+            view.deploy(&entry, NodeIx(0)).expect("it may be deployed");
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_workflow_of_a_plugin_waits_until_it_fits_and_counts_as_deployed_then() {
+    let scenario = shell("");
+    let mut simulation = simulation(&scenario, cities());
+    simulation.add_plugin(Box::new(Early));
+    let counts = steps(&scenario, &mut simulation);
+    let counts = counts.iter().map(|(_, summary)| summary.workload.expect("a workflow"));
+    let counts: Vec<_> = counts.map(|w| (w.deployed, w.moved, w.broken, w.tasks)).collect();
+    let (waits, fits, runs) = ((0, 0, 1, 0), (1, 0, 0, 1), (0, 0, 0, 1));
+    assert_eq!(counts, [waits, waits, waits, fits, runs, runs]);
+}
+
 #[test]
 fn what_plugins_found_stands_in_the_summary_and_on_the_screen() {
     let folder = tempfile::tempdir().unwrap();

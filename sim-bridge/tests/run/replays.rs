@@ -15,7 +15,8 @@ use sim_bridge::offline::watch::NoWatch;
 use super::{CITIES, START, run, summary, timeless, utf8, write};
 
 /// The columns of wall time.
-const WALL_TIME: [&str; 4] = ["positions_ms", "links_ms", "ground_links_ms", "routing_ms"];
+const WALL_TIME: [&str; 5] =
+    ["workload_ms", "positions_ms", "links_ms", "ground_links_ms", "routing_ms"];
 
 /// All files of a folder of tables, without the columns of wall time.
 fn tables(folder: &Path) -> Vec<(String, String)> {
@@ -42,14 +43,17 @@ fn without_wall_time(table: &str) -> String {
     table.lines().map(keep).collect::<Vec<_>>().join("\n")
 }
 
-/// A scenario in which something happens: a failure, workflows, a second shell.
+/// A scenario in which something happens: failures, rain, workflows, a second shell.
 fn eventful(protocol: &str) -> String {
     format!(
         "start = '{START}'\nsteps = 4\nstep_s = 120.0\n\
          [sources]\nwalker = ['12x11:550:53:5@{START}', '3x8:1200:87:1:star@{START}']\nground = ['cities.csv']\n\
          [links]\nprotocol = '{protocol}'\n[ground_links]\npolicy = 'all_visible'\nstation_terminals = 3\n\
          [output]\nlink_changes = true\n\
-         [[route]]\nfrom = 'Vienna'\nto = 'Sydney'\n\
+         [link_model]\nground = 'ka_ground'\nisl_jitter_us = 9.0\nground_jitter_us = 90.0\n\
+         [[weather]]\nrain_mm_h = 30.0\nfrom_s = 120.0\n\
+         [[change]]\nlink = ['walker-1-00-00', 'walker-1-00-01']\ndown = true\nfrom_s = 120.0\n\
+         [[route]]\nfrom = 'Vienna'\nto = 'Sydney'\njitter_max_ms = 1.0\n\
          [[change]]\nnode = 'Vienna'\ndown = true\nfrom_s = 240.0\nto_s = 300.0\n\
          [[workflow]]\nname = 'w'\nlifetime_steps = 2\n\
          [[workflow.task]]\nname = 't'\nmilli_cpu = 3000\nmemory_mib = 10\nlatency_max_ms = 80.0\n"

@@ -278,6 +278,28 @@ fn a_task_follows_the_sky_as_soon_as_it_is_too_far() {
     assert_eq!(hosts.len(), moved + 1);
 }
 
+#[test]
+fn under_direct_uplink_all_tasks_of_a_workflow_share_one_satellite_at_all_times() {
+    // The partner would be near enough for an hour.
+    let partner = "[[workflow.task]]\nname = 'partner'\nmilli_cpu = 1\nmemory_mib = 1\non = ['space']\n\
+        latency_max_ms = 200.0\nto = { task = 't' }\n";
+    let mut scenario = near_vienna(4.0, partner);
+    scenario.orchestrator = "direct-uplink".to_owned();
+    let mut simulation = simulation(&scenario, cities());
+    let (mut moved, mut seen) = (0, Vec::new());
+    for _ in 0..20 {
+        let done = step(&mut simulation);
+        assert_held(&simulation, &scenario, &done);
+        let placed = placements(&simulation).remove(0).2;
+        assert!(placed[0].is_some() && placed[0] == placed[1], "{placed:?}");
+        moved += done.moved;
+        seen.extend(placed[0]);
+    }
+    seen.dedup();
+    assert!(3 < seen.len(), "{seen:?}");
+    assert_eq!(moved, 2 * (seen.len() - 1));
+}
+
 /// Closes all nodes from a step on.
 #[derive(Debug)]
 struct Closes(u64);

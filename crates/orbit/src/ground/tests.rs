@@ -261,6 +261,31 @@ fn a_station_that_saves_handovers_changes_only_when_its_satellite_sets() {
 }
 
 #[test]
+fn a_station_of_two_terminals_hands_over_one_link_at_a_time() {
+    // As far north nothing that stands still is in sight above 33 degrees.
+    let sites = vec![(51.5, 15.44, Some(33.0), 2)];
+    let world = World { sgp4: sgp4(), sites, satellite_terminals: 4 };
+    let mut saving = policy(GroundPolicyKind::FewestHandovers, None);
+    let mut before: Vec<(u32, u32)> = Vec::new();
+    let (mut one, mut both) = (0, 0);
+    for step in 0..400 {
+        let after_s = f64::from(step) * 5.0;
+        let now = ends(&world.choose(saving.as_mut(), after_s));
+        let seen = world.brute(after_s);
+        for pair in &before {
+            assert_eq!(now.contains(pair), seen.contains(pair), "{pair:?} after {after_s} s");
+        }
+        if (before.len(), now.len()) == (2, 2) {
+            let kept = before.iter().filter(|pair| now.contains(pair)).count();
+            one += u32::from(kept == 1);
+            both += u32::from(kept == 0);
+        }
+        before = now;
+    }
+    assert!(3 < one && both < one, "{one} and {both}");
+}
+
+#[test]
 fn between_slots_a_station_keeps_what_it_sees() {
     let world = one_site(25.0, 2);
     let mut slotted = policy(GroundPolicyKind::Nearest, Some(15.0));

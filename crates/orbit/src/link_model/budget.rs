@@ -49,6 +49,8 @@ pub struct RadioBudget {
     pub gain_to_noise_db_k: f64,
     /// Width of the wider beam at half power, degrees; weighs [`Sight::off_axis_deg`].
     pub beam_width_deg: f64,
+    /// How far the antennas always point beside each other, degrees; on top of [`Sight::off_axis_deg`].
+    pub off_axis_deg: f64,
     /// Losses that are always there: pointing, polarisation, gases; dB.
     pub fixed_loss_db: f64,
     /// How far modem and code stay from Shannon's limit, dB.
@@ -70,6 +72,7 @@ impl RadioBudget {
         eirp_dbw: 36.0,
         gain_to_noise_db_k: 12.0,
         beam_width_deg: 2.5,
+        off_axis_deg: 0.0,
         fixed_loss_db: 2.0,
         margin_db: 2.0,
         efficiency_max: 4.5,
@@ -85,7 +88,7 @@ impl RadioBudget {
         // C/N = EIRP - L_fs - L + G/T - k - 10 log B
         self.eirp_dbw + self.gain_to_noise_db_k
             - free_space_loss_db(sight.length_km, self.carrier_ghz)
-            - self.off_axis_loss_db(sight.off_axis_deg)
+            - self.off_axis_loss_db(self.off_axis_deg + sight.off_axis_deg)
             - self.fixed_loss_db
             - rain_db
             - BOLTZMANN_DBW

@@ -52,6 +52,9 @@ fn the_ka_budget_adds_up() {
     // Half the beam off the axis is 3 dB.
     let beside = Sight { off_axis_deg: 1.25, ..sight };
     assert_close(budget.snr_db(&sight) - budget.snr_db(&beside), 3.0, 1.0e-9);
+    let askew = RadioBudget { off_axis_deg: 1.0, ..budget };
+    let beside = Sight { off_axis_deg: 0.25, ..sight };
+    assert_close(budget.snr_db(&sight) - askew.snr_db(&beside), 3.0, 1.0e-9);
     // A cloudburst ends it.
     let weather = Weather { rain_mm_h: 100.0, lat_deg: 0.0, alt_km: 0.0 };
     assert_eq!(budget.rate_kbps(&Sight { weather, ..far }), 0);

@@ -74,8 +74,7 @@ impl AStar {
             }
             let back = Back { from: node, link: end.link };
             if through < known {
-                self.search.delay_us[there] = through;
-                self.search.last[there] = back;
+                self.search.set(end.to, through, back);
                 // It may have been settled: the aim is a bound, but no even one.
                 self.search.settled[there] = false;
                 let key = through + self.aim_us(end.to, goals);

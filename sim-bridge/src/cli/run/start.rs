@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use orbit::catalog::newest_epoch;
-use orbit::station::{Station, WayPoint};
-use types::{Epoch, Geodetic};
+use orbit::station::Station;
+use types::Epoch;
 
 use super::super::CommandError;
 use super::super::source::SourceArgs;
@@ -16,10 +16,11 @@ use crate::offline::parts::{self, Parts};
 use crate::offline::record::Recorder;
 use crate::offline::replay::{Replay, ReplayError};
 use crate::offline::report::progress::Progress;
-use crate::offline::scenario::{Outputs, ROUTE_RESULTS_MAX, RouteEntry, Scenario, StationEntry};
+use crate::offline::scenario::{Outputs, ROUTE_RESULTS_MAX, RouteEntry, Scenario};
 use crate::offline::session::{Session, SessionError};
 use crate::offline::simulation::{Simulation, SimulationError};
 use crate::offline::sink::{RunHead, SinkError, StepSink};
+use crate::offline::weather::WeatherError;
 
 /// A run that is ready, and where its results go.
 #[derive(Debug)]
@@ -40,7 +41,7 @@ impl Args {
         let start = scenario.start.or(newest).ok_or(NodesError::Empty)?;
         source.warn_at(start)?;
         let mut stations = source.stations;
-        stations.extend(scenario.stations.iter().map(station));
+        stations.extend(scenario.stations.iter().map(Station::from));
         let nodes = Arc::new(Nodes::new(&source.elements, stations)?);
         self.add_routes(&mut scenario, &nodes)?;
         let parts = Parts::new(&scenario, &source.elements, source.shells, start);
@@ -95,7 +96,7 @@ impl Args {
         for text in &self.route {
             let (from, to) = nodes.find_pair(text)?;
             let name = |node| nodes.name(node).to_owned();
-            let route = RouteEntry { from: name(from), to: name(to) };
+            let route = RouteEntry::between(name(from), name(to));
             if !scenario.routes.contains(&route) {
                 scenario.routes.push(route);
             }
@@ -135,24 +136,6 @@ fn ready<'a>(
     Ready { session, output: scenario.output.clone() }
 }
 
-/// A station of a scenario.
-fn station(entry: &StationEntry) -> Station {
-    let place =
-        |lat_deg, lon_deg, alt_m: f64| Geodetic { lat_deg, lon_deg, alt_km: alt_m / 1000.0 };
-    let way = entry.way.iter().map(|point| WayPoint {
-        at: point.at,
-        place: place(point.lat_deg, point.lon_deg, point.alt_m),
-    });
-    Station {
-        name: entry.name.clone(),
-        kind: entry.kind,
-        place: place(entry.lat_deg, entry.lon_deg, entry.alt_m),
-        min_elevation_deg: entry.min_elevation_deg,
-        terminals: entry.terminals,
-        way: way.collect(),
-    }
-}
-
 impl From<NodesError> for CommandError {
     fn from(error: NodesError) -> Self {
         Self::Input(error.to_string())
@@ -183,7 +166,10 @@ impl From<SinkError> for CommandError {
 impl From<SimulationError> for CommandError {
     fn from(error: SimulationError) -> Self {
         match error {
-            SimulationError::Unknown { .. } => Self::NotFound(error.to_string()),
+            SimulationError::Unknown { .. }
+            | SimulationError::Weather(WeatherError::Unknown { .. }) => {
+                Self::NotFound(error.to_string())
+            }
             _ => Self::Input(error.to_string()),
         }
     }

@@ -58,7 +58,7 @@ impl Start<'_> {
         };
         let name = |at: usize| self.stations.get(at).map(|station| station.name.clone());
         let route = name(0).zip(name(self.stations.len() / 2));
-        let routes = route.map(|(from, to)| RouteEntry { from, to }).into_iter().collect();
+        let routes = route.map(|(from, to)| RouteEntry::between(from, to)).into_iter().collect();
         Scenario { step_s: STEP_S, links, ground_links, routes, ..Scenario::default() }
     }
 

@@ -25,6 +25,10 @@ impl Orchestrator for DirectUplink {
             .into_iter()
             .any(|node| place_all(board, tasks, anchor, hosts, node))
     }
+
+    fn moves_all(&self) -> bool {
+        true
+    }
 }
 
 /// The satellites over the anchor, nearest first.
@@ -83,7 +87,8 @@ fn near_enough(
         return !sources.is_empty();
     }
     let mut search = board.lend_search(0);
-    let delay = search.delay_to(&board.moment.graph, sources, node, task.limit_us);
+    search.start_all(&board.moment.graph, sources);
+    let delay = search.delay_within(&board.moment.graph, node, task.limit_us);
     board.return_search(0, search);
     delay.is_some()
 }

@@ -6,7 +6,7 @@ use super::{Board, Orchestrator, TaskSpec};
 
 /// Most nodes that the search for one workflow looks at: several times all nodes of the largest constellation of today. A
 /// workflow for which this is not enough is refused.
-const LOOKS_MAX: usize = 200_000;
+pub const LOOKS_MAX: usize = 200_000;
 
 /// Places tasks in order, each at the nearest node; where a later one finds no place, the ones before are moved on to
 /// their next candidate, until all combinations were tried or [`LOOKS_MAX`] nodes looked at.
@@ -48,7 +48,7 @@ impl WorkflowOrchestrator {
         }
         let mut search = board.lend_search(index);
         let sources = board.sources(task, anchor, hosts);
-        search.start(&board.moment.graph, sources);
+        search.start_all(&board.moment.graph, sources);
         let mut placed = false;
         while !placed
             && self.looks < LOOKS_MAX

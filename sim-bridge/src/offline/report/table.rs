@@ -8,7 +8,7 @@ use types::Epoch;
 use super::Output;
 use super::facts::{LinkKind, StepFacts};
 use crate::offline::sink::{RunHead, SinkError};
-use crate::offline::summary::RunSummary;
+use crate::offline::summary::{RunSummary, WorkloadSummary};
 
 /// What stands between the nodes of a path in a table.
 pub const PATH_SEPARATOR: &str = " > ";
@@ -42,7 +42,7 @@ pub struct Column {
 pub struct Table {
     /// The name of its file, without extension.
     pub name: &'static str,
-    /// Its columns. Any field but those of the first two may be empty: unknown is not zero.
+    /// Its columns. Any field beyond the first two may be empty: unknown is not zero.
     pub columns: &'static [Column],
 }
 
@@ -118,6 +118,33 @@ pub const COVERAGE: Table = Table {
     ],
 };
 
+/// One row per step since the first workflow was deployed; without workflows there is no such table.
+pub const WORKLOAD: Table = Table {
+    name: "workload",
+    columns: &[
+        STEP,
+        TIME,
+        column("deployed", ColumnKind::Whole, "instances of workflows that were placed"),
+        column("refused", ColumnKind::Whole, "instances for which there was no place"),
+        column("moved", ColumnKind::Whole, "tasks that were moved"),
+        column("broken", ColumnKind::Whole, "instances with a task too far away, or nowhere"),
+        column("ended", ColumnKind::Whole, "instances whose time was over"),
+        column("instances", ColumnKind::Whole, "instances that run"),
+        column("tasks", ColumnKind::Whole, "tasks that run"),
+        column("workload_ms", ColumnKind::Real, "wall time of all this"),
+    ],
+};
+
+/// One row per figure of a plugin, at the end of the run; without plugins there is no such table.
+pub const FIGURES: Table = Table {
+    name: "figures",
+    columns: &[
+        column("plugin", ColumnKind::Text, "who found it"),
+        column("figure", ColumnKind::Text, "what it is, with its unit"),
+        column("value", ColumnKind::Real, "its value; empty where there is none"),
+    ],
+};
+
 /// A field of a row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Cell<'a> {
@@ -171,6 +198,8 @@ struct Running {
     routes: Box<dyn TableWriter>,
     links: Option<Box<dyn TableWriter>>,
     coverage: Box<dyn TableWriter>,
+    /// From the first step with a workload on.
+    workload: Option<Box<dyn TableWriter>>,
 }
 
 impl Tables {
@@ -188,6 +217,7 @@ impl Output for Tables {
             routes: open(&ROUTES)?,
             links: if self.with_links { Some(open(&LINKS)?) } else { None },
             coverage: open(&COVERAGE)?,
+            workload: None,
         });
         Ok(())
     }
@@ -198,14 +228,48 @@ impl Output for Tables {
         run.put_step(key, facts)?;
         run.put_routes(key, facts)?;
         run.put_links(key, facts)?;
-        run.put_coverage(key, facts)
+        run.put_coverage(key, facts)?;
+        let Some(workload) = &facts.summary.workload else { return Ok(()) };
+        let table = match &mut run.workload {
+            Some(table) => table,
+            none => none.insert((self.open)(&self.folder, &WORKLOAD, &run.head)?),
+        };
+        put_workload(&mut **table, key, workload)
     }
 
-    fn end(&mut self, _summary: &RunSummary) -> Result<(), SinkError> {
+    fn end(&mut self, summary: &RunSummary) -> Result<(), SinkError> {
         let Some(run) = self.run.take() else { return Ok(()) };
-        let tables = [Some(run.steps), Some(run.routes), run.links, Some(run.coverage)];
-        tables.into_iter().flatten().try_for_each(TableWriter::finish)
+        let figures = if summary.figures.is_empty() {
+            None
+        } else {
+            let mut table = (self.open)(&self.folder, &FIGURES, &run.head)?;
+            put_figures(&mut *table, summary)?;
+            Some(table)
+        };
+        let always = [run.steps, run.routes, run.coverage];
+        let tables = always.into_iter().chain(run.links).chain(run.workload).chain(figures);
+        tables.into_iter().try_for_each(TableWriter::finish)
     }
+}
+
+fn put_workload(
+    table: &mut dyn TableWriter,
+    [step, time]: [Cell<'_>; 2],
+    workload: &WorkloadSummary,
+) -> Result<(), SinkError> {
+    let WorkloadSummary { deployed, refused, moved, broken, ended, instances, tasks, ms } =
+        *workload;
+    let counts = [deployed, refused, moved, broken, ended, instances, tasks].map(Cell::count);
+    table.row(&[&[step, time], &counts[..], &[Cell::real(Some(ms))]].concat())
+}
+
+fn put_figures(table: &mut dyn TableWriter, summary: &RunSummary) -> Result<(), SinkError> {
+    for (plugin, figures) in &summary.figures {
+        for (figure, value) in figures {
+            table.row(&[Cell::Text(plugin), Cell::Text(figure), Cell::real(*value)])?;
+        }
+    }
+    Ok(())
 }
 
 impl Running {

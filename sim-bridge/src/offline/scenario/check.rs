@@ -4,14 +4,15 @@ use std::collections::BTreeSet;
 
 use orbit::ground::GroundPolicyKind;
 use orbit::link::ProtocolKind;
-use types::Geodetic;
+use orbit::station::{Station, StationProblem};
 
 use super::{
     ENTRIES_MAX, FORMAT_VERSION, ROUTE_RESULTS_MAX, Reference, SPEED_MAX, SPEED_MIN, STEP_S_MAX,
     STEP_S_MIN, STEPS_MAX, Scenario, StationEntry, WorkflowEntry,
 };
 use crate::cli::source::SATELLITES_MAX;
-use crate::offline::{link_cost, orchestrator, parts};
+use crate::offline::orchestrator::Registry;
+use crate::offline::{link_cost, parts};
 use crate::toml_file::Step;
 use crate::toml_file::Step::{Index, Key};
 
@@ -26,6 +27,14 @@ const INSTANCES_MAX: u32 = 10_000;
 const TASKS_MAX: usize = 100;
 /// Highest rate of a link, Mbit/s: what a graph holds in kbit/s.
 const RATE_MBPS_MAX: f64 = 4_294_967.0;
+/// What a task or a route may be bound to, ms: up to what a delay can be.
+const LATENCY_MS: (f64, f64) = (0.0, 4_000_000.0);
+/// Jitter of a link, microseconds: up to a second.
+const JITTER_US: (f64, f64) = (0.0, 1.0e6);
+/// Rain, mm/h: up to twice what the fits of the ITU were made for.
+const RAIN_MM_H: (f64, f64) = (0.0, 300.0);
+/// When things happen, seconds after the start: for 300 years.
+const TIMES_S: (f64, f64) = (0.0, 1.0e10);
 /// Longest delay that is added to a link, ms: a minute.
 const EXTRA_DELAY_MS_MAX: f64 = 60_000.0;
 
@@ -42,6 +51,19 @@ impl<'a> Report<'a> {
     fn range(&mut self, path: &[Step<'a>], value: f64, (low, high): (f64, f64)) {
         if !(low..=high).contains(&value) {
             self.say(path, format!("{value} is outside {low} to {high}"));
+        }
+    }
+
+    /// When an entry of a list begins and ends, seconds after the start.
+    fn times(&mut self, [list, index]: [Step<'a>; 2], (from_s, to_s): (f64, Option<f64>)) {
+        self.range(&[list, index, Key("from_s")], from_s, TIMES_S);
+        match to_s {
+            None => {}
+            Some(to_s) if to_s <= from_s => {
+                let rule = format!("{to_s} must come after from_s, which is {from_s}");
+                self.say(&[list, index, Key("to_s")], rule);
+            }
+            Some(to_s) => self.range(&[list, index, Key("to_s")], to_s, TIMES_S),
         }
     }
 
@@ -67,8 +89,8 @@ impl<'a> Report<'a> {
 }
 
 impl Scenario {
-    /// Every broken rule, with its place.
-    pub(super) fn problems(&self) -> Vec<Broken<'_>> {
+    /// Every broken rule, with its place; orchestrators must be of the registry, if one is given.
+    pub(super) fn problems(&self, orchestrators: Option<&Registry>) -> Vec<Broken<'_>> {
         let mut report = Report::default();
         self.check_head(&mut report);
         self.check_kinds(&mut report);
@@ -80,6 +102,11 @@ impl Scenario {
         }
         self.check_terrestrial(&mut report);
         self.check_changes(&mut report);
+        self.check_weather(&mut report);
+        self.check_routes(&mut report);
+        if let Some(orchestrators) = orchestrators {
+            self.check_orchestrators(&mut report, orchestrators);
+        }
         for (index, workflow) in self.workflows.iter().enumerate() {
             check_workflow(&mut report, index, workflow);
         }
@@ -120,7 +147,6 @@ impl Scenario {
     fn check_kinds<'a>(&'a self, report: &mut Report<'a>) {
         report.one_of(&[Key("model")], &self.model, parts::MODELS);
         report.one_of(&[Key("router")], &self.router, parts::ROUTERS);
-        report.one_of(&[Key("orchestrator")], &self.orchestrator, orchestrator::NAMES);
         let protocols = ProtocolKind::ALL.map(ProtocolKind::name);
         report.one_of(&[Key("links"), Key("protocol")], &self.links.protocol, protocols);
         let policies = GroundPolicyKind::ALL.map(GroundPolicyKind::name);
@@ -156,6 +182,9 @@ impl Scenario {
             ("link_model", "processing_us", model.processing_us, (0.0, 1.0e6)),
             ("link_model", "isl_loss_ppm", f64::from(model.isl_loss_ppm), (0.0, 1.0e6)),
             ("link_model", "ground_loss_ppm", f64::from(model.ground_loss_ppm), (0.0, 1.0e6)),
+            ("link_model", "isl_jitter_us", model.isl_jitter_us.unwrap_or(0.0), JITTER_US),
+            ("link_model", "ground_jitter_us", model.ground_jitter_us.unwrap_or(0.0), JITTER_US),
+            ("link_model", "ground_off_axis_deg", model.ground_off_axis_deg, (0.0, 10.0)),
         ] {
             report.range(&[Key(table), Key(key)], value, range);
         }
@@ -171,6 +200,7 @@ impl Scenario {
             ("route", self.routes.len()),
             ("workflow", self.workflows.len()),
             ("change", self.changes.len()),
+            ("weather", self.weather.len()),
         ] {
             if ENTRIES_MAX < entries {
                 report.say(&[Key(key)], format!("{entries} entries are more than {ENTRIES_MAX}"));
@@ -199,6 +229,7 @@ impl Scenario {
                 ("speed_factor", cable.speed_factor, (0.01, 1.0)),
                 ("rate_mbps", cable.rate_mbps, (0.001, RATE_MBPS_MAX)),
                 ("loss_ppm", f64::from(cable.loss_ppm), (0.0, 1.0e6)),
+                ("jitter_us", cable.jitter_us.unwrap_or(0.0), JITTER_US),
             ] {
                 report.range(&[Key("terrestrial"), Index(index), Key(key)], value, range);
             }
@@ -212,11 +243,14 @@ impl Scenario {
                 let rule = "must name either a node or a link";
                 report.say(&[Key("change"), Index(index)], rule);
             }
-            report.range(&at("from_s"), change.from_s, (0.0, 1.0e10));
-            if let Some(to_s) = change.to_s.filter(|to_s| *to_s <= change.from_s) {
-                let rule = format!("{to_s} must come after from_s, which is {}", change.from_s);
-                report.say(&at("to_s"), rule);
+            if let Some([a, b]) = &change.link
+                && a == b
+            {
+                let rule =
+                    format!("a link has two ends, these are both {a:?}; name a node instead");
+                report.say(&at("link"), rule);
             }
+            report.times([Key("change"), Index(index)], (change.from_s, change.to_s));
             if let Some(rate) = change.rate_max_mbps {
                 report.range(&at("rate_max_mbps"), rate, (0.001, RATE_MBPS_MAX));
             }
@@ -224,42 +258,79 @@ impl Scenario {
             report.range(&at("loss_min_ppm"), f64::from(change.loss_min_ppm), (0.0, 1.0e6));
         }
     }
+
+    /// Without a budget that it weighs on, a rule of the weather would do nothing.
+    fn check_weather<'a>(&'a self, report: &mut Report<'a>) {
+        for (index, weather) in self.weather.iter().enumerate() {
+            let path = [Key("weather"), Index(index)];
+            report.range(&[path[0], path[1], Key("rain_mm_h")], weather.rain_mm_h, RAIN_MM_H);
+            report.times(path, (weather.from_s, weather.to_s));
+        }
+        if link_cost::has_radio_budget(self) {
+            return;
+        }
+        let rule = if self.is_published_model() {
+            "does nothing under stardust-compat, whose links know no budget"
+        } else {
+            "does nothing without a radio budget: set link_model.ground = \"ka_ground\""
+        };
+        if !self.weather.is_empty() {
+            report.say(&[Key("weather")], rule);
+        }
+        if 0.0 < self.link_model.ground_off_axis_deg {
+            report.say(&[Key("link_model"), Key("ground_off_axis_deg")], rule);
+        }
+    }
+
+    fn check_routes<'a>(&'a self, report: &mut Report<'a>) {
+        for (index, route) in self.routes.iter().enumerate() {
+            let at = |key| [Key("route"), Index(index), Key(key)];
+            for (key, value, range) in [
+                ("rate_min_mbps", route.rate_min_mbps, (0.001, RATE_MBPS_MAX)),
+                ("latency_max_ms", route.latency_max_ms, LATENCY_MS),
+                ("loss_max_ppm", route.loss_max_ppm, (0.0, 1.0e6)),
+                ("jitter_max_ms", route.jitter_max_ms, LATENCY_MS),
+            ] {
+                if let Some(value) = value {
+                    report.range(&at(key), value, range);
+                }
+            }
+            if route.jitter_max_ms.is_some() && link_cost::jitter_us(self).is_none() {
+                let rule = "needs the jitter of all links: set link_model.isl_jitter_us, \
+                    link_model.ground_jitter_us, and jitter_us of each [[terrestrial]]";
+                report.say(&at("jitter_max_ms"), rule);
+            }
+        }
+    }
+
+    fn check_orchestrators<'a>(&'a self, report: &mut Report<'a>, orchestrators: &Registry) {
+        report.one_of(&[Key("orchestrator")], &self.orchestrator, orchestrators.names());
+        for (index, workflow) in self.workflows.iter().enumerate() {
+            if let Some(name) = &workflow.orchestrator {
+                let path = [Key("workflow"), Index(index), Key("orchestrator")];
+                report.one_of(&path, name, orchestrators.names());
+            }
+        }
+    }
 }
 
-fn check_station<'a>(report: &mut Report<'a>, index: usize, station: &'a StationEntry) {
-    let at = |key| [Key("station"), Index(index), Key(key)];
-    report.name(&at("name"), &station.name);
-    let place = |lat_deg, lon_deg, alt_m: f64| Geodetic::new(lat_deg, lon_deg, alt_m / 1000.0);
-    if let Err(wrong) = place(station.lat_deg, station.lon_deg, station.alt_m) {
-        report.say(&at(key_of(wrong.field)), wrong.to_string());
-    }
-    if let Some(mask) = station.min_elevation_deg {
-        report.range(&at("min_elevation_deg"), mask, (0.0, 89.0));
-    }
-    if station.terminals == Some(0) {
-        report.say(&at("terminals"), "0 is outside 1 to 65535");
-    }
-    for (number, point) in station.way.iter().enumerate() {
-        let at = |key| [Key("station"), Index(index), Key("way"), Index(number), Key(key)];
-        if let Err(wrong) = place(point.lat_deg, point.lon_deg, point.alt_m) {
-            report.say(&at(key_of(wrong.field)), wrong.to_string());
-        }
-        if number.checked_sub(1).is_some_and(|before| point.at <= station.way[before].at) {
-            report.say(&at("at"), format!("{} must come after the point before", point.at));
+/// The rules of all stations, wherever they come from, with the keys that a scenario has.
+fn check_station<'a>(report: &mut Report<'a>, index: usize, entry: &'a StationEntry) {
+    for StationProblem { way_point, key, rule } in Station::from(entry).problems() {
+        let key = Key(if key == "alt_km" { "alt_m" } else { key });
+        let station = [Key("station"), Index(index)];
+        match way_point {
+            None => report.say(&[&station[..], &[key]].concat(), rule),
+            Some(point) => {
+                report.say(&[&station[..], &[Key("way"), Index(point), key]].concat(), rule);
+            }
         }
     }
-}
-
-fn key_of(field: &'static str) -> &'static str {
-    if field == "alt_km" { "alt_m" } else { field }
 }
 
 fn check_workflow<'a>(report: &mut Report<'a>, index: usize, workflow: &'a WorkflowEntry) {
     let at = |key| [Key("workflow"), Index(index), Key(key)];
     report.name(&at("name"), &workflow.name);
-    if let Some(orchestrator) = &workflow.orchestrator {
-        report.one_of(&at("orchestrator"), orchestrator, orchestrator::NAMES);
-    }
     if INSTANCES_MAX < workflow.instances {
         let rule = format!("{} is more than {INSTANCES_MAX}", workflow.instances);
         report.say(&at("instances"), rule);
@@ -276,7 +347,7 @@ fn check_workflow<'a>(report: &mut Report<'a>, index: usize, workflow: &'a Workf
         let at = |key| [Key("workflow"), Index(index), Key("task"), Index(number), Key(key)];
         report.name(&at("name"), &task.name);
         if let Some(limit) = task.latency_max_ms {
-            report.range(&at("latency_max_ms"), limit, (0.0, 4_000_000.0));
+            report.range(&at("latency_max_ms"), limit, LATENCY_MS);
         }
         if let Reference::Task(name) = &task.to
             && !before.contains(name.as_str())

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Scenario;
+use crate::offline::orchestrator::Registry;
 use crate::toml_file::{Document, FileError, Problem, Step};
 
 /// A scenario that nobody has checked yet.
@@ -54,14 +55,23 @@ impl Draft {
         &mut self.scenario
     }
 
-    /// The scenario, if it breaks no rule.
+    /// The scenario, if it breaks no rule and names none but the built-in orchestrators.
     ///
     /// # Errors
     /// [`FileError::Invalid`] with every broken rule.
     pub fn finish(self) -> Result<Scenario, FileError> {
+        self.finish_with(&Registry::default())
+    }
+
+    /// The scenario, if it breaks no rule and names orchestrators of this registry, which its simulation is to
+    /// [get](crate::offline::simulation::Simulation::orchestrators_mut).
+    ///
+    /// # Errors
+    /// [`FileError::Invalid`] with every broken rule.
+    pub fn finish_with(self, orchestrators: &Registry) -> Result<Scenario, FileError> {
         let problems: Vec<Problem> = self
             .scenario
-            .problems()
+            .problems(Some(orchestrators))
             .into_iter()
             .map(|(path, rule)| self.problem(&path, rule))
             .collect();
@@ -84,12 +94,13 @@ impl Draft {
 }
 
 impl Scenario {
-    /// The same scenario, if it breaks no rule; for those that come from a recording.
+    /// The same scenario, if it breaks no rule; for those that come from a recording. Whether its orchestrators exist is
+    /// seen at the first step.
     ///
     /// # Errors
     /// The first broken rule: field, value and rule.
     pub fn checked(self) -> Result<Self, String> {
-        let first = self.problems().into_iter().next();
+        let first = self.problems(None).into_iter().next();
         let first = first.map(|(path, rule)| format!("{}: {rule}", crate::toml_file::spell(&path)));
         match first {
             None => Ok(self),
@@ -103,5 +114,13 @@ impl Scenario {
     /// [`FileError`] with every broken rule.
     pub fn load(file: &Path) -> Result<Self, FileError> {
         Draft::read(file)?.finish()
+    }
+
+    /// Reads and checks a file that may name all orchestrators of this registry.
+    ///
+    /// # Errors
+    /// [`FileError`] with every broken rule.
+    pub fn load_with(file: &Path, orchestrators: &Registry) -> Result<Self, FileError> {
+        Draft::read(file)?.finish_with(orchestrators)
     }
 }

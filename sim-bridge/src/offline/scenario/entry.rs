@@ -1,8 +1,11 @@
 //! The entries of a scenario's lists and tables.
 
-use orbit::station::StationKind;
+use orbit::station::{Station, StationKind, WayPoint};
 use serde::{Deserialize, Serialize};
-use types::Epoch;
+use topology::RouteNeed;
+use types::{Epoch, Geodetic};
+
+use crate::offline::link_cost::kbps;
 
 /// A station.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,6 +49,25 @@ pub struct WayEntry {
     pub alt_m: f64,
 }
 
+impl From<&StationEntry> for Station {
+    fn from(entry: &StationEntry) -> Self {
+        let place =
+            |lat_deg, lon_deg, alt_m: f64| Geodetic { lat_deg, lon_deg, alt_km: alt_m / 1000.0 };
+        let way = entry.way.iter().map(|point| WayPoint {
+            at: point.at,
+            place: place(point.lat_deg, point.lon_deg, point.alt_m),
+        });
+        Self {
+            name: entry.name.clone(),
+            kind: entry.kind,
+            place: place(entry.lat_deg, entry.lon_deg, entry.alt_m),
+            min_elevation_deg: entry.min_elevation_deg,
+            terminals: entry.terminals,
+            way: way.collect(),
+        }
+    }
+}
+
 /// Cables: one, or one between any two stations of two kinds.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -66,6 +88,9 @@ pub struct TerrestrialEntry {
     /// What it loses, parts per million.
     #[serde(default)]
     pub loss_ppm: u32,
+    /// How much later than usual a packet comes at worst, microseconds; without it nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_us: Option<f64>,
 }
 
 /// Cables follow roads and coasts.
@@ -82,14 +107,62 @@ const fn fibre_rate() -> f64 {
     100_000.0
 }
 
-/// A route to be found at each step.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// A route to be found at each step: the one of least latency that meets the need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RouteEntry {
     /// The station or satellite where it starts.
     pub from: String,
     /// The station or satellite where it ends.
     pub to: String,
+    /// Smallest rate of each link, Mbit/s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_min_mbps: Option<f64>,
+    /// Longest one-way latency, ms.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latency_max_ms: Option<f64>,
+    /// Largest loss of the whole route, parts per million.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub loss_max_ppm: Option<f64>,
+    /// Largest jitter of the whole route, ms; asks for the jitter of all links.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jitter_max_ms: Option<f64>,
+}
+
+impl RouteEntry {
+    /// Any route from one node to the other.
+    pub fn between(from: String, to: String) -> Self {
+        let (rate_min_mbps, latency_max_ms) = (None, None);
+        let (loss_max_ppm, jitter_max_ms) = (None, None);
+        Self { from, to, rate_min_mbps, latency_max_ms, loss_max_ppm, jitter_max_ms }
+    }
+
+    /// What the route must offer.
+    pub fn need(&self) -> RouteNeed {
+        RouteNeed {
+            rate_kbps_min: self.rate_min_mbps.map(kbps),
+            loss_ppm_max: self.loss_max_ppm,
+            latency_us_max: self.latency_max_ms.map(|ms| ms * 1000.0),
+            jitter_us_max: self.jitter_max_ms.map(|ms| ms * 1000.0),
+        }
+    }
+}
+
+/// Rain over stations for a time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WeatherEntry {
+    /// The names of the stations; none for all.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stations: Vec<String>,
+    /// How much it rains, mm/h.
+    pub rain_mm_h: f64,
+    /// When it begins, seconds after the start.
+    #[serde(default)]
+    pub from_s: f64,
+    /// When it ends, seconds after the start; without it never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to_s: Option<f64>,
 }
 
 /// Where a node is, as far as computing cares.

@@ -21,8 +21,9 @@ enum Origin {
 /// A workflow with all names resolved.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Workflow {
+    pub(super) name: String,
     pub(super) tasks: Vec<TaskSpec>,
-    pub(super) orchestrator: Option<String>,
+    orchestrator: Option<String>,
     pub(super) lifetime_steps: Option<u64>,
     origin: Origin,
     first_step: u64,
@@ -64,6 +65,7 @@ impl Workflow {
             Ok(TaskSpec { name, need, limit_us, to, on })
         };
         Ok(Self {
+            name: entry.name.clone(),
             tasks: entry.tasks.iter().enumerate().map(task).collect::<Result<_, _>>()?,
             orchestrator: entry.orchestrator.clone(),
             lifetime_steps: entry.lifetime_steps,
@@ -72,6 +74,11 @@ impl Workflow {
             every_steps: entry.every_steps,
             instances: entry.instances,
         })
+    }
+
+    /// The name of who places it: its own, or the scenario's.
+    pub(super) fn orchestrator<'a>(&'a self, default: &'a str) -> &'a str {
+        self.orchestrator.as_deref().unwrap_or(default)
     }
 
     /// How many instances are deployed at a step.
