@@ -209,7 +209,7 @@ fn too_many_satellites_are_refused_before_they_are_made() {
 }
 
 #[test]
-fn names_that_repeat_can_be_renamed() {
+fn names_that_repeat_stay_or_are_renamed_and_only_other_commands_refuse_them() {
     let dir = tempfile::tempdir().unwrap();
     let other = dir.path().join("other.csv");
     let text_of = std::fs::read_to_string(made_up("csv")).unwrap();
@@ -217,11 +217,17 @@ fn names_that_repeat_can_be_renamed() {
         text_of.replace(",90004,", ",1,").replace(",270449,", ",2,").replace(",339999,", ",3,");
     std::fs::write(&other, renumbered).unwrap();
     let (good, other) = (made_up("csv"), other.to_str().unwrap());
-    let args = ["--omm", good.to_str().unwrap(), "--omm", other, "--to", "omm-json"];
-    refused(
-        &args,
-        "name: \"MADE-UP 1\" must not come twice, but is that of record 1 \"MADE-UP 1\" on line 2 of ",
-    );
+    let sources = ["--omm", good.to_str().unwrap(), "--omm", other];
+    let position = ["position", "--at", "2026-11-01T00:00:00Z"];
+    let output = Command::new(PROGRAM).args(position).args(sources).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let rule = "name: \"MADE-UP 1\" must not come twice, but is that of record 1 \"MADE-UP 1\" on line 2 of ";
+    assert!(output.status.code() == Some(BAD_CONFIG) && told.contains(rule), "{told}");
+    let args = [&sources[..], &["--to", "omm-json"]].concat();
+    let read: Value = serde_json::from_str(&text(convert(&args))).unwrap();
+    let names: Vec<&str> =
+        read.as_array().unwrap().iter().filter_map(|o| o["OBJECT_NAME"].as_str()).collect();
+    assert_eq!(names[..3], names[3..]);
     let read = elements(&text(convert(&[args.as_slice(), &["--rename"]].concat())));
     let names: Vec<&str> = read.iter().map(|e| e.name.as_str()).collect();
     assert_eq!(names[3..], ["MADE-UP 1#2", "MADE-UP 2 [DTC]#2", "MADE-UP 3#2"]);

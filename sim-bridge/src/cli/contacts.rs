@@ -71,8 +71,8 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        source.warn_at(self.from)?;
         let contacts = self.contacts(&source)?;
+        source.warn_at((self.from, self.to))?;
         self.answer.write(&contacts, || contact_table(&contacts))
     }
 

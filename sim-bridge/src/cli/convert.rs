@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use orbit::catalog::ReadReport;
+use orbit::catalog::{ReadReport, SameNames};
 use orbit::elements::Elements;
 use orbit::format::Format;
 use orbit::{omm, tle};
@@ -83,7 +83,7 @@ impl Args {
     pub fn run(&self) -> Result<(), CommandError> {
         let out = self.out.as_deref().unwrap_or_else(|| Path::new("-"));
         refuse_twins(&[("--out", Some(out)), ("--json", self.json.as_deref())])?;
-        let mut source = self.source.load()?;
+        let mut source = self.source.load_with(SameNames::Keep)?;
         if let Some(first) = self.first_number {
             source.elements = numbered(&source.elements, first)?.into();
         }

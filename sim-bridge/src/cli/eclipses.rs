@@ -59,8 +59,8 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        source.warn_at(self.from)?;
         let eclipses = self.eclipses(&source)?;
+        source.warn_at((self.from, self.to))?;
         self.answer.write(&eclipses, || eclipse_table(&eclipses))
     }
 

@@ -100,7 +100,7 @@ impl Args {
             Some(file) => MappedPlan::open(file)?.plan()?,
             None => {
                 let source = self.source.load()?;
-                source.warn_at(self.from.unwrap_or(Epoch::from_unix_ns(0)))?;
+                source.warn_at(self.span())?;
                 let mut scenario = Scenario::default();
                 self.links.name().clone_into(&mut scenario.links.protocol);
                 let mut protocol = parts::links(&scenario, source.shells.clone());

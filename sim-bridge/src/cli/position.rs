@@ -121,7 +121,7 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        source.warn_at(self.at)?;
+        source.warn_at((self.at, self.at))?;
         let answer = self.answer(&source)?;
         self.answer.write(&answer, || answer.table())
     }

@@ -95,7 +95,7 @@ impl Args {
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
         let source = self.source.load()?;
-        source.warn_at(self.at)?;
+        source.warn_at((self.at, self.at))?;
         let nodes = Arc::new(Nodes::new(&source.elements, source.stations.clone())?);
         let moment = self.moment_at(&source, &nodes)?;
         let view = self.answer(&nodes, &moment)?;

@@ -75,21 +75,22 @@ impl Source {
         warn(&self.warnings)
     }
 
-    /// The same, and of elements that were not made for `at`, the time that is asked about.
+    /// The same, and of elements that were not made for the time that is asked about, from its begin to its end.
     ///
     /// # Errors
     /// When standard error is closed.
-    pub fn warn_at(&self, at: Epoch) -> Result<(), CommandError> {
+    pub fn warn_at(&self, (from, to): (Epoch, Epoch)) -> Result<(), CommandError> {
         self.warn()?;
-        let far = epoch_ages(&self.elements, at).filter(|ages| 0 < ages.far);
-        far.map_or(Ok(()), |ages| warn(&[self.age_warning(ages, at)]))
+        let far = epoch_ages(&self.elements, (from, to)).filter(|ages| 0 < ages.far);
+        far.map_or(Ok(()), |ages| warn(&[self.age_warning(ages, (from, to))]))
     }
 
-    fn age_warning(&self, ages: EpochAges, at: Epoch) -> String {
+    fn age_warning(&self, ages: EpochAges, (from, to): (Epoch, Epoch)) -> String {
         let EpochAges { far, median_days, most_days, .. } = ages;
         let count = self.elements.len();
+        let time = if from == to { from.to_string() } else { format!("{from} to {to}") };
         format!(
-            "{far} of {count} element sets are more than {OLD_DAYS} days away from {at} (median {median_days:.1}, \
+            "{far} of {count} element sets are more than {OLD_DAYS} days away from {time} (median {median_days:.1}, \
              most {most_days:.1} days): positions are less sure the farther they are"
         )
     }
@@ -107,7 +108,15 @@ impl SourceArgs {
     /// # Errors
     /// [`CommandError`] with file, line, field, value and rule.
     pub fn load(&self) -> Result<Source, CommandError> {
-        let (catalog, shells) = self.catalog()?;
+        self.load_with(SameNames::Refuse)
+    }
+
+    /// The same for users that need not tell satellites apart by name.
+    ///
+    /// # Errors
+    /// [`CommandError`] with file, line, field, value and rule.
+    pub fn load_with(&self, same_names: SameNames) -> Result<Source, CommandError> {
+        let (catalog, shells) = self.catalog(same_names)?;
         if catalog.is_empty() {
             let rule = "no satellites: name some with --tle, --omm or --walker";
             return Err(CommandError::Input(rule.to_owned()));
@@ -132,8 +141,8 @@ impl SourceArgs {
     }
 
     /// All satellites, and which of them are Walker shells.
-    fn catalog(&self) -> Result<(Catalog, Vec<ShellAt>), CommandError> {
-        let mut catalog = Catalog::new(self.policy());
+    fn catalog(&self, same_names: SameNames) -> Result<(Catalog, Vec<ShellAt>), CommandError> {
+        let mut catalog = Catalog::new(self.policy(same_names));
         let omm = self.omm.iter().map(|file| (file, None));
         for (file, format) in self.tle.iter().map(|file| (file, Some(Format::Tle))).chain(omm) {
             read(&mut catalog, file, format)?;
@@ -155,9 +164,9 @@ impl SourceArgs {
         Ok((catalog, shells))
     }
 
-    fn policy(&self) -> ReadPolicy {
+    fn policy(&self, same_names: SameNames) -> ReadPolicy {
         let faults = if self.lenient { Faults::TakeOrSkip } else { Faults::Refuse };
-        let same_names = if self.rename { SameNames::Rename } else { SameNames::Refuse };
+        let same_names = if self.rename { SameNames::Rename } else { same_names };
         ReadPolicy { faults, same_names }
     }
 }

@@ -280,6 +280,13 @@ pub struct Outputs {
 }
 
 impl Scenario {
+    /// From the first step to the last, seconds.
+    pub fn length_s(&self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "steps are counted to 1e6")]
+        let steps = self.steps.saturating_sub(1) as f64;
+        self.step_s * steps
+    }
+
     /// The published model with its flaws: protocol and policy names mean the published rules.
     pub fn is_published_model(&self) -> bool {
         ModelKind::of_name(&self.model) == Some(ModelKind::StardustCompat)

@@ -15,29 +15,32 @@ const EPOCH_AHEAD_MAX: Duration = Duration::from_secs(30 * 86_400);
 
 const S_PER_DAY: f64 = 86_400.0;
 
-/// How far the epochs of elements lie from an instant, days; negative before their epoch.
+/// How far the epochs of elements lie from a time, days: from whichever of its ends is farther, before or after.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochAges {
-    /// Of the newest elements.
+    /// Of the elements that are nearest.
     pub least_days: f64,
-    /// Of the one in the middle; of two the older one.
+    /// Of the one in the middle; of two the farther one.
     pub median_days: f64,
-    /// Of the oldest elements.
+    /// Of the elements that are farthest.
     pub most_days: f64,
-    /// How many are more than [`OLD_DAYS`] away, before or after.
+    /// How many are more than [`OLD_DAYS`] away.
     pub far: usize,
 }
 
-/// How far the epochs of elements lie from `start`; `None` without elements.
-pub fn epoch_ages(elements: &[Elements], start: Epoch) -> Option<EpochAges> {
-    let mut days: Vec<f64> =
-        elements.iter().map(|e| start.seconds_since(e.epoch) / S_PER_DAY).collect();
+/// How far the epochs of elements lie from the time between `from` and `to`; `None` without elements.
+pub fn epoch_ages(elements: &[Elements], (from, to): (Epoch, Epoch)) -> Option<EpochAges> {
+    let age_days = |set: &Elements| {
+        let (before, after) = (from.seconds_since(set.epoch), to.seconds_since(set.epoch));
+        before.abs().max(after.abs()) / S_PER_DAY
+    };
+    let mut days: Vec<f64> = elements.iter().map(age_days).collect();
     days.sort_unstable_by(f64::total_cmp);
     Some(EpochAges {
         least_days: *days.first()?,
         median_days: days[days.len() / 2],
         most_days: *days.last()?,
-        far: days.iter().filter(|age| OLD_DAYS < age.abs()).count(),
+        far: days.iter().filter(|age| OLD_DAYS < **age).count(),
     })
 }
 

@@ -150,13 +150,19 @@ fn copies_follow_the_published_rule() {
 fn ages_count_from_the_epochs() {
     let elements = strict(TLE);
     let start = elements[0].epoch.plus_s(20.0 * 86_400.0);
-    let ages = epoch_ages(&elements, start).unwrap();
+    let ages = epoch_ages(&elements, (start, start)).unwrap();
     assert!((ages.median_days - 20.0).abs() < 1.0e-9, "{ages:?}");
     assert!((ages.least_days - 19.239_083_32).abs() < 1.0e-9, "{ages:?}");
     assert!((ages.most_days - 10_123.215_277_78).abs() < 1.0e-6, "{ages:?}");
     assert_eq!(ages.far, 3);
-    assert_eq!(epoch_ages(&elements[..2], elements[0].epoch).unwrap().far, 0);
-    assert_eq!(epoch_ages(&[], start), None);
+    assert_eq!(epoch_ages(&elements[..2], (elements[0].epoch, elements[0].epoch)).unwrap().far, 0);
+    assert_eq!(epoch_ages(&[], (start, start)), None);
+    // From the end of a run, and before the epoch as after it.
+    let run = (start.plus_s(-86_400.0 * 30.0), start);
+    let ages = epoch_ages(&elements, run).unwrap();
+    assert!(0.0 < ages.least_days && ages.most_days > 10_123.0, "{ages:?}");
+    let early = elements[0].epoch.plus_s(-86_400.0 * 99.0);
+    assert!((epoch_ages(&elements[..1], (early, early)).unwrap().most_days - 99.0).abs() < 1.0e-9);
 }
 
 #[test]

@@ -39,7 +39,7 @@ impl Args {
         let source = SourceArgs::of(&scenario.sources).load()?;
         let newest = newest_epoch(&source.elements);
         let start = scenario.start.or(newest).ok_or(NodesError::Empty)?;
-        source.warn_at(start)?;
+        source.warn_at((start, start.plus_s(scenario.length_s())))?;
         let mut stations = source.stations;
         stations.extend(scenario.stations.iter().map(Station::from));
         let nodes = Arc::new(Nodes::new(&source.elements, stations)?);
