@@ -211,7 +211,7 @@ fn impossible_horizons_steps_and_names_are_refused() {
     for (more, rule) in [
         (&["--to", "2026-07-19T11:00:00Z"][..], "whole minutes"),
         (&["--step", "7"], "must be 1, 2, 3"),
-        (&["--min-elevation=-1"], "must be 0 to below 90 degrees"),
+        (&["--min-elevation", "-1"], "must be 0 to below 90 degrees"),
     ] {
         let args = args(folder.path(), &[&from[..], more].concat());
         match args.plan_of(&args.source.load().unwrap(), &mut InSight) {
@@ -219,6 +219,16 @@ fn impossible_horizons_steps_and_names_are_refused() {
             other => panic!("{other:?}"),
         }
     }
+    let published =
+        ["starbelt-sim", "plan", "--from", "2026-07-19T12:00:00Z", "--model", "stardust-compat"];
+    let error = Cli::try_parse_from(published).unwrap_err().to_string();
+    assert!(error.contains("must be sgp4 or kepler-j2"), "{error}");
+    let rates = args(
+        folder.path(),
+        &[&from[..], &["--isl-rate-mbps", "7", "--model", "kepler-j2"]].concat(),
+    );
+    let plan = rates.plan_of(&rates.source.load().unwrap(), &mut InSight).unwrap();
+    assert!(plan.windows().iter().all(|window| window.rate_kbps == 7000));
     let unknown = ["starbelt-sim", "plan", "--from", "2026-07-19T12:00:00Z", "--links", "grid"];
     let error = Cli::try_parse_from(unknown).unwrap_err().to_string();
     assert!(error.contains("must be one of none, plus_grid"), "{error}");

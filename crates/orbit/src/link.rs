@@ -3,7 +3,6 @@
 mod acquisition;
 mod brute;
 pub(crate) mod cells;
-mod components;
 mod field;
 mod grid;
 mod loops;

@@ -13,6 +13,16 @@ pub(crate) struct Back {
 
 const NO_BACK: Back = Back { from: NOWHERE, link: NOWHERE };
 
+/// What is known of a node: one place in memory, since a search comes to nodes in no order that memory likes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Known {
+    /// Of the shortest path so far; infinite without one.
+    pub(crate) delay_us: f64,
+    pub(crate) last: Back,
+}
+
+const UNKNOWN: Known = Known { delay_us: f64::INFINITY, last: NO_BACK };
+
 /// Of fewer nodes than one in this many it is quicker to clear each than to clear all.
 const FEW: usize = 8;
 
@@ -24,8 +34,7 @@ const FEW: usize = 8;
 #[derive(Clone, Debug, Default)]
 pub struct PathSearch {
     pub(crate) from: NodeIx,
-    pub(crate) delay_us: Vec<f64>,
-    pub(crate) last: Vec<Back>,
+    pub(crate) known: Vec<Known>,
     pub(crate) settled: Vec<bool>,
     /// The nodes that any path has reached: all others are as at the start.
     reached: Vec<u32>,
@@ -50,7 +59,7 @@ impl PathSearch {
     pub fn start_all(&mut self, graph: &Graph, sources: impl IntoIterator<Item = NodeIx>) {
         self.clear(graph, NodeIx(NOWHERE), None);
         for source in sources {
-            if self.delay_us.get(source.index()).is_some_and(|delay_us| delay_us.is_infinite()) {
+            if self.known.get(source.index()) == Some(&UNKNOWN) {
                 self.set(source.0, 0.0, NO_BACK);
                 self.open.push(0.0, source.0);
             }
@@ -62,18 +71,15 @@ impl PathSearch {
         let nodes = graph.node_count();
         self.from = from;
         self.rate_kbps_min = rate_kbps_min.unwrap_or(0);
-        if self.delay_us.len() == nodes && self.reached.len() < nodes / FEW {
+        if self.known.len() == nodes && self.reached.len() < nodes / FEW {
             for node in &self.reached {
                 let node = *node as usize;
-                self.delay_us[node] = f64::INFINITY;
-                self.last[node] = NO_BACK;
+                self.known[node] = UNKNOWN;
                 self.settled[node] = false;
             }
         } else {
-            self.delay_us.clear();
-            self.delay_us.resize(nodes, f64::INFINITY);
-            self.last.clear();
-            self.last.resize(nodes, NO_BACK);
+            self.known.clear();
+            self.known.resize(nodes, UNKNOWN);
             self.settled.clear();
             self.settled.resize(nodes, false);
         }
@@ -88,12 +94,11 @@ impl PathSearch {
     /// A path to a node that is shorter than those before.
     #[inline]
     pub(crate) fn set(&mut self, node: u32, delay_us: f64, last: Back) {
-        let known = &mut self.delay_us[node as usize];
-        if known.is_infinite() {
+        let known = &mut self.known[node as usize];
+        if known.delay_us.is_infinite() {
             self.reached.push(node);
         }
-        *known = delay_us;
-        self.last[node as usize] = last;
+        *known = Known { delay_us, last };
     }
 
     /// Settles all nodes that can be reached.
@@ -105,7 +110,7 @@ impl PathSearch {
     /// be reached are settled.
     pub fn next(&mut self, graph: &Graph) -> Option<(NodeIx, f64)> {
         let node = self.settle_next(graph)?;
-        Some((NodeIx(node), self.delay_us[node as usize]))
+        Some((NodeIx(node), self.known[node as usize].delay_us))
     }
 
     /// Goes on until a node is settled, if its delay is at most `limit_us`, and answers that, microseconds.
@@ -137,7 +142,7 @@ impl PathSearch {
             best = goals.contains(&node).then_some(node);
         }
         // Goals as near as this one may follow; which ones are settled already must not matter.
-        let limit_us = self.delay_us[best?.index()];
+        let limit_us = self.known[best?.index()].delay_us;
         while self.open.next_us().is_some_and(|us| us <= limit_us) {
             self.settle_next(graph);
         }
@@ -146,7 +151,7 @@ impl PathSearch {
 
     fn nearest_settled(&self, goals: &[NodeIx]) -> Option<NodeIx> {
         let settled = |goal: &NodeIx| self.settled.get(goal.index()).copied().unwrap_or(false);
-        let by_delay = |goal: &NodeIx| (self.delay_us[goal.index()].to_bits(), *goal);
+        let by_delay = |goal: &NodeIx| (self.known[goal.index()].delay_us.to_bits(), *goal);
         goals.iter().copied().filter(settled).min_by_key(by_delay)
     }
 
@@ -165,15 +170,16 @@ impl PathSearch {
         for end in graph.row(node) {
             let there = end.to as usize;
             let through = delay_us + end.delay_us;
-            let known = self.delay_us[there];
-            if known < through || self.settled[there] || !self.carries(graph, end.link) {
+            let known = self.known[there];
+            if known.delay_us < through || !self.carries(graph, end.link) {
                 continue;
             }
-            if through < known {
-                self.set(end.to, through, Back { from: node, link: end.link });
+            let last = Back { from: node, link: end.link };
+            if through < known.delay_us {
+                self.set(end.to, through, last);
                 self.open.push(through, end.to);
-            } else if node < self.last[there].from {
-                self.last[there] = Back { from: node, link: end.link };
+            } else if node < known.last.from && !self.settled[there] {
+                self.known[there].last = last;
             }
         }
     }
@@ -185,7 +191,7 @@ impl PathSearch {
     /// The delay of a settled node, microseconds; `None` for one that is not settled.
     pub fn delay_us(&self, to: NodeIx) -> Option<f64> {
         let settled = *self.settled.get(to.index())?;
-        settled.then(|| self.delay_us[to.index()])
+        settled.then(|| self.known[to.index()].delay_us)
     }
 
     /// The route to a settled node; `None` for one that is not settled.
@@ -197,8 +203,8 @@ impl PathSearch {
     pub(crate) fn route_back(&self, graph: &Graph, to: NodeIx) -> Route {
         let mut links = Vec::new();
         let mut node = to.0;
-        while self.last[node as usize].from != NOWHERE {
-            let back = self.last[node as usize];
+        while self.known[node as usize].last.from != NOWHERE {
+            let back = self.known[node as usize].last;
             links.push(back.link);
             node = back.from;
         }
@@ -209,14 +215,14 @@ impl PathSearch {
     /// For each node the first one on the way to it; [`NOWHERE`] for the start and for what is not reached.
     pub(crate) fn first_hops(&self, out: &mut Vec<u32>) {
         out.clear();
-        out.resize(self.last.len(), NOWHERE);
+        out.resize(self.known.len(), NOWHERE);
         let mut way = Vec::new();
-        for to in 0..self.last.len() {
+        for to in 0..self.known.len() {
             let mut node = to;
             // Up to a node whose first hop is known, or whose last step comes from the start: it is one.
-            while out[node] == NOWHERE && self.last[node].from != NOWHERE {
+            while out[node] == NOWHERE && self.known[node].last.from != NOWHERE {
                 way.push(node);
-                node = self.last[node].from as usize;
+                node = self.known[node].last.from as usize;
             }
             let mut hop = out[node];
             while let Some(node) = way.pop() {
@@ -229,14 +235,15 @@ impl PathSearch {
     }
 
     pub(crate) fn into_tree(self, graph: &Graph) -> PathTree {
-        let step = |back: &Back| match graph.links().get(back.link as usize) {
+        let step = |known: &Known| match graph.links().get(known.last.link as usize) {
             Some(link) => {
-                Step { from: back.from, rate_kbps: link.rate_kbps, loss_ppm: link.loss_ppm }
+                Step { from: known.last.from, rate_kbps: link.rate_kbps, loss_ppm: link.loss_ppm }
             }
             None => Step { from: NOWHERE, rate_kbps: 0, loss_ppm: 0 },
         };
-        let last = self.last.iter().map(step).collect();
-        PathTree { from: self.from, delay_us: self.delay_us, last }
+        let last = self.known.iter().map(step).collect();
+        let delay_us = self.known.iter().map(|known| known.delay_us).collect();
+        PathTree { from: self.from, delay_us, last }
     }
 }
 

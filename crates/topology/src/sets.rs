@@ -50,6 +50,27 @@ impl Sets {
         self.sizes[large as usize] = size_a + size_b;
         true
     }
+
+    /// How many members the set of this one has, itself included.
+    ///
+    /// # Panics
+    /// For a member that does not exist.
+    pub fn size_of(&mut self, member: u32) -> u32 {
+        let root = self.of(member);
+        self.sizes[root as usize]
+    }
+
+    /// The member that stands for the largest set; among equal ones the lowest. `u32::MAX` without members.
+    pub fn largest(&self) -> u32 {
+        let (mut largest, mut members) = (u32::MAX, 0);
+        for (own, parent) in (0_u32..).zip(&self.parents) {
+            let size = self.sizes[own as usize];
+            if own == *parent && members < size {
+                (largest, members) = (own, size);
+            }
+        }
+        largest
+    }
 }
 
 #[cfg(test)]
@@ -81,6 +102,10 @@ mod tests {
             for (a, b) in (0..30).flat_map(|a| (0..30).map(move |b| (a, b))) {
                 prop_assert_eq!(sets.of(a) == sets.of(b), parts.joined(NodeIx(a), NodeIx(b)));
             }
+            let sizes: Vec<u32> = (0..30).map(|member| sets.size_of(member)).collect();
+            let largest = sets.largest();
+            prop_assert!(sets.of(largest) == largest);
+            prop_assert_eq!(sizes.iter().max(), sizes.get(largest as usize));
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use clap::builder::RangedI64ValueParser;
 use orbit::link::{LinkProtocol, ProtocolKind};
 use orbit::link_plan::{
     HORIZON_S, LinkRates, PlanRequest, PlanRequestError, STEP_S, ground_passes, link_plan,
 };
-use orbit::propagate::{Propagator, Sgp4};
+use orbit::propagate::ModelKind;
+use orbit::sky::{GROUND_RATE_KBPS, ISL_RATE_KBPS};
 use serde::Serialize;
 use topology::contact::{to_csv, to_ion};
 use topology::{LinkPlan, LinkWindow};
@@ -47,6 +49,15 @@ pub struct Args {
     /// Lowest elevation at which stations without a rule of their own see satellites, degrees
     #[arg(long, value_name = "DEGREES", allow_negative_numbers = true, default_value_t = 25.0)]
     pub min_elevation: f64,
+    /// How satellites move: sgp4 or kepler-j2
+    #[arg(long, value_name = "MODEL", default_value = "sgp4", value_parser = model_of_plans)]
+    pub model: ModelKind,
+    /// What links between satellites carry, Mbit/s; the same for the whole of each window
+    #[arg(long, value_name = "MBPS", default_value_t = ISL_RATE_KBPS / 1000, value_parser = rate_mbps())]
+    pub isl_rate_mbps: u32,
+    /// What links to the ground carry, Mbit/s; the same for the whole of each window
+    #[arg(long, value_name = "MBPS", default_value_t = GROUND_RATE_KBPS / 1000, value_parser = rate_mbps())]
+    pub ground_rate_mbps: u32,
     /// How often links are looked at, seconds: a divisor of 60, at most 10
     #[arg(long, value_name = "SECONDS", default_value_t = STEP_S)]
     pub step: u32,
@@ -65,6 +76,17 @@ pub struct Args {
     /// Writes the windows with their ranges as JSON
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
+}
+
+/// A model by name that plans can be made by: the published one knows no mask and so no windows.
+fn model_of_plans(name: &str) -> Result<ModelKind, String> {
+    let known = |kind: &ModelKind| kind.name() == name && *kind != ModelKind::StardustCompat;
+    ModelKind::ALL.into_iter().find(known).ok_or_else(|| "must be sgp4 or kepler-j2".to_owned())
+}
+
+/// A rate that a plan can hold as kbit/s.
+fn rate_mbps() -> RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..=i64::from(u32::MAX / 1000))
 }
 
 /// A link protocol by name, for the command line.
@@ -166,17 +188,20 @@ impl Args {
         source: &Source,
         protocol: &mut dyn LinkProtocol,
     ) -> Result<LinkPlan, CommandError> {
-        let propagator = Sgp4::new(Arc::clone(&source.elements));
+        let propagator = self.model.propagator(Arc::clone(&source.elements), start);
         let request = PlanRequest {
             version: self.plan_version,
             start,
             end,
             step_s: self.step,
             elements: &source.elements,
-            propagator: &propagator as &dyn Propagator,
+            propagator: propagator.as_ref(),
             stations: &source.stations,
             min_elevation_deg: self.min_elevation,
-            rates: LinkRates::default(),
+            rates: LinkRates {
+                isl_kbps: self.isl_rate_mbps * 1000,
+                ground_kbps: self.ground_rate_mbps * 1000,
+            },
         };
         let ground = ground_passes(&request)?;
         Ok(link_plan(&request, protocol, &ground)?)

@@ -3,7 +3,8 @@
 //! What benches compare with and tests check against. It holds all pairs at once (16 bytes each: 100 MB for 20,646
 //! satellites and 2126 km), as the programs do that this crate is measured against.
 
-use super::components::Components;
+use topology::Sets;
+
 use super::field::Field;
 use super::mst::{Pair, ends, length_km, pair};
 use super::protocol::{Isl, IslSet};
@@ -28,7 +29,7 @@ pub fn brute_force_mst(
     pairs.sort_unstable();
     let candidates = pairs.len();
     let mut set = IslSet::default();
-    let mut sets = Components::default();
+    let mut sets = Sets::default();
     sets.reset(positions_km.len());
     let mut free = vec![terms.tree_terminals; positions_km.len()];
     for pair in pairs {

@@ -9,10 +9,11 @@
 //! That is no longer the lightest of all such trees (finding that is NP-hard), and a set of satellites all of whose ways out
 //! end at full ones stays apart; the forest counts it.
 
+use topology::Sets;
+
 use core::ops::Range;
 
 use super::cells::Cells;
-use super::components::Components;
 use super::field::Field;
 use super::protocol::Isl;
 use super::rules::Terms;
@@ -127,7 +128,7 @@ fn corners(points: impl Iterator<Item = [f64; 3]>) -> ([f64; 3], [f64; 3]) {
 /// Grows forests; keeps its memory from one to the next.
 #[derive(Debug, Default)]
 struct Spanner {
-    sets: Components,
+    sets: Sets,
     /// Free terminals of each satellite.
     free: Vec<u32>,
     /// How many sets there are.

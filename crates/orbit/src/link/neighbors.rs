@@ -1,6 +1,7 @@
 //! The nearest satellites in sight, and the search for near ones that all layouts share.
 
-use super::components::Components;
+use topology::Sets;
+
 use super::terminals::{Terminals, by_cost};
 use super::{LinkLayout, TERMINALS};
 use crate::propagate::State;
@@ -30,7 +31,7 @@ pub(super) fn use_spare_terminals(
     /// Candidates per satellite: enough to find a partner where some are taken, few enough to be quick.
     const CANDIDATES: usize = 6;
     let holds = |a: u32, b: u32| stays_in_range(states, a, b, sight, hold_s);
-    let mut sets = Components::default();
+    let mut sets = Sets::default();
     sets.reset(states.len());
     for (a, b) in links.iter() {
         sets.unite(*a, *b);
@@ -57,7 +58,7 @@ pub(super) fn use_spare_terminals(
 fn join_sets(
     a: u32,
     b: u32,
-    sets: &mut Components,
+    sets: &mut Sets,
     terminals: &mut Terminals,
     links: &mut Vec<(u32, u32)>,
 ) -> bool {
@@ -74,7 +75,7 @@ fn join_sets(
 /// A train of satellites after a launch is its own neighbourhood: the nearest of all do not lead out of it.
 fn bridges_of_islands(
     spare: &[Point],
-    sets: &mut Components,
+    sets: &mut Sets,
     terminals: &Terminals,
     holds: impl Fn(u32, u32) -> bool,
 ) -> Vec<(f64, u32, u32)> {

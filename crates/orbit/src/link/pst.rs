@@ -2,10 +2,12 @@
 //!
 //! The satellites take their turns in ascending order. In its turn a satellite with a free terminal adds the shortest
 //! link in sight that leads to a satellite of another set with a free terminal, if there is one. The result has up to
-//! the limit of links per satellite and is spanning as a rule, but neither the shortest tree nor always a whole one.
+//! the limit of links per satellite and is spanning as a rule, but neither the shortest tree nor always a whole one. By
+//! our own rules the satellites take further turns until no link can be added.
+
+use topology::Sets;
 
 use super::cells::Point;
-use super::components::Components;
 use super::field::{Field, Search};
 use super::protocol::Isl;
 use super::rules::Terms;
@@ -23,6 +25,7 @@ const RARE: usize = 16;
 pub(super) struct Pst {
     sight: Sight,
     terminals: u32,
+    takes_more_turns: bool,
     field: Field,
     turns: Turns,
 }
@@ -32,6 +35,7 @@ impl Pst {
         Self {
             sight: terms.pst_sight,
             terminals: terms.pst_terminals,
+            takes_more_turns: terms.pst_takes_more_turns,
             field: Field::default(),
             turns: Turns::default(),
         }
@@ -48,13 +52,19 @@ impl Tree for Pst {
         let search = Search { positions, sight: &self.sight, k: 1, start_spacings: START_SPACINGS };
         self.turns.begin(&self.field, positions.len(), self.terminals);
         let count = u32::try_from(positions.len()).expect("satellites are counted in u32");
-        for own in 0..count {
-            // A satellite that is down has no neighbours to find.
-            if 1 < self.turns.components && positions[own as usize][0].is_finite() {
-                self.turns.take(&self.field, &search, own, links);
+        loop {
+            let before = self.turns.components;
+            for own in 0..count {
+                // A satellite that is down has no neighbours to find.
+                if 1 < self.turns.components && positions[own as usize][0].is_finite() {
+                    self.turns.take(&self.field, &search, own, links);
+                }
+            }
+            let after = self.turns.components;
+            if !self.takes_more_turns || after <= 1 || after == before {
+                return after;
             }
         }
-        self.turns.components
     }
 
     fn field(&self) -> &Field {
@@ -65,7 +75,7 @@ impl Tree for Pst {
 /// The state of the satellites' turns.
 #[derive(Debug, Default)]
 struct Turns {
-    sets: Components,
+    sets: Sets,
     free: Vec<u32>,
     components: usize,
     /// The satellites that were outside the set of `rare_for` when they were last listed.

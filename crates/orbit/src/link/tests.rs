@@ -147,12 +147,17 @@ proptest! {
     }
 }
 
-/// `pst` as its description says it, satellite by satellite over all pairs.
-fn pst_by_hand(all: &[Candidate], satellites: usize, terminals: u32) -> Vec<(u32, u32)> {
+/// `pst` as its description says it, satellite by satellite over all pairs, so many times.
+fn pst_by_hand(
+    all: &[Candidate],
+    satellites: usize,
+    terminals: u32,
+    rounds: usize,
+) -> Vec<(u32, u32)> {
     let mut set: Vec<usize> = (0..satellites).collect();
     let mut free = vec![terminals; satellites];
     let mut tree = Vec::new();
-    for own in 0..u32::try_from(satellites).unwrap() {
+    for own in (0..rounds).flat_map(|_| 0..u32::try_from(satellites).unwrap()) {
         let own_links = all.iter().filter(|(_, a, b)| *a == own || *b == own);
         let fits = |(_, a, b): &&Candidate| {
             set[*a as usize] != set[*b as usize] && 0 < free[*a as usize] && 0 < free[*b as usize]
@@ -191,11 +196,11 @@ proptest! {
         let rules = rules(range_km, 3);
         let all = candidates(&at, |a, b| rules.sight.distance_km(a, b).is_some());
         let set = chosen(ProtocolKind::Pst, &rules, Rulebook::Starbelt, &at);
-        prop_assert_eq!(pairs(&set), pst_by_hand(&all, at.len(), 3));
+        prop_assert_eq!(pairs(&set), pst_by_hand(&all, at.len(), 3, at.len()));
         let anywhere = sight::Sight::Line { range_max_km: f64::INFINITY };
         let all = candidates(&at, |a, b| anywhere.sees(a, b));
         let set = chosen(ProtocolKind::Pst, &rules, Rulebook::Stardust, &at);
-        prop_assert_eq!(pairs(&set), pst_by_hand(&all, at.len(), 4));
+        prop_assert_eq!(pairs(&set), pst_by_hand(&all, at.len(), 4, 1));
     }
 
     #[test]

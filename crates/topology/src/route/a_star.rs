@@ -55,7 +55,7 @@ impl AStar {
                 best_us = best_us.min(self.relax(graph, node, goals));
             }
         }
-        let delay = |goal: &NodeIx| self.search.delay_us[goal.index()];
+        let delay = |goal: &NodeIx| self.search.known[goal.index()].delay_us;
         let reached = goals.iter().filter(|goal| delay(goal).is_finite());
         let goal = reached.min_by_key(|goal| (delay(goal).to_bits(), **goal))?;
         Some(self.search.route_back(graph, *goal))
@@ -64,11 +64,11 @@ impl AStar {
     /// Goes on from a node; says how near a goal came by it.
     fn relax(&mut self, graph: &Graph, node: u32, goals: &[NodeIx]) -> f64 {
         let mut best_us = f64::INFINITY;
-        let delay_us = self.search.delay_us[node as usize];
+        let delay_us = self.search.known[node as usize].delay_us;
         for end in graph.row(node) {
             let there = end.to as usize;
             let through = delay_us + end.delay_us;
-            let known = self.search.delay_us[there];
+            let known = self.search.known[there].delay_us;
             if known < through || !self.search.carries(graph, end.link) {
                 continue;
             }
@@ -82,9 +82,9 @@ impl AStar {
                 if goals.contains(&NodeIx(end.to)) {
                     best_us = best_us.min(through);
                 }
-            } else if delay_us < through && node < self.search.last[there].from {
+            } else if delay_us < through && node < self.search.known[there].last.from {
                 // Only from a node that is truly nearer, so that links without delay make no circles.
-                self.search.last[there] = back;
+                self.search.known[there].last = back;
             }
         }
         best_us

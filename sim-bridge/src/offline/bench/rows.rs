@@ -9,7 +9,7 @@ use std::sync::Arc;
 use orbit::elements::{ElementError, Elements, parse_elements};
 use orbit::link::ProtocolKind;
 use rayon::prelude::*;
-use topology::{Graph, NodeIx, RouteNeed, Router};
+use topology::{Graph, NodeIx, PathSearch, RouteNeed, Router};
 
 use super::brute::{self, BruteGround, BruteLinks};
 use super::engine::{STEP_S, Start};
@@ -252,14 +252,14 @@ impl Bench<'_> {
         }
         if self.begins(&all) {
             let sources: Vec<NodeIx> = (0..stations).map(|pair| ends(&sky, pair).0).collect();
-            let reached = |router: &mut Box<dyn Router>, source: &NodeIx| {
-                router.begin(&graph);
-                let need = RouteNeed::default();
-                let routes =
-                    sources.iter().filter_map(|to| router.route(&graph, *source, *to, &need));
-                routes.map(|route| route.latency_us).sum::<f64>()
+            // To everywhere, as the baseline does.
+            let reached = |search: &mut PathSearch, source: &NodeIx| {
+                search.start(&graph, *source, None);
+                search.finish(&graph);
+                sources.iter().filter_map(|to| search.delay_us(*to)).sum::<f64>()
             };
-            let all_us = || sources.par_iter().map_init(parts::router, reached).collect::<Vec<_>>();
+            let search = PathSearch::default;
+            let all_us = || sources.par_iter().map_init(search, reached).collect::<Vec<_>>();
             let mut engine = || drop(done(all_us()));
             let brute = |source: &NodeIx| brute::shortest_delays_us(&graph, *source);
             let mut baseline = || sources.iter().for_each(|source| drop(done(brute(source))));

@@ -7,6 +7,7 @@ use orbit::geodesy;
 use orbit::ground::{GroundLink, GroundPolicy, GroundScene, StationNow};
 use orbit::link::{IslSet, LinkProtocol, Scene};
 use orbit::propagate::{Propagator, positions};
+use orbit::sky::{GROUND_RATE_KBPS, ISL_RATE_KBPS, SPEED_OF_LIGHT_KM_S};
 use orbit::station::Station;
 use orbit::visibility::Viewer;
 use topology::{Graph, Link, NodeIx};
@@ -18,12 +19,6 @@ pub const MASK_DEG: f64 = 25.0;
 pub const STATION_TERMINALS: u16 = 4;
 /// Stations that a satellite holds links with at a time.
 pub const SATELLITE_TERMINALS: u16 = 8;
-
-/// Speed of light in vacuum (exact, SI 2019), km/s.
-const SPEED_OF_LIGHT_KM_S: f64 = 299_792.458;
-/// Rates of the links, kbit/s; of no consequence for what is measured.
-const ISL_KBPS: u32 = 100_000_000;
-const GROUND_KBPS: u32 = 500_000;
 
 /// How the links are chosen.
 #[derive(Debug)]
@@ -120,10 +115,10 @@ impl World {
             rate_kbps,
             loss_ppm: 0,
         };
-        let isl = self.isl.links.iter().map(|l| link(l.a, l.b, l.length_km, ISL_KBPS));
+        let isl = self.isl.links.iter().map(|l| link(l.a, l.b, l.length_km, ISL_RATE_KBPS));
         let ground = self.ground.iter();
         let ground =
-            ground.map(|l| link(l.satellite, satellites + l.station, l.range_km, GROUND_KBPS));
+            ground.map(|l| link(l.satellite, satellites + l.station, l.range_km, GROUND_RATE_KBPS));
         let links: Vec<Link> = isl.chain(ground).collect();
         Graph::new(self.elements.len() + self.fixed.len(), &links).expect("links join its nodes")
     }
