@@ -109,7 +109,7 @@ pub struct Simulation {
     plugins: Vec<Box<dyn Plugin>>,
     workload: Workload,
     now: Option<Arc<Moment>>,
-    /// The moment before; its buffers are used again once nobody else reads them.
+    /// A moment that somebody still read when the next one was begun; its memory is used again once nobody does.
     spare: Option<Arc<Moment>>,
 }
 
@@ -253,7 +253,7 @@ impl Simulation {
         let mut summary = self.summary(&moment, hash, &known);
         watch.done(Part::Routing);
         let moment = Arc::new(moment);
-        self.spare = self.now.replace(Arc::clone(&moment));
+        self.now = Some(Arc::clone(&moment));
         summary.workload = self.workload.step(&self.nodes, &moment, &self.overrides);
         watch.done(Part::Workload);
         self.call_plugins(step, at, |plugin, view| plugin.after_step(view))?;
@@ -272,12 +272,18 @@ impl Simulation {
         }
     }
 
-    /// A moment to be filled, in the buffers of the one before the last where nobody reads it any more.
+    /// A moment to be filled, in the memory of the last one, or of an earlier one that nobody reads any more: so that a step
+    /// finds in the caches what the step before left there.
     fn blank(&mut self, step: u64, at: Epoch) -> Moment {
         let turn = PolarTurn::at(at);
-        match self.spare.take().map(Arc::try_unwrap) {
-            Some(Ok(old)) => Moment { step, at, turn, ..old },
-            Some(Err(_)) | None => Moment {
+        let old = match self.now.take().map(Arc::try_unwrap) {
+            Some(Ok(last)) => Some(last),
+            Some(Err(read)) => self.spare.replace(read).and_then(Arc::into_inner),
+            None => None,
+        };
+        match old {
+            Some(old) => Moment { step, at, turn, ..old },
+            None => Moment {
                 step,
                 at,
                 turn,
