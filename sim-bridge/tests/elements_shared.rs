@@ -2,31 +2,18 @@
 //!
 //! The data lie beside the repository in `../shared/data`; without them each test says so in one line and passes.
 
-use std::path::{Path, PathBuf};
+#[path = "support/shared.rs"]
+mod support;
+
+use std::path::Path;
 
 use orbit::catalog::{ReadPolicy, duplicated, read};
 use orbit::format::Format;
 use orbit::predict::{Search, chain};
 use orbit::{Elements, Sky, SkySpec, omm, parse_elements, tle};
+use support::shared;
 use topology::NodeIx;
 use types::{Epoch, LatencyUs, NodeId};
-
-/// Files or folders below `../shared/data`; says that `test` is skipped where none is there.
-///
-/// # Panics
-/// When only some are there: a test that ran on a part would look like one that ran on all.
-#[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn shared<const N: usize>(test: &str, paths: [&str; N]) -> Option<[PathBuf; N]> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data");
-    let missing: Vec<_> = paths.into_iter().filter(|path| !data.join(path).exists()).collect();
-    if missing.is_empty() {
-        return Some(paths.map(|path| data.join(path)));
-    }
-    let all = missing.join(", ");
-    assert_eq!(missing.len(), N, "{all} not in ../shared/data, which has the rest: complete it");
-    println!("skipped: {test}: not in ../shared/data: {all}");
-    None
-}
 
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).expect("the shared file is readable text")

@@ -4,13 +4,17 @@
 //! Cases whose raw inputs were live queries have no input here and are counted as such: a case of which some inputs are
 //! present and some not would be half a test and is an error. Deviations, each with its reason, are where they are asserted.
 
+#[path = "support/shared.rs"]
+mod support;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use orbit::catalog::{Catalog, Faults, ReadPolicy, ReadReport, SameNames};
 use orbit::format::{self, Format};
 use orbit::{Elements, omm, tle};
 use serde_json::Value;
+use support::shared;
 use types::Epoch;
 
 /// Cases that the corpus ships the inputs of.
@@ -21,17 +25,6 @@ const PRESENT: [&str; 5] = [
     "kvn-syntax-variants",
     "tle-writer-alpha5",
 ];
-
-/// The corpus; says that `test` is skipped without it.
-#[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn corpus(test: &str) -> Option<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/gpconf");
-    if folder.is_dir() {
-        return Some(folder);
-    }
-    println!("skipped: {test}: not in ../shared/data: gpconf");
-    None
-}
 
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
@@ -69,7 +62,7 @@ fn strict(file: &Path) -> Vec<Elements> {
 
 #[test]
 fn the_cases_are_those_that_are_known() {
-    let Some(corpus) = corpus("the_cases_are_those_that_are_known") else { return };
+    let Some([corpus]) = shared("the_cases_are_those_that_are_known", ["gpconf"]) else { return };
     let manifest = json(&corpus.join("manifest.json"));
     let mut present = BTreeSet::new();
     let mut absent = Vec::new();
@@ -133,7 +126,9 @@ fn check(read: &Elements, canonical: &Value, instead: &Value, absent: &[Value], 
 
 #[test]
 fn alpha_5_sets_are_read_to_the_last_digit() {
-    let Some(corpus) = corpus("alpha_5_sets_are_read_to_the_last_digit") else { return };
+    let Some([corpus]) = shared("alpha_5_sets_are_read_to_the_last_digit", ["gpconf"]) else {
+        return;
+    };
     let expected = expected(&corpus, "alpha5-tle-derived");
     let mut files: BTreeMap<&str, BTreeMap<String, Elements>> = BTreeMap::new();
     for record in list(&expected["records"]) {
@@ -158,7 +153,9 @@ fn alpha_5_sets_are_read_to_the_last_digit() {
 
 #[test]
 fn legal_variants_of_kvn_and_xml_say_the_same() {
-    let Some(corpus) = corpus("legal_variants_of_kvn_and_xml_say_the_same") else { return };
+    let Some([corpus]) = shared("legal_variants_of_kvn_and_xml_say_the_same", ["gpconf"]) else {
+        return;
+    };
     let expected = expected(&corpus, "kvn-syntax-variants");
     let folder = corpus.join("derived/kvn-variants");
     let records = list(&expected["records"]);
@@ -187,7 +184,7 @@ fn legal_variants_of_kvn_and_xml_say_the_same() {
 #[test]
 fn corrupt_input_is_refused_and_its_neighbours_are_read() {
     let test = "corrupt_input_is_refused_and_its_neighbours_are_read";
-    let Some(corpus) = corpus(test) else { return };
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let expected = expected(&corpus, "corrupt-input");
     let files = expected["case_specific"]["files"].as_object().expect("files by name");
     assert_eq!(files.len(), 6);
@@ -242,7 +239,7 @@ fn tle_instead(file: &str, read: &Elements) -> Value {
 #[test]
 fn an_answer_without_data_is_no_record_and_no_error_but_no_constellation_either() {
     let test = "an_answer_without_data_is_no_record_and_no_error_but_no_constellation_either";
-    let Some(corpus) = corpus(test) else { return };
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let answer = text(&corpus.join("recorded/celestrak-no-gp-data-found.txt"));
     let (read, report) = read(&answer, Faults::Refuse).expect("no error");
     assert_eq!((read.len(), report.skipped), (0, 0));
@@ -254,7 +251,7 @@ fn an_answer_without_data_is_no_record_and_no_error_but_no_constellation_either(
 #[test]
 fn numbers_and_times_are_decoded_and_encoded_as_specified() {
     let test = "numbers_and_times_are_decoded_and_encoded_as_specified";
-    let Some(corpus) = corpus(test) else { return };
+    let Some([corpus]) = shared(test, ["gpconf"]) else { return };
     let vectors = |name: &str| json(&corpus.join("vectors").join(name));
     let alpha = vectors("alpha5.json");
     for key in ["official_examples", "boundaries", "skip_boundaries", "below_100000"] {
@@ -295,7 +292,9 @@ fn numbers_and_times_are_decoded_and_encoded_as_specified() {
 
 #[test]
 fn two_digits_of_a_year_turn_where_they_should() {
-    let Some(corpus) = corpus("two_digits_of_a_year_turn_where_they_should") else { return };
+    let Some([corpus]) = shared("two_digits_of_a_year_turn_where_they_should", ["gpconf"]) else {
+        return;
+    };
     let years = json(&corpus.join("vectors/two-digit-epoch-year.json"));
     let set = text(&corpus.join("derived/alpha5-tle/alpha5-A-100000-saramago-first.tle"));
     // Checksums change with the year; they are not what is asked here.
@@ -323,7 +322,7 @@ fn as_omm(canonical: &Value) -> String {
 
 #[test]
 fn sets_are_written_as_the_corpus_asks() {
-    let Some(corpus) = corpus("sets_are_written_as_the_corpus_asks") else { return };
+    let Some([corpus]) = shared("sets_are_written_as_the_corpus_asks", ["gpconf"]) else { return };
     let expected = expected(&corpus, "tle-writer-alpha5");
     let (mut written, mut refused, mut alike) = (0, 0, BTreeMap::<&str, usize>::new());
     for record in list(&expected["records"]) {

@@ -2,25 +2,18 @@
 //!
 //! The data lie beside the repository in `../shared/data`; without them each test says so in one line and passes.
 
-use std::path::{Path, PathBuf};
+#[path = "support/shared.rs"]
+mod support;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use orbit::pass::{Pass, Search, Site, Whereabouts};
 use orbit::propagate::{ModelKind, Propagator, Sgp4, StardustCompat, positions};
 use orbit::{Elements, parse_elements};
 use serde_json::Value;
+use support::shared;
 use types::{Epoch, Geodetic};
-
-/// A file below `../shared/data`; says that `test` is skipped where it is not there.
-#[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn shared(test: &str, path: &str) -> Option<PathBuf> {
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data").join(path);
-    if file.exists() {
-        return Some(file);
-    }
-    println!("skipped: {test}: not in ../shared/data: {path}");
-    None
-}
 
 fn text(path: &Path) -> String {
     std::fs::read_to_string(path).expect("the shared file is readable text")
@@ -51,7 +44,7 @@ fn start() -> Epoch {
 #[test]
 fn the_published_positions_come_out_to_the_millimetre() {
     let test = "the_published_positions_come_out_to_the_millimetre";
-    let Some(folder) = shared(test, "stardust") else { return };
+    let Some([folder]) = shared(test, ["stardust"]) else { return };
     let golden: Value = serde_json::from_str(&text(&folder.join("golden-compat.json")))
         .expect("the shared file is well-formed JSON");
     let (mut compared, mut worst_m) = (0, 0.0_f64);
@@ -85,7 +78,7 @@ fn the_published_positions_come_out_to_the_millimetre() {
 #[test]
 fn the_published_ground_turns_as_published() {
     let test = "the_published_ground_turns_as_published";
-    let Some(folder) = shared(test, "stardust") else { return };
+    let Some([folder]) = shared(test, ["stardust"]) else { return };
     let golden: Value = serde_json::from_str(&text(&folder.join("golden-compat.json")))
         .expect("the shared file is well-formed JSON");
     let cities = [("graz", 47.0707, 15.4409), ("honolulu", 21.3069, -157.8583)];

@@ -2,7 +2,10 @@
 //!
 //! The data lie beside the repository in `../shared/data/stardust`; without them each test says so in one line and passes.
 
-use std::path::{Path, PathBuf};
+#[path = "support/shared.rs"]
+mod support;
+
+use std::path::Path;
 use std::sync::Arc;
 
 use orbit::frame::PolarTurn;
@@ -14,22 +17,12 @@ use orbit::propagate::{self, Sgp4, StardustCompat};
 use orbit::visibility::Viewer;
 use orbit::{Elements, geodesy, tle};
 use serde_json::Value;
+use support::shared;
 use topology::{Graph, Link, NodeIx};
 use types::{Epoch, Geodetic};
 
 /// Stardust's speed of light times the share of it at which its links run, m/s.
 const LINK_SPEED_M_S: f64 = 0.99 * 299_792_000.0;
-
-/// A folder below `../shared/data`; says that `test` is skipped where it is not there.
-#[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn shared(test: &str) -> Option<PathBuf> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/stardust");
-    if data.exists() {
-        return Some(data);
-    }
-    println!("skipped: {test}: not in ../shared/data: stardust");
-    None
-}
 
 fn elements(data: &Path, file: &str) -> Vec<Elements> {
     let text = std::fs::read_to_string(data.join(file)).expect("the shared file is readable");
@@ -104,7 +97,10 @@ fn path_ms(set: &IslSet, satellites: usize, from: NodeIx, to: NodeIx) -> f64 {
 
 #[test]
 fn the_published_path_latencies_come_out_at_every_step() {
-    let Some(data) = shared("the_published_path_latencies_come_out_at_every_step") else { return };
+    let Some([data]) = shared("the_published_path_latencies_come_out_at_every_step", ["stardust"])
+    else {
+        return;
+    };
     let mut equal = 0;
     for set in golden(&data)["mst_paths"].as_array().expect("a list") {
         let elements = elements(&data, set["tle"].as_str().expect("a file"));
@@ -133,7 +129,7 @@ fn the_published_path_latencies_come_out_at_every_step() {
 #[test]
 fn the_first_steps_have_the_known_numbers_of_candidates_and_edges() {
     let test = "the_first_steps_have_the_known_numbers_of_candidates_and_edges";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     let at = Epoch::parse("2025-10-01T00:10:00Z").expect("RFC 3339");
     // Fact sheet: the 250 set is a forest then, the 500 set a tree.
     for (file, edges, components) in
@@ -154,7 +150,7 @@ fn the_first_steps_have_the_known_numbers_of_candidates_and_edges() {
 
 #[test]
 fn the_totals_of_the_large_set_come_out() {
-    let Some(data) = shared("the_totals_of_the_large_set_come_out") else { return };
+    let Some([data]) = shared("the_totals_of_the_large_set_come_out", ["stardust"]) else { return };
     for total in golden(&data)["mst_totals"].as_array().expect("a list") {
         let elements = elements(&data, total["tle"].as_str().expect("a file"));
         assert_eq!(elements.len(), count(&total["satellites"]));
@@ -217,7 +213,7 @@ fn route_ms(positions_km: &[[f64; 3]], at: Epoch) -> f64 {
 #[test]
 fn routes_over_the_nearest_satellites_take_as_long_as_computed_elsewhere() {
     let test = "routes_over_the_nearest_satellites_take_as_long_as_computed_elsewhere";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     // Fact sheet, golden vectors (b'): whole ms at steps 1 to 10, from an independent computation.
     let known = [
         ("tle/starlink_250.tle", [72, 73, 73, 90, 194, 85, 69, 206, 80, 73]),
@@ -249,7 +245,7 @@ fn histogram(set: &IslSet, satellites: usize) -> Value {
 #[test]
 fn three_times_the_large_set_equals_brute_force_and_all_protocols_ignore_threads() {
     let test = "three_times_the_large_set_equals_brute_force_and_all_protocols_ignore_threads";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     let elements = elements(&data, "tle/starlink-2024-12-15.tle");
     let at = Epoch::parse("2025-10-01T00:00:00Z").expect("RFC 3339");
     // The paper's rule: copies with an epoch 300 and 600 s later, so where the original was that much earlier.

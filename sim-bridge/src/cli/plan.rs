@@ -118,6 +118,12 @@ impl Args {
     /// # Errors
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
+        refuse_twins(&[
+            ("--out", self.out.as_deref()),
+            ("--csv", self.csv.as_deref()),
+            ("--ion", self.ion.as_deref()),
+            ("--json", self.json.as_deref()),
+        ])?;
         let plan = match &self.r#in {
             Some(file) => MappedPlan::open(file)?.plan()?,
             None => {
@@ -212,12 +218,6 @@ impl Args {
     /// # Errors
     /// [`CommandError`] when one cannot be written.
     pub fn write(&self, plan: &LinkPlan) -> Result<(), CommandError> {
-        refuse_twins(&[
-            ("--out", self.out.as_deref()),
-            ("--csv", self.csv.as_deref()),
-            ("--ion", self.ion.as_deref()),
-            ("--json", self.json.as_deref()),
-        ])?;
         if let Some(file) = &self.out {
             plan_file::write(file, plan)?;
         }

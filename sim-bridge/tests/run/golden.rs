@@ -2,27 +2,16 @@
 //!
 //! The data lie beside the repository in `../shared/data/stardust`; without them each test says so in one line and passes.
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
 
+use super::support::shared;
 use super::{
     PROGRAM, read_json, scenario, simulation, steps, summary, time, time_of, timeless, utf8, write,
 };
 
 const START: &str = "2025-10-01T00:00:00Z";
-
-/// The folder below `../shared/data`; says that `test` is skipped where it is not there.
-#[expect(clippy::print_stdout, reason = "what was skipped is counted from the tests' output")]
-fn shared(test: &str) -> Option<PathBuf> {
-    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/data/stardust");
-    if data.exists() {
-        return Some(data);
-    }
-    println!("skipped: {test}: not in ../shared/data: stardust");
-    None
-}
 
 fn number(value: &Value) -> f64 {
     value.as_f64().expect("a number")
@@ -50,7 +39,7 @@ fn summary_on_any_threads(args: &[&str]) -> Value {
 #[test]
 fn the_published_path_and_route_latencies_come_out_of_runs_on_any_threads() {
     let test = "the_published_path_and_route_latencies_come_out_of_runs_on_any_threads";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     let golden = read_json(&data.join("golden-compat.json"));
     // Fact sheet, golden vectors (b'): whole ms over the nearest satellites, from an independent computation.
     let nearest: [[f64; 10]; 2] = [
@@ -88,7 +77,9 @@ fn the_published_path_and_route_latencies_come_out_of_runs_on_any_threads() {
 
 #[test]
 fn the_logged_positions_come_out_to_a_millimetre() {
-    let Some(data) = shared("the_logged_positions_come_out_to_a_millimetre") else { return };
+    let Some([data]) = shared("the_logged_positions_come_out_to_a_millimetre", ["stardust"]) else {
+        return;
+    };
     let golden = read_json(&data.join("golden-compat.json"));
     let mut logged: Vec<(&str, &str, &str, &Value)> = list(&golden["positions"])
         .iter()
@@ -123,7 +114,7 @@ fn the_logged_positions_come_out_to_a_millimetre() {
 #[test]
 fn the_totals_of_the_large_set_come_out_of_runs_on_any_threads() {
     let test = "the_totals_of_the_large_set_come_out_of_runs_on_any_threads";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     let golden = read_json(&data.join("golden-compat.json"));
     for total in list(&golden["mst_totals"]) {
         let tle = data.join(text(&total["tle"]));
@@ -152,7 +143,7 @@ fn later(line: &str, later_s: f64) -> String {
 #[test]
 fn three_times_the_large_set_runs_by_the_rule_of_the_paper() {
     let test = "three_times_the_large_set_runs_by_the_rule_of_the_paper";
-    let Some(data) = shared(test) else { return };
+    let Some([data]) = shared(test, ["stardust"]) else { return };
     let one = std::fs::read_to_string(data.join("tle/starlink-2024-12-15.tle")).unwrap();
     let mut all = one.clone();
     for (copy, later_s) in [("DUPLICATE1", 300.0), ("DUPLICATE2", 600.0)] {

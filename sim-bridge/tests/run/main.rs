@@ -10,6 +10,8 @@ mod plugins;
 mod program;
 mod registry;
 mod replays;
+#[path = "../support/shared.rs"]
+mod support;
 mod workloads;
 
 use std::path::{Path, PathBuf};
