@@ -8,8 +8,12 @@ use std::io::Write;
 use std::time::{Duration, Instant};
 
 use accel::ScanLimits;
-use runtime::{CallLimits, Contact, Function, Host, HostFault, InputInfo, Level, NodeInfo};
+use runtime::{
+    CacheConfig, CallLimits, Contact, DeviceSecret, Function, Host, HostFault, InputInfo, Level,
+    NodeInfo,
+};
 use runtime::{PoolMode, Request, Runtime, RuntimeConfig};
+use sha2::{Digest as _, Sha256};
 use types::{Epoch, NodeId, NodeKind, StateKey, TaskId};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
@@ -29,6 +33,8 @@ use bare::exports::starbelt::function::handler::Request as BareRequest;
 const ROUNDS: usize = 5;
 /// Calls of each side in a round.
 const CALLS: usize = 5_000;
+/// Starts from compiled code of each side in a round.
+const COLD_STARTS: usize = 500;
 /// Loads of each side in a round.
 const LOADS: usize = 3;
 
@@ -59,6 +65,33 @@ fn main() -> Result {
         print(&mut out, &format!("{name} ({} kB)", wasm.len() / 1000), &row)?;
         let scan = || Ok(accel::inspect(&wasm, &ScanLimits::AGENT).map(|_| ())?);
         print(&mut out, "  of this the pre-scan", &compare(LOADS, scan, bare)?)?;
+    }
+    cold_starts(&mut out)
+}
+
+/// From compiled code on disk to the first answer, the seal checked; bare wasmtime maps its file and trusts it.
+fn cold_starts(out: &mut impl Write) -> Result {
+    let dir = tempfile::tempdir()?;
+    let cache = CacheConfig { dir: dir.path().join("cache"), secret: DeviceSecret::new([7; 32]) };
+    let runtime = Runtime::new(RuntimeConfig { cache: Some(cache), ..RuntimeConfig::default() })?;
+    let engine = bare_engine(runtime.pool_mode())?;
+    for functions in [0, 150, 1_000] {
+        let wasm = guest(1, functions)?;
+        runtime.load(&wasm)?;
+        let file = dir.path().join("bare.cwasm");
+        std::fs::write(&file, Component::from_binary(&engine, &wasm)?.serialize()?)?;
+        let module = Sha256::digest(&wasm).into();
+        let ours = || call(&runtime, &runtime.load_cached(&module).ok_or("it is in the cache")?);
+        let bare = || {
+            #[expect(unsafe_code, reason = "the baseline trusts its file")]
+            // SAFETY: this program has just written it.
+            let component = unsafe { Component::deserialize_file(&engine, &file) }?;
+            let pre = Linker::new(&engine).instantiate_pre(&component)?;
+            bare_call(&engine, &bare::FunctionPre::new(pre)?)
+        };
+        let row = compare(COLD_STARTS, ours, bare)?;
+        let code_kb = std::fs::metadata(&file)?.len() / 1000;
+        print(out, &format!("cold_start_{code_kb}_kB_of_code"), &row)?;
     }
     Ok(())
 }

@@ -1,5 +1,8 @@
 //! What the runtime may use.
 
+use std::fmt;
+use std::path::PathBuf;
+
 use accel::ScanLimits;
 
 /// Share of the machine's memory that functions get unless told otherwise.
@@ -14,12 +17,44 @@ pub struct RuntimeConfig {
     pub memory_mib: u32,
     /// What a component may hold.
     pub limits: ScanLimits,
+    /// Where compiled code is kept over restarts; without it every start compiles anew.
+    pub cache: Option<CacheConfig>,
+}
+
+/// Where compiled code is kept.
+#[derive(Clone, Debug)]
+pub struct CacheConfig {
+    /// A folder of its own; what else lies in it is removed.
+    pub dir: PathBuf,
+    /// Seals what lies there.
+    pub secret: DeviceSecret,
+}
+
+/// A secret that never leaves the device.
+#[derive(Clone)]
+pub struct DeviceSecret([u8; 32]);
+
+impl DeviceSecret {
+    /// Of 32 bytes that nobody else can guess.
+    pub const fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for DeviceSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DeviceSecret(..)")
+    }
 }
 
 impl Default for RuntimeConfig {
     /// 40 % of the machine's memory, limits of an agent.
     fn default() -> Self {
-        Self { memory_mib: share_of_machine(), limits: ScanLimits::default() }
+        Self { memory_mib: share_of_machine(), limits: ScanLimits::default(), cache: None }
     }
 }
 

@@ -6,10 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use accel::{InspectError, ModuleFacts, ScanLimits};
+use sha2::{Digest as _, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings;
+use crate::cache::{Cached, CodeCache, ModuleHash};
 use crate::context::Context;
 use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 
@@ -87,33 +89,70 @@ pub enum LoadError {
 pub(crate) struct Loader {
     linker: Linker<Context>,
     limits: ScanLimits,
+    cache: Option<CodeCache>,
     one_at_a_time: Mutex<()>,
 }
 
 impl Loader {
-    pub(crate) fn new(engine: &Engine, limits: ScanLimits) -> wasmtime::Result<Self> {
+    pub(crate) fn new(
+        engine: &Engine,
+        limits: ScanLimits,
+        cache: Option<CodeCache>,
+    ) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
         bindings::Function::add_to_linker::<_, HasSelf<Context>>(&mut linker, |context| context)?;
-        Ok(Self { linker, limits, one_at_a_time: Mutex::new(()) })
+        Ok(Self { linker, limits, cache, one_at_a_time: Mutex::new(()) })
+    }
+
+    /// From the cache, then resolve.
+    pub(crate) fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
+        let started = Instant::now();
+        let Cached { component, facts } = self.cache.as_ref()?.get(self.linker.engine(), module)?;
+        self.linked(&component, facts, started.elapsed()).ok()
     }
 
     /// Pre-scan, then compile, then resolve.
     pub(crate) fn load(&self, wasm: &[u8]) -> Result<Function, LoadError> {
         let facts = accel::inspect(wasm, &self.limits)?;
+        let module: ModuleHash = Sha256::digest(wasm).into();
         let turn = self.one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(function) = self.load_cached(&module) {
+            return Ok(function);
+        }
         let started = Instant::now();
         let component = Component::from_binary(self.linker.engine(), wasm)
             .map_err(|error| LoadError::Compile { source: error.into() })?;
         let compiled_in = started.elapsed();
         drop(turn);
         check_resources(&component)?;
+        let function = self.linked(&component, facts, compiled_in)?;
+        self.keep(&module, &function, &component);
+        Ok(function)
+    }
+
+    /// Resolves imports and finds the handler.
+    fn linked(
+        &self,
+        component: &Component,
+        facts: ModuleFacts,
+        compiled_in: Duration,
+    ) -> Result<Function, LoadError> {
         let pre = self
             .linker
-            .instantiate_pre(&component)
+            .instantiate_pre(component)
             .and_then(bindings::FunctionPre::new)
             .map_err(|error| LoadError::Contract { source: error.into() })?;
         let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
         Ok(Function { inner: Arc::new(Inner { facts, compiled_in, pre, in_flight, called }) })
+    }
+
+    /// Keeps what was compiled. Without room on the disk the next start compiles again, which is no reason to refuse this one.
+    fn keep(&self, module: &ModuleHash, function: &Function, component: &Component) {
+        if let Some(cache) = &self.cache
+            && let Ok(code) = component.serialize()
+        {
+            drop(cache.put(module, function.facts(), &code));
+        }
     }
 }
 

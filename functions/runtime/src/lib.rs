@@ -6,6 +6,7 @@
 
 mod admission;
 mod bindings;
+mod cache;
 mod call;
 mod config;
 mod context;
@@ -23,12 +24,14 @@ mod run;
 use std::fmt;
 use std::time::Duration;
 
+pub use crate::cache::ModuleHash;
 pub use crate::call::{CallFault, CallLimits, CallProfile, CallReport, Request, Usage};
-pub use crate::config::RuntimeConfig;
+pub use crate::config::{CacheConfig, DeviceSecret, RuntimeConfig};
 pub use crate::function::{Function, LoadError};
 pub use crate::host::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
 pub use crate::pool::PoolMode;
 
+use crate::cache::CodeCache;
 use crate::function::Loader;
 use crate::run::Runner;
 
@@ -54,6 +57,12 @@ pub enum RuntimeError {
         /// What the engine says.
         source: Box<dyn std::error::Error + Send + Sync>,
     },
+    /// The folder of compiled code cannot be used.
+    #[error("the folder of compiled code cannot be used")]
+    Cache {
+        /// What the system says.
+        source: std::io::Error,
+    },
     /// The system gives no thread for the ticks that stop guests.
     #[error("no thread for the epoch ticks")]
     Thread {
@@ -69,14 +78,23 @@ impl Runtime {
     /// [`RuntimeError`] when the engine or its thread does not start.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
         let (engine, mode) = engine::engine(config.memory_mib)?;
-        let loader = Loader::new(&engine, config.limits)
+        let cache = config.cache.as_ref().map(|cache| CodeCache::open(cache, &engine));
+        let cache = cache.transpose().map_err(|source| RuntimeError::Cache { source })?;
+        let loader = Loader::new(&engine, config.limits, cache)
             .map_err(|error| RuntimeError::Engine { source: error.into() })?;
         let runner = Runner::new(engine, mode, config.memory_mib)
             .map_err(|source| RuntimeError::Thread { source })?;
         Ok(Self { loader, runner })
     }
 
-    /// Pre-scans, compiles and links a component. Takes about half a second for each MB; one at a time.
+    /// Takes the code of a component that was loaded before from the cache: microseconds. `None` where it is not there, and where
+    /// anything about it is not as it was.
+    pub fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
+        self.loader.load_cached(module)
+    }
+
+    /// Pre-scans, compiles and links a component. Takes about half a second for each MB; one at a time. What is in the cache is
+    /// not compiled again.
     ///
     /// # Errors
     /// [`LoadError`] with the first reason to refuse it.

@@ -1,6 +1,7 @@
 //! Functions made from text, run as an agent runs them: the contract, the limits, and what is refused.
 
 mod address_space;
+mod cache;
 mod calls;
 #[path = "../support/host.rs"]
 mod host;
