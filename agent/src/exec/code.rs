@@ -61,6 +61,9 @@ impl CodeBook {
         source: &impl Modules,
         function: &FunctionRef,
     ) -> Result<Function, String> {
+        if let Some(function) = self.cached(function).await? {
+            return Ok(function);
+        }
         let (sha256, store) = (function.sha256, self.inner.store.clone());
         let on_disk = blocking(move || store.read(&sha256)).await?;
         let bytes = match on_disk {
@@ -79,6 +82,17 @@ impl CodeBook {
         let compiled_ms = u64::try_from(loaded.compiled_in().as_millis()).unwrap_or(u64::MAX);
         tracing::info!(function = %function.name, compiled_ms, "function at hand");
         Ok(loaded)
+    }
+
+    /// The function as an earlier start compiled it.
+    async fn cached(&self, function: &FunctionRef) -> Result<Option<Function>, String> {
+        let (this, sha256) = (self.clone(), function.sha256);
+        let cached = blocking(move || Ok(this.runtime()?.load_cached(&sha256))).await?;
+        if let Ok(Some(loaded)) = &cached {
+            let loaded_us = u64::try_from(loaded.compiled_in().as_micros()).unwrap_or(u64::MAX);
+            tracing::info!(function = %function.name, loaded_us, "function at hand, compiled before");
+        }
+        cached
     }
 
     /// The function, as soon as it is at hand.

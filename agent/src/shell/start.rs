@@ -8,7 +8,7 @@ use std::time::Duration;
 use protocol::desired::Desired;
 use protocol::plan::{PlanMessage, PlanQuery};
 use protocol::{decode, encode};
-use runtime::RuntimeConfig;
+use runtime::{CacheConfig, RuntimeConfig};
 use tokio::sync::mpsc;
 use types::{Arch, BootId, NodeId, SkyClock};
 
@@ -22,6 +22,7 @@ use crate::config::{Config, Endpoint, SourceConfig};
 use crate::event::Record;
 use crate::exec::code::CodeBook;
 use crate::exec::module::{ModuleError, ModuleStore};
+use crate::exec::secret::{SecretError, device_secret};
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
 use crate::sensor::{Memory, Sensors};
@@ -68,6 +69,9 @@ pub enum StartError {
     /// Modules cannot be kept.
     #[error(transparent)]
     Modules(#[from] ModuleError),
+    /// The secret that seals compiled code cannot be used.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
     /// A data source cannot be read or kept.
     #[error("data source {name}: {reason}")]
     Source {
@@ -111,9 +115,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         sensors: Arc::clone(&sensors),
         watts_per_core: config.battery.load.map(|load| load.watts_per_core),
     };
-    let runtime =
-        RuntimeConfig { memory_mib: config.capacity.memory_mib.0, ..RuntimeConfig::default() };
-    let code = CodeBook::new(modules, runtime);
+    let code = CodeBook::new(modules, runtime_config(&config)?);
     let exec = Executor::new(around, state.clone(), fleet.clone(), code);
     let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let work = Work::new(Parts {
@@ -151,6 +153,15 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     tracing::info!(node = %config.node, boot = boot.0, sky = %now.sky, "up");
     shell.perform(&now, outputs);
     Ok(shell)
+}
+
+/// How functions are executed here: what is compiled is kept beside the store.
+fn runtime_config(config: &Config) -> Result<RuntimeConfig, StartError> {
+    let dir = &config.store.dir;
+    let secret = device_secret(&dir.join("code.secret"))?;
+    let cache = CacheConfig { dir: dir.join("code"), secret };
+    let memory_mib = config.capacity.memory_mib.0;
+    Ok(RuntimeConfig { memory_mib, cache: Some(cache), ..RuntimeConfig::default() })
 }
 
 struct Opened {
