@@ -56,8 +56,8 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "runtime",
         ours: &["accel", "types"],
-        outside: &["rustix", "thiserror", "wasmtime"],
-        dev: &["artifacts", "wat", "wit-component", "wit-parser"],
+        outside: &["blake3", "postcard", "rustix", "sha2", "thiserror", "wasmtime"],
+        dev: &["artifacts", "tempfile", "wat", "wit-component", "wit-parser"],
     },
     Row {
         package: "agent",
