@@ -80,6 +80,8 @@ fn main() -> anyhow::Result<ExitCode> {
         .worker_threads(REACTOR_THREADS)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_keep_alive(BLOCKING_KEEP)
+        // Reserved, not used: guests that call guests run on these threads.
+        .thread_stack_size(runtime::STACK_BYTES)
         .enable_all()
         .build()?;
     reactor.block_on(shell::run(config))?;

@@ -45,10 +45,20 @@ impl PlanBook {
     pub fn next_contact(&self, peer: &NodeId, now: Epoch) -> Option<Contact> {
         let window = self.held()?.next_window(&self.me, peer, now, &LinkNeed::default())?;
         Some(Contact {
+            node: peer.clone(),
             opens_in_s: window.open.seconds_since(now).max(0.0),
             closes_in_s: window.close.seconds_since(now).max(0.0),
             latency_max_ms: window.latency_max.as_ms(),
         })
+    }
+
+    /// One-way latency to `peer` now, in milliseconds; `None` without a path or a plan.
+    pub fn latency_ms(&self, peer: &NodeId, now: Epoch) -> Option<f64> {
+        match self.held()?.state(&self.me, peer, now) {
+            PairState::Same => Some(0.0),
+            PairState::Path(path) => Some(path.latency.as_ms()),
+            PairState::Down | PairState::Outside => None,
+        }
     }
 
     /// Whether the plan says that `peer` cannot be reached now: its silence is an appointment, not a failure.
@@ -114,7 +124,12 @@ mod tests {
         let start = message(1, Vec::new()).start;
         assert_eq!(book.take(message(2, pairs)), Ok(true));
         let contact = book.next_contact(&node("drone"), start.plus_s(5.0)).unwrap();
-        let expected = Contact { opens_in_s: 15.0, closes_in_s: 25.0, latency_max_ms: 7.0 };
+        let expected = Contact {
+            node: node("drone"),
+            opens_in_s: 15.0,
+            closes_in_s: 25.0,
+            latency_max_ms: 7.0,
+        };
         assert_eq!(contact, expected);
         assert!(book.predicts_silence(&node("drone"), start));
         assert!(!book.predicts_silence(&node("drone"), start.plus_s(25.0)));

@@ -17,7 +17,7 @@ use types::{ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKe
 use crate::config::{ConfigError, Layers, Problem};
 
 /// The world that functions of this version are built against.
-const WORLD: &str = "starbelt:function/function@0.1.0";
+const WORLD: &str = "starbelt:function/function@0.2.0";
 /// Its text, whose hash is in every manifest.
 const WORLD_TEXT: &str = include_str!("../../functions/wit/world.wit");
 

@@ -135,7 +135,7 @@ async fn exit_codes_tell_scripts_what_happened() {
     operator.refused(&["--controller", "http://127.0.0.1:1", "node", "ls"], 4, "does not answer");
     operator.refused(&["fn", "push", "f", "/nowhere.wasm"], 1, "/nowhere.wasm cannot be read");
     let module = operator.file("m.wasm", &component(1));
-    let said = "[function]\nname = \"f\"\nversion = 1\nworld = \"starbelt:function/function@0.1.0\"\n\
+    let said = "[function]\nname = \"f\"\nversion = 1\nworld = \"starbelt:function/function@0.2.0\"\n\
                 limits = { linear_memory_mib = 8, deadline_ms = 0 }\n";
     let manifest = operator.file("function.toml", said.as_bytes());
     let push = |name| ["fn", "push", name, &module, "--manifest", &manifest];

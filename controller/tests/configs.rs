@@ -92,7 +92,7 @@ const FUNCTION: &str = r#"
 [function]
 name = "detect"
 version = 3
-world = "starbelt:function/function@0.1.0"
+world = "starbelt:function/function@0.2.0"
 [function.limits]
 linear_memory_mib = 32
 deadline_ms = 4000

@@ -1,6 +1,6 @@
 //! What a guest sees of its node: the state and objects of its call, the node, the sky, a log.
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
+use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, StateWrite};
 use types::{Epoch, NodeId, StateKey, TaskId};
 
 use super::{Surroundings, locked};
@@ -59,6 +59,51 @@ impl Host for GuestHost {
         self.state.output_write(key, bytes).map_err(host_fault)
     }
 
+    fn state_get_range(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        len: u32,
+    ) -> Result<Option<Vec<u8>>, HostFault> {
+        self.state.state_get_range(key, offset, len).map_err(host_fault)
+    }
+
+    fn state_batch(&mut self, writes: Vec<StateWrite>) -> Result<Vec<u64>, HostFault> {
+        let writes = writes.into_iter().map(|write| (write.key, write.value, write.expect));
+        self.state.state_batch(writes.collect()).map_err(host_fault)
+    }
+
+    fn output_write_at(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), HostFault> {
+        self.state.output_write_at(key, offset, &bytes).map_err(host_fault)
+    }
+
+    fn output_admit(&mut self, key: &StateKey, bytes: u64) -> Result<(), HostFault> {
+        let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
+        self.state.output_admit(key, bytes).map_err(host_fault)
+    }
+
+    fn output_take(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), HostFault> {
+        self.state.output_take(key, bytes).map_err(host_fault)
+    }
+
+    fn output_read(&mut self, key: &StateKey) -> Option<Vec<u8>> {
+        self.state.output_read(key).cloned()
+    }
+
+    fn output_forward(
+        &mut self,
+        task: &TaskId,
+        key: &StateKey,
+        to: &StateKey,
+    ) -> Result<(), HostFault> {
+        self.state.output_forward(task, key, to).map_err(host_fault)
+    }
+
     fn describe(&mut self) -> NodeInfo {
         let sensors = locked(&self.around.sensors);
         let (soc, temperature_c) = sensors.latest();
@@ -68,6 +113,7 @@ impl Host for GuestHost {
             battery_pct: soc.map(|soc| soc * 100.0),
             temperature_c,
             sunlit: sensors.env().map(|env| env.sunlit),
+            accelerators: Vec::new(),
         }
     }
 
@@ -77,6 +123,14 @@ impl Host for GuestHost {
 
     fn next_contact(&mut self, node: &NodeId) -> Option<Contact> {
         self.around.plan.next_contact(node, self.around.clock.sky())
+    }
+
+    fn latency_ms(&mut self, node: &NodeId) -> Option<f64> {
+        self.around.plan.latency_ms(node, self.around.clock.sky())
+    }
+
+    fn name(&mut self) -> String {
+        format!("{}.{}@{}", self.group.workflow, self.group.task, self.around.node)
     }
 
     fn log(&mut self, level: Level, message: &str) {

@@ -6,9 +6,13 @@ use std::time::{Duration, Instant};
 
 use protocol::desired::TaskSpec;
 use protocol::invoke::{
-    Committed, Fault, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, RECORD_LINKS_MAX,
+    Committed, Fault, HandOver, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome,
+    RECORD_LINKS_MAX,
 };
-use runtime::{CallFault, CallLimits, CallProfile, CallReport, Function, HostFault, Request};
+use runtime::{
+    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, Function, HostFault,
+    Request,
+};
 
 use super::guest::GuestHost;
 use super::module::Modules;
@@ -183,6 +187,8 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let limits = CallLimits {
             linear_memory_mib: spec.linear_memory_mib.0,
             deadline: left.min(Duration::from_millis(u64::from(spec.deadline_ms))),
+            // The manifest's, once deployments are signed.
+            budget: Budget::USUAL,
         };
         // The default until sizing chooses one.
         let profile = CallProfile::from(limits);
@@ -211,6 +217,8 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         self.record.cpu_ns = usage.cpu_ns;
         self.record.peak_memory_bytes = usage.peak_memory_bytes;
         self.record.state_ops = state.state_ops();
+        self.record.calls = usage.calls;
+        self.record.hand_over = usage.hand_over.map(to_wire);
         self.record.joules = self.inner.around.watts_per_core.filter(|_| ran).map(|watts| {
             #[expect(
                 clippy::cast_precision_loss,
@@ -240,16 +248,29 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
 }
 
 fn request_of(call: &Invoke, deadline: Duration) -> Request {
-    Request {
-        run: call.run.0,
+    let header = CallHeader {
+        id: call.run.0,
         root: call.root.0,
         hops: call.hops,
         attempt: call.attempt,
         source: call.source.as_str().to_owned(),
         deadline,
+        budget: Budget { calls: call.budget.calls, cpu: Duration::from_micros(call.budget.cpu_us) },
+    };
+    Request {
+        header,
         schema_id: String::new(),
         content_type: call.content_type.clone(),
         body: call.body.clone(),
+    }
+}
+
+fn to_wire(mode: runtime::HandOver) -> HandOver {
+    match mode {
+        runtime::HandOver::Fused => HandOver::Fused,
+        runtime::HandOver::Process => HandOver::Process,
+        runtime::HandOver::Node => HandOver::Node,
+        runtime::HandOver::Network => HandOver::Network,
     }
 }
 
@@ -257,6 +278,9 @@ fn fault_of_call(fault: CallFault) -> Fault {
     match fault {
         CallFault::Guest(fault) => fault_of_guest(fault),
         CallFault::Deadline => Fault::Deadline,
+        CallFault::Budget => {
+            Fault::TooLarge("the function used up the processor time of its budget".to_owned())
+        }
         CallFault::MemoryLimit => {
             Fault::TooLarge("the function wanted more linear memory than granted".to_owned())
         }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use protocol::belt::{Inventory, InventoryQuery, ObjectMeta};
 use protocol::desired::SourceRef;
-use protocol::invoke::{self, BODY_BYTES_MAX, Fault, Invoke, Invoked, Outcome};
+use protocol::invoke::{self, BODY_BYTES_MAX, Budget, Fault, Invoke, Invoked, Outcome};
 use protocol::key::BeltService;
 use protocol::{decode, encode};
 use types::{NodeId, TaskId, WorkflowId};
@@ -138,6 +138,7 @@ async fn invoke_of(work: &Work, call: StageCall) -> Result<Invoke, String> {
         hops: call.hops,
         source: work.me().clone(),
         deadline_ms: call.deadline_ms,
+        budget: Budget::default(),
         inputs,
         outputs_to: call.outputs_to,
         content_type,

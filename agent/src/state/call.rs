@@ -180,6 +180,57 @@ impl CallState {
         Ok(Some((self.snapshot.read(&row, 0, len)?, row.meta.version.0)))
     }
 
+    /// Reads at most `len` bytes of a value from `offset` on; a short answer means its end.
+    ///
+    /// # Errors
+    /// [`StateFault`] over the limits of a call, or when the store fails.
+    pub fn state_get_range(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        len: u32,
+    ) -> Result<Option<Vec<u8>>, StateFault> {
+        self.operation(Some(key))?;
+        let len = usize::try_from(len).unwrap_or(usize::MAX).min(VALUE_BYTES_MAX);
+        if let Some(write) = self.writes.get(key) {
+            let found = write.value.as_ref().map(|value| part(value, offset, len).to_vec());
+            self.count(found.as_ref().map_or(0, Vec::len))?;
+            return Ok(found);
+        }
+        let Some(row) = self.committed(key)? else { return Ok(None) };
+        let found = self.snapshot.read(&row, offset, len)?;
+        self.count(found.len())?;
+        Ok(Some(found))
+    }
+
+    /// Makes all writes (key, value or removal, expected version) or, with the first fault, none. Answers their versions;
+    /// 0 for a removed value.
+    ///
+    /// # Errors
+    /// [`StateFault`] on another version, or over the limits of a call.
+    pub fn state_batch(
+        &mut self,
+        writes: Vec<(StateKey, Option<Vec<u8>>, Option<u64>)>,
+    ) -> Result<Vec<u64>, StateFault> {
+        let keys = writes.iter().map(|(key, _, _)| (key.clone(), self.writes.get(key).cloned()));
+        let (before, bytes_before) = (keys.collect::<Vec<_>>(), self.state_bytes);
+        let made = writes.into_iter().map(|(key, value, expect)| match value {
+            Some(value) => self.state_put(&key, value, expect),
+            None => self.state_remove(&key, expect).map(|()| 0),
+        });
+        let versions = made.collect::<Result<_, _>>();
+        if versions.is_err() {
+            for (key, write) in before {
+                match write {
+                    Some(write) => _ = self.writes.insert(key, write),
+                    None => _ = self.writes.remove(&key),
+                }
+            }
+            self.state_bytes = bytes_before;
+        }
+        versions
+    }
+
     /// The present version of a key, 0 if it has no value, and the version that a write will have.
     fn versions(&mut self, key: &StateKey) -> Result<(u64, Version), StateFault> {
         if let Some(write) = self.writes.get(key) {
@@ -229,8 +280,15 @@ impl CallState {
     /// # Errors
     /// [`StateFault::NotFound`] when there is none, or over the limits of a call.
     pub fn state_delete(&mut self, key: &StateKey) -> Result<(), StateFault> {
+        self.state_remove(key, None)
+    }
+
+    fn state_remove(&mut self, key: &StateKey, expect: Option<u64>) -> Result<(), StateFault> {
         self.operation(Some(key))?;
         let (present, next) = self.versions(key)?;
+        if expect.is_some_and(|expected| expected != present) {
+            return Err(StateFault::Conflict(present));
+        }
         if present == 0 {
             return Err(StateFault::NotFound);
         }
@@ -286,22 +344,83 @@ impl CallState {
     /// # Errors
     /// [`StateFault`] over the limits of a call.
     pub fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), StateFault> {
+        self.output_admit(key, bytes.len())?;
+        match self.outputs.get_mut(key) {
+            Some(present) => present.extend_from_slice(&bytes),
+            None => _ = self.outputs.insert(key.clone(), bytes),
+        }
+        Ok(())
+    }
+
+    /// Writes over a part of an object of this call; what goes beyond its end extends it.
+    ///
+    /// # Errors
+    /// [`StateFault`] for an offset beyond its end, or over the limits of a call.
+    pub fn output_write_at(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        bytes: &[u8],
+    ) -> Result<(), StateFault> {
+        let length = self.outputs.get(key).map_or(0, Vec::len);
+        let start = usize::try_from(offset).ok().filter(|start| *start <= length);
+        let start = start.ok_or_else(|| {
+            StateFault::BadInput(format!("offset {offset} lies beyond the {length} bytes of {key}"))
+        })?;
+        let end = start.saturating_add(bytes.len());
+        self.output_admit(key, end.saturating_sub(length))?;
+        let object = self.outputs.entry(key.clone()).or_default();
+        object.resize(length.max(end), 0);
+        object[start..end].copy_from_slice(bytes);
+        Ok(())
+    }
+
+    /// Counts bytes that an object of this call will have more.
+    ///
+    /// # Errors
+    /// [`StateFault`] over the limits of a call.
+    pub fn output_admit(&mut self, key: &StateKey, bytes: usize) -> Result<(), StateFault> {
         refuse_reserved(Some(key))?;
-        let total = self.output_bytes.saturating_add(bytes.len());
+        let total = self.output_bytes.saturating_add(bytes);
         if OUTPUT_BYTES_MAX < total {
             let rule = format!("a call writes at most {OUTPUT_BYTES_MAX} bytes of objects");
             return Err(StateFault::TooLarge(rule));
         }
-        if let Some(present) = self.outputs.get_mut(key) {
-            present.extend_from_slice(&bytes);
-        } else if self.outputs.len() < OUTPUTS_MAX {
-            self.outputs.insert(key.clone(), bytes);
-        } else {
+        if !self.outputs.contains_key(key) && OUTPUTS_MAX <= self.outputs.len() {
             let rule = format!("a call writes at most {OUTPUTS_MAX} objects");
             return Err(StateFault::TooLarge(rule));
         }
         self.output_bytes = total;
         Ok(())
+    }
+
+    /// Takes a whole object whose bytes were counted.
+    ///
+    /// # Errors
+    /// [`StateFault`] when there are too many objects after all.
+    pub fn output_take(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), StateFault> {
+        self.output_admit(key, 0)?;
+        self.outputs.insert(key.clone(), bytes.to_vec());
+        Ok(())
+    }
+
+    /// An object that this call has written so far.
+    pub fn output_read(&self, key: &StateKey) -> Option<&Vec<u8>> {
+        self.outputs.get(key)
+    }
+
+    /// Hands an input on as an object of this call.
+    ///
+    /// # Errors
+    /// [`StateFault::NotFound`] for what did not come with the call, or over the limits of a call.
+    pub fn output_forward(
+        &mut self,
+        task: &TaskId,
+        key: &StateKey,
+        to: &StateKey,
+    ) -> Result<(), StateFault> {
+        let bytes = self.input_read(task, key, 0, u32::MAX)?;
+        self.output_write(to, bytes)
     }
 
     /// How often the state interface was called.
@@ -320,6 +439,12 @@ impl CallState {
         let state: usize = written.map(Vec::len).sum();
         (state + self.output_bytes) as u64
     }
+}
+
+/// At most `len` bytes from `offset` on.
+fn part(bytes: &[u8], offset: u64, len: usize) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    bytes.get(start..start.saturating_add(len).min(bytes.len())).unwrap_or_default()
 }
 
 fn refuse_reserved(key: Option<&StateKey>) -> Result<(), StateFault> {

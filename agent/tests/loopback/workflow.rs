@@ -2,7 +2,7 @@
 
 use protocol::desired::{DriveSpec, Phase, Role, SourceRef, Successor, TaskSpec};
 use protocol::event::{EventKind, RunRecord};
-use protocol::invoke::{Fault, Invoke, Invoked, Outcome};
+use protocol::invoke::{Budget, Fault, Invoke, Invoked, Outcome};
 use protocol::{decode, encode};
 use types::{NodeId, OwnerEpoch, RunId, WindowId};
 
@@ -262,6 +262,7 @@ fn call(session: &Session, at: &NodeId, name: &str, run: u64) -> Invoked {
         hops: 0,
         source: node("controller"),
         deadline_ms: 5000,
+        budget: Budget::default(),
         inputs: Vec::new(),
         outputs_to: None,
         content_type: String::new(),

@@ -10,7 +10,7 @@ use agent::state::{
     StoreConfig,
 };
 use protocol::desired::{Role, Successor};
-use protocol::invoke::{Committed, Fault, Input, Invoke};
+use protocol::invoke::{Budget, Committed, Fault, Input, Invoke};
 use protocol::key::BeltService;
 use protocol::{Message, decode, encode};
 use tempfile::TempDir;
@@ -62,6 +62,7 @@ pub(crate) fn invoke(run: u64, attempt: u32) -> Invoke {
         hops: 1,
         source: node("driver"),
         deadline_ms: 10_000,
+        budget: Budget::default(),
         inputs: Vec::new(),
         outputs_to: None,
         content_type: "application/octet-stream".to_owned(),

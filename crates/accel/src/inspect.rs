@@ -51,7 +51,7 @@ pub enum InspectError {
     )]
     CoreModule,
     /// It wants what the contract does not offer.
-    #[error("it imports what the contract starbelt:function@0.1.0 does not offer: {}", .0.join(", "))]
+    #[error("it imports what the contract starbelt:function@0.2.0 does not offer: {}", .0.join(", "))]
     UnknownImports(
         /// The first 16 in order of their names.
         Vec<String>,

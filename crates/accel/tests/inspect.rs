@@ -13,10 +13,10 @@ fn wasm(text: &str) -> Vec<u8> {
 fn function(fields: &str) -> Vec<u8> {
     wasm(&format!(
         r#"(component
-            (import "starbelt:function/state@0.1.0" (instance))
+            (import "starbelt:function/state@0.2.0" (instance))
             (core module $m {fields})
             (instance $handler)
-            (export "starbelt:function/handler@0.1.0" (instance $handler)))"#
+            (export "starbelt:function/handler@0.2.0" (instance $handler)))"#
     ))
 }
 
@@ -29,14 +29,14 @@ fn nested_modules_and_components_are_counted() {
     let facts = inspect(
         &wasm(
             r#"(component
-                (import "starbelt:function/state@0.1.0" (instance))
-                (import "starbelt:function/types@0.1.0" (instance))
+                (import "starbelt:function/state@0.2.0" (instance))
+                (import "starbelt:function/types@0.2.0" (instance))
                 (core module (memory 3) (table 5 funcref) (global i32 (i32.const 1))
                     (func (local i32 i64 f32)) (func (local f64))
                     (elem (i32.const 0) func 0 1) (data (i32.const 0) "four"))
                 (component (core module (memory 1) (func)) (component))
                 (instance $handler)
-                (export "starbelt:function/handler@0.1.0" (instance $handler)))"#,
+                (export "starbelt:function/handler@0.2.0" (instance $handler)))"#,
         ),
         &ScanLimits::AGENT,
     )
@@ -107,7 +107,7 @@ fn what_is_no_component_is_refused() {
     check_refused(b"hello world", |error| matches!(error, InspectError::Malformed { at: 0, .. }));
     check_refused(&wasm("(module)"), |error| *error == InspectError::CoreModule);
     let good =
-        wasm(r#"(component (instance) (export "starbelt:function/handler@0.1.0" (instance 0)))"#);
+        wasm(r#"(component (instance) (export "starbelt:function/handler@0.2.0" (instance 0)))"#);
     for length in 1..good.len() {
         assert!(inspect(&good[..length], &ScanLimits::AGENT).is_err(), "{length}");
     }
@@ -117,14 +117,14 @@ fn what_is_no_component_is_refused() {
 fn what_does_not_keep_the_contract_is_refused_by_name() {
     let text = r#"(component
         (import "wasi:sockets/tcp@0.2.0" (instance))
-        (import "starbelt:function/state@0.2.0" (instance))
-        (import "starbelt:function/node@0.1.0" (instance)))"#;
+        (import "starbelt:function/state@0.9.0" (instance))
+        (import "starbelt:function/node@0.2.0" (instance)))"#;
     check_refused(&wasm(text), |error| {
-        let names = ["starbelt:function/state@0.2.0", "wasi:sockets/tcp@0.2.0"];
+        let names = ["starbelt:function/state@0.9.0", "wasi:sockets/tcp@0.2.0"];
         *error == InspectError::UnknownImports(names.map(str::to_owned).to_vec())
     });
     // The name of an interface, but no interface.
-    let text = r#"(component (import "starbelt:function/node@0.1.0" (func)))"#;
+    let text = r#"(component (import "starbelt:function/node@0.2.0" (func)))"#;
     check_refused(&wasm(text), |error| matches!(error, InspectError::UnknownImports(_)));
     let text = r#"(component (instance $i) (export "test:other/handler@0.1.0" (instance $i)))"#;
     check_refused(&wasm(text), |error| error.to_string().contains("test:other/handler@0.1.0"));

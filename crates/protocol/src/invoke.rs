@@ -43,6 +43,8 @@ pub struct Invoke {
     pub source: NodeId,
     /// Wall time left, in milliseconds.
     pub deadline_ms: u32,
+    /// What it and all calls that follow from it may use.
+    pub budget: Budget,
     /// Outputs of predecessors and objects of data sources, with who holds them.
     pub inputs: Vec<Input>,
     /// Where the outputs are needed next, so that they go there before the call is answered.
@@ -51,6 +53,22 @@ pub struct Invoke {
     pub content_type: String,
     /// The body.
     pub body: Vec<u8>,
+}
+
+/// What a chain of calls may still use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Calls of functions that may follow.
+    pub calls: u32,
+    /// Processor time, in microseconds.
+    pub cpu_us: u64,
+}
+
+impl Default for Budget {
+    /// 64 calls and 30 s: what one chain has unless the manifest says otherwise.
+    fn default() -> Self {
+        Self { calls: 64, cpu_us: 30_000_000 }
+    }
 }
 
 /// An object that a call takes.
@@ -179,8 +197,25 @@ pub struct InvocationRecord {
     pub links: Vec<LinkBytes>,
     /// Calls of the state interface.
     pub state_ops: u32,
+    /// Calls of other functions, and what those called.
+    pub calls: u32,
+    /// How data went to functions that it called; the farthest. `None`: it called none.
+    pub hand_over: Option<HandOver>,
     /// Energy estimate in joules, if the node has a model.
     pub joules: Option<f32>,
+}
+
+/// How data came from one function to the next: the farther, the later in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum HandOver {
+    /// Within one store: same tenant and workflow.
+    Fused,
+    /// From store to store of one process: one copy.
+    Process,
+    /// Between two processes of a node: sealed memory.
+    Node,
+    /// Over the network.
+    Network,
 }
 
 /// Bytes of objects and state that a call moved over one link.

@@ -25,7 +25,7 @@ fn components_target_the_world_and_nothing_else() {
         let names = |items: &mut dyn Iterator<Item = String>| items.collect::<Vec<_>>();
         let imports = names(&mut world.imports.keys().map(|key| resolve.name_world_key(key)));
         let exports = names(&mut world.exports.keys().map(|key| resolve.name_world_key(key)));
-        assert_eq!(exports, ["starbelt:function/handler@0.1.0"], "{name}");
+        assert_eq!(exports, ["starbelt:function/handler@0.2.0"], "{name}");
         for import in imports {
             assert!(import.starts_with("starbelt:function/"), "{name} imports {import}");
         }

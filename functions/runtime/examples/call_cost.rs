@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use accel::ScanLimits;
 use runtime::{
-    CacheConfig, CallLimits, Contact, DeviceSecret, Function, Host, HostFault, InputInfo, Level,
-    NodeInfo,
+    Budget, CacheConfig, CallHeader, CallLimits, Contact, DeviceSecret, Function, Host, HostFault,
+    InputInfo, Level, NodeInfo,
 };
 use runtime::{PoolMode, Request, Runtime, RuntimeConfig};
 use sha2::{Digest as _, Sha256};
@@ -106,8 +106,8 @@ fn guest(pages: u32, functions: usize) -> Result<Vec<u8>> {
             (memory (export "memory") 16)
             (data (i32.const 65536) "{data}")
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-            (func (export "starbelt:function/handler@0.1.0#handle")
-                (param i64 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+            (func (export "starbelt:function/handler@0.2.0#handle")
+                (param i64 i64 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32) (result i32)
                 (local $page i32)
                 (loop $next
                     (i32.store8 (i32.shl (local.get $page) (i32.const 12)) (i32.const 0))
@@ -126,18 +126,18 @@ fn guest(pages: u32, functions: usize) -> Result<Vec<u8>> {
 }
 
 fn call(runtime: &Runtime, function: &Function) -> Result {
-    let request = Request {
-        run: 1,
+    let header = CallHeader {
+        id: 1,
         root: 1,
         hops: 0,
         attempt: 1,
         source: String::new(),
         deadline: Duration::from_secs(1),
-        schema_id: String::new(),
-        content_type: String::new(),
-        body: Vec::new(),
+        budget: Budget::USUAL,
     };
-    let limits = CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(1) };
+    let request =
+        Request { header, schema_id: String::new(), content_type: String::new(), body: Vec::new() };
+    let limits = CallLimits { deadline: Duration::from_secs(1), ..CallLimits::default() };
     runtime.call(function, request, limits, &mut NoHost).outcome?;
     Ok(())
 }
@@ -168,12 +168,13 @@ fn bare_pre(engine: &Engine, wasm: &[u8]) -> Result<bare::FunctionPre<()>> {
 
 fn bare_call(engine: &Engine, pre: &bare::FunctionPre<()>) -> Result {
     let request = BareRequest {
-        run: 1,
+        id: 1,
         root: 1,
         hops: 0,
         attempt: 1,
         source: String::new(),
         deadline_ms: 1_000,
+        budget: bare::starbelt::function::types::Budget { calls: 0, cpu_us: 0 },
         schema_id: String::new(),
         content_type: String::new(),
         body: Vec::new(),
@@ -276,6 +277,7 @@ impl Host for NoHost {
             battery_pct: None,
             temperature_c: None,
             sunlit: None,
+            accelerators: Vec::new(),
         }
     }
 

@@ -6,21 +6,69 @@ use types::{Backend, ResourceProfileId};
 
 use crate::host::HostFault;
 
-/// A call.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Request {
-    /// The run that calls.
-    pub run: u64,
-    /// The run that started the chain of calls.
+/// What names a call and bounds what follows from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallHeader {
+    /// Names the call: two tries have the same.
+    pub id: u64,
+    /// The call that started the chain.
     pub root: u64,
     /// Calls between the trigger and this one.
     pub hops: u8,
-    /// Counts tries of this stage, from 1.
+    /// Counts tries of this call, from 1.
     pub attempt: u32,
-    /// The node that calls.
+    /// Who calls: a node, or `function@node`.
     pub source: String,
     /// Wall time left for all of it.
     pub deadline: Duration,
+    /// What it and all that follows from it may use; that of the profile bounds it too.
+    pub budget: Budget,
+}
+
+/// What a chain of calls may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Budget {
+    /// Calls of functions that may follow.
+    pub calls: u32,
+    /// Processor time.
+    pub cpu: Duration,
+}
+
+impl Budget {
+    /// 64 calls, and as much processor time as the longest call may take of wall time.
+    pub const USUAL: Self = Self { calls: 64, cpu: crate::DEADLINE_MAX };
+
+    /// What both allow.
+    #[must_use]
+    pub fn min(self, other: Self) -> Self {
+        Self { calls: self.calls.min(other.calls), cpu: self.cpu.min(other.cpu) }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::USUAL
+    }
+}
+
+/// How data came from one function to the next: the farther, the later in order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum HandOver {
+    /// Within one store: same tenant and workflow.
+    Fused,
+    /// From store to store of one process: one copy.
+    Process,
+    /// Between two processes of a node: sealed memory, passed as a descriptor.
+    Node,
+    /// Over the network.
+    Network,
+}
+
+/// A call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Request {
+    /// What names and bounds it.
+    pub header: CallHeader,
     /// Identifies the schema of the body; empty if none was agreed.
     pub schema_id: String,
     /// Media type of the body.
@@ -36,6 +84,16 @@ pub struct CallLimits {
     pub linear_memory_mib: u32,
     /// Wall time for the guest; the request's deadline and [`crate::DEADLINE_MAX`] bound it too.
     pub deadline: Duration,
+    /// What it and the calls that it makes may use; the budget of the request bounds it too.
+    pub budget: Budget,
+}
+
+impl Default for CallLimits {
+    /// 32 MiB, the longest deadline, the usual budget.
+    fn default() -> Self {
+        let linear_memory_mib = crate::pool::LINEAR_MEMORY_MIB_DEFAULT;
+        Self { linear_memory_mib, deadline: crate::DEADLINE_MAX, budget: Budget::default() }
+    }
 }
 
 /// How one call is executed: what it may use, and on what. Nothing chooses yet, so that every call gets the default
@@ -75,6 +133,9 @@ pub enum CallFault {
     /// It was stopped at its deadline.
     #[error("the function was stopped at its deadline")]
     Deadline,
+    /// It used up the processor time of its chain of calls.
+    #[error("the function was stopped: the processor time of its budget is used up")]
+    Budget,
     /// It wanted more linear memory than granted.
     #[error("the function wanted more linear memory than granted")]
     MemoryLimit,
@@ -105,6 +166,10 @@ pub struct Usage {
     pub peak_memory_bytes: u64,
     /// Calls of the state interface.
     pub state_ops: u32,
+    /// Calls of other functions, and what those called.
+    pub calls: u32,
+    /// How data came and went between this function and those that it called; the farthest counts. `None`: it called none.
+    pub hand_over: Option<HandOver>,
     /// Whether this was the first call since the function was loaded.
     pub cold: bool,
     /// Whether log lines were cut or left out.

@@ -7,7 +7,7 @@ use crate::pool::{PoolMode, candidates};
 use crate::probe::address_space;
 
 /// Stack of a guest; what runs over it traps.
-const STACK_BYTES: usize = 512 * 1024;
+pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
 /// Makes the engine with the best way of allocating that this machine allows, and says which.
 ///

@@ -13,6 +13,7 @@ use wasmtime::component::{Component, HasSelf, Linker};
 use crate::bindings;
 use crate::cache::{Cached, CodeCache, ModuleHash};
 use crate::context::Context;
+use crate::host;
 use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
 
 /// A loaded function. Cloning shares it.
@@ -78,7 +79,7 @@ pub enum LoadError {
         limit: u64,
     },
     /// An import or the handler has another type than the contract's.
-    #[error("the component was built against another contract than starbelt:function@0.1.0")]
+    #[error("the component was built against another contract than starbelt:function@0.2.0")]
     Contract {
         /// Which, and how they differ.
         source: Source,
@@ -100,7 +101,7 @@ impl Loader {
         cache: Option<CodeCache>,
     ) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
-        bindings::Function::add_to_linker::<_, HasSelf<Context>>(&mut linker, |context| context)?;
+        add_to_linker(&mut linker)?;
         Ok(Self { linker, limits, cache, one_at_a_time: Mutex::new(()) })
     }
 
@@ -154,6 +155,18 @@ impl Loader {
             drop(cache.put(module, function.facts(), &code));
         }
     }
+}
+
+/// All that a guest may import.
+fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
+    bindings::types::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    bindings::state::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    bindings::node::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    bindings::sky::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    bindings::infer::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    bindings::output::add_to_linker::<_, HasSelf<Context>>(linker, |context| context)?;
+    host::objects::add_to_linker(linker)?;
+    host::calls::add_to_linker(linker)
 }
 
 /// Modules can be instantiated more than once, which the pre-scan does not see.

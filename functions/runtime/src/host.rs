@@ -1,19 +1,39 @@
 //! What a function can ask of its node: the [`Host`] and the values that cross.
 
+pub(crate) mod calls;
+mod infer;
 mod node;
-mod objects;
+pub(crate) mod objects;
 mod state;
 pub(crate) mod wire;
 
-use types::{Epoch, NodeId, NodeKind, StateKey, TaskId};
+use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
+
+use crate::{Budget, CallHeader, CallProfile, CallReport, Function, HandOver};
 
 /// Serves one call of one function. Caps on state and objects are the host's; the runtime checks keys and names.
+///
+/// What a host need not offer has a default: denied, or unknown.
 pub trait Host: Send {
     /// Reads a value of lasting state and its version; sees the writes of this call.
     ///
     /// # Errors
     /// The fault that the function gets to see.
     fn state_get(&mut self, key: &StateKey) -> Result<Option<(Vec<u8>, u64)>, HostFault>;
+
+    /// At most `len` bytes of a value from `offset` on; fewer only at its end.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn state_get_range(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        len: u32,
+    ) -> Result<Option<Vec<u8>>, HostFault> {
+        let found = self.state_get(key)?;
+        Ok(found.map(|(value, _)| part(&value, offset, len).to_vec()))
+    }
 
     /// Writes a value, with `expect` only if that is its present version (0: no value yet), and answers its new version.
     ///
@@ -25,6 +45,14 @@ pub trait Host: Send {
         value: Vec<u8>,
         expect: Option<u64>,
     ) -> Result<u64, HostFault>;
+
+    /// Makes all writes or, with the first fault, none. Answers the new version of each, 0 for a removed value.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see; [`HostFault::Conflict`] with the present version.
+    fn state_batch(&mut self, _writes: Vec<StateWrite>) -> Result<Vec<u64>, HostFault> {
+        Err(HostFault::Denied)
+    }
 
     /// Removes a value.
     ///
@@ -59,6 +87,53 @@ pub trait Host: Send {
     /// The fault that the function gets to see.
     fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault>;
 
+    /// Writes over a part of an object of this call; what goes beyond its end extends it.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see; [`HostFault::BadInput`] for an offset beyond the end.
+    fn output_write_at(
+        &mut self,
+        _key: &StateKey,
+        _offset: u64,
+        _bytes: Vec<u8>,
+    ) -> Result<(), HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// Whether an object of so many bytes may follow when the guest has ended.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn output_admit(&mut self, _key: &StateKey, _bytes: u64) -> Result<(), HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// Takes an object that was admitted, from the memory of the guest, which has ended.
+    ///
+    /// # Errors
+    /// Why the call fails after all.
+    fn output_take(&mut self, _key: &StateKey, _bytes: &[u8]) -> Result<(), HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// An object that this call has written so far.
+    fn output_read(&mut self, _key: &StateKey) -> Option<Vec<u8>> {
+        None
+    }
+
+    /// Hands an input on as an object of this call.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn output_forward(
+        &mut self,
+        _task: &TaskId,
+        _key: &StateKey,
+        _to: &StateKey,
+    ) -> Result<(), HostFault> {
+        Err(HostFault::Denied)
+    }
+
     /// The node, now.
     fn describe(&mut self) -> NodeInfo;
 
@@ -67,6 +142,66 @@ pub trait Host: Send {
 
     /// The present or next contact with `node`.
     fn next_contact(&mut self, node: &NodeId) -> Option<Contact>;
+
+    /// The present or next contact with any node of a kind.
+    fn next_contact_with(&mut self, _kind: NodeKind) -> Option<Contact> {
+        None
+    }
+
+    /// Where the node is.
+    fn position(&mut self) -> Option<Position> {
+        None
+    }
+
+    /// One-way latency to a node now, in milliseconds.
+    fn latency_ms(&mut self, _node: &NodeId) -> Option<f64> {
+        None
+    }
+
+    /// Who calls, for those that are called: `function@node`.
+    fn name(&mut self) -> String {
+        format!("function@{}", self.describe().node)
+    }
+
+    /// Finds a function that this one wants to call. When it is here, all that is asked from then on until [`Host::leave`] is
+    /// asked by that function.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn enter(&mut self, _function: &FunctionId) -> Result<Callee, HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// The called function has ended: the one that called it asks again.
+    fn leave(&mut self, _report: &CallReport) {}
+
+    /// Has a function called that [`Host::enter`] found elsewhere.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn call_elsewhere(&mut self, _call: &Outgoing<'_>) -> Result<Elsewhere, HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// Runs a model or a kernel.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn infer(
+        &mut self,
+        _model: &str,
+        _inputs: Vec<Tensor>,
+    ) -> Result<(Vec<Tensor>, InferTiming), HostFault> {
+        Err(HostFault::Denied)
+    }
+
+    /// Takes a message of at most 256 KiB, at most 64 in one call, to be published when the call succeeds.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn emit(&mut self, _topic: &str, _body: Vec<u8>) -> Result<(), HostFault> {
+        Err(HostFault::Denied)
+    }
 
     /// Takes a line of the function's log: at most 8 KiB, 64 KiB in one call, free of control characters.
     fn log(&mut self, level: Level, message: &str);
@@ -101,6 +236,118 @@ pub enum HostFault {
     Internal(String),
 }
 
+/// At most `len` bytes from `offset` on.
+pub(crate) fn part(bytes: &[u8], offset: u64, len: u32) -> &[u8] {
+    let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
+    let end = start.saturating_add(len as usize).min(bytes.len());
+    bytes.get(start..end).unwrap_or_default()
+}
+
+/// One write of a batch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StateWrite {
+    /// Of which key.
+    pub key: StateKey,
+    /// `None` removes the value.
+    pub value: Option<Vec<u8>>,
+    /// Only if that is the present version (0: no value yet).
+    pub expect: Option<u64>,
+}
+
+/// Where a function is that another one wants to call.
+#[derive(Debug)]
+pub enum Callee {
+    /// At hand in this process.
+    Here {
+        /// Its code.
+        function: Function,
+        /// What it may use; the budget, the hops and the deadline of the caller bound it too.
+        profile: Box<CallProfile>,
+        /// Whether it may share the store of its caller: same tenant and workflow.
+        fused: bool,
+    },
+    /// Elsewhere: the host has it called.
+    Elsewhere,
+}
+
+/// A call that one function makes of another.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'a> {
+    /// The call, and what it may use.
+    pub header: &'a CallHeader,
+    /// Which function.
+    pub function: &'a FunctionId,
+    /// Media type of the body.
+    pub content_type: &'a str,
+    /// The body.
+    pub body: &'a [u8],
+    /// Objects that go along.
+    pub objects: &'a [(StateKey, &'a [u8])],
+}
+
+/// What came back from a function that was called elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elsewhere {
+    /// Its answer.
+    pub body: Vec<u8>,
+    /// The objects that it handed back.
+    pub objects: Vec<(StateKey, Vec<u8>)>,
+    /// What it used of the budget.
+    pub used: Budget,
+    /// How its data travelled.
+    pub mode: HandOver,
+}
+
+/// What one element of a tensor is; all are little-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Element {
+    /// An unsigned byte.
+    U8,
+    /// A signed integer of 32 bits.
+    I32,
+    /// A signed integer of 64 bits.
+    I64,
+    /// A float of 16 bits.
+    F16,
+    /// A float of 32 bits.
+    F32,
+}
+
+/// An array of numbers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tensor {
+    /// Its name in the model.
+    pub name: String,
+    /// Its shape, the outermost dimension first.
+    pub dims: Vec<u32>,
+    /// What its elements are.
+    pub element: Element,
+    /// Its elements.
+    pub data: Vec<u8>,
+}
+
+/// What ran an inference, and how long that took.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InferTiming {
+    /// The back end.
+    pub backend: String,
+    /// Waiting, microseconds.
+    pub queue_us: u64,
+    /// Running, microseconds.
+    pub run_us: u64,
+}
+
+/// A place on or above the WGS84 ellipsoid.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Position {
+    /// Degrees north.
+    pub latitude_deg: f64,
+    /// Degrees east.
+    pub longitude_deg: f64,
+    /// Kilometers above the ellipsoid.
+    pub altitude_km: f64,
+}
+
 /// An object that came with a call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InputInfo {
@@ -125,11 +372,15 @@ pub struct NodeInfo {
     pub temperature_c: Option<f32>,
     /// Share of the solar disc in sight, 0 to 1.
     pub sunlit: Option<f32>,
+    /// The back ends of inference that were proved to work here.
+    pub accelerators: Vec<String>,
 }
 
 /// A contact with another node, in seconds of sky time from now.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Contact {
+    /// With whom.
+    pub node: NodeId,
     /// Until it opens; 0 if it is open.
     pub opens_in_s: f64,
     /// Until it closes.

@@ -8,6 +8,8 @@ mod admission;
 mod bindings;
 mod cache;
 mod call;
+mod carried;
+mod chain;
 mod config;
 mod context;
 mod engine;
@@ -22,13 +24,19 @@ mod probe;
 mod run;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::cache::ModuleHash;
-pub use crate::call::{CallFault, CallLimits, CallProfile, CallReport, Request, Usage};
+pub use crate::call::{
+    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HandOver, Request, Usage,
+};
 pub use crate::config::{CacheConfig, DeviceSecret, RuntimeConfig};
 pub use crate::function::{Function, LoadError};
-pub use crate::host::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
+pub use crate::host::{
+    Callee, Contact, Element, Elsewhere, Host, HostFault, InferTiming, InputInfo, Level, NodeInfo,
+    Outgoing, Position, StateWrite, Tensor,
+};
 pub use crate::pool::PoolMode;
 
 use crate::cache::CodeCache;
@@ -39,13 +47,15 @@ use crate::run::Runner;
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Most linear memory that one call can be granted, in MiB.
 pub const LINEAR_MEMORY_MIB_MAX: u32 = 256;
+/// Stack that a thread needs on which functions are called: each call within another may use all of a guest's, and the host a little.
+pub const STACK_BYTES: usize = chain::DEPTH_MAX as usize * 2 * engine::STACK_BYTES;
 /// Longest that a call can run.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(30);
 
 /// Loads and runs functions. One for a process; it is shared between threads by reference.
 pub struct Runtime {
     loader: Loader,
-    runner: Runner,
+    runner: Arc<Runner>,
 }
 
 /// Why there is no runtime.
@@ -84,7 +94,7 @@ impl Runtime {
             .map_err(|error| RuntimeError::Engine { source: error.into() })?;
         let runner = Runner::new(engine, mode, config.memory_mib)
             .map_err(|source| RuntimeError::Thread { source })?;
-        Ok(Self { loader, runner })
+        Ok(Self { loader, runner: Arc::new(runner) })
     }
 
     /// Takes the code of a component that was loaded before from the cache: microseconds. `None` where it is not there, and where
@@ -102,7 +112,7 @@ impl Runtime {
         self.loader.load(wasm)
     }
 
-    /// Runs one call on this thread until it ends or is stopped. Never waits for room: a call beyond the
+    /// Runs one call on this thread until it ends or is stopped; functions that call functions need [`STACK_BYTES`] of its stack. Never waits for room: a call beyond the
     /// limits of the node or of the function gets [`CallFault::Busy`], and one for a back end that is not here
     /// [`CallFault::NoBackend`].
     pub fn call(
@@ -112,7 +122,7 @@ impl Runtime {
         profile: impl Into<CallProfile>,
         host: &mut dyn Host,
     ) -> CallReport {
-        self.runner.call(function, request, &profile.into(), host)
+        self.runner.call(function, &request, &profile.into(), host)
     }
 
     /// How instances get their memory here.

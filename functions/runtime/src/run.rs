@@ -1,22 +1,24 @@
 //! Runs one call: a fresh store and instance, a deadline, a meter; all of it is gone when the call returns.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-use rustix::time::{ClockId, clock_gettime};
 use types::Backend;
-use wasmtime::{Engine, PoolConcurrencyLimitError, Store, UpdateDeadline};
+use wasmtime::{AsContext as _, Engine, PoolConcurrencyLimitError, Store, UpdateDeadline};
 
 use crate::admission::{IN_FLIGHT_MAX, Share};
 use crate::bindings::{self, WireRequest};
-use crate::context::Context;
+use crate::carried::{Back, Carried};
+use crate::chain::Chain;
+use crate::context::{Context, Place};
 use crate::epoch::Ticker;
 use crate::function::Function;
 use crate::host::wire::{cut, from_guest};
 use crate::lend::{Lent, lend};
 use crate::{
-    BODY_BYTES_MAX, CallFault, CallProfile, CallReport, DEADLINE_MAX, Host, PoolMode, Request,
-    Usage,
+    BODY_BYTES_MAX, Budget, CallFault, CallHeader, CallProfile, CallReport, DEADLINE_MAX, Host,
+    HostFault, PoolMode, Request, Usage,
 };
 
 const MIB: usize = 1024 * 1024;
@@ -30,101 +32,157 @@ pub(crate) struct Runner {
     granted_mib: AtomicU32,
 }
 
+/// A call to run.
+#[derive(Clone, Copy)]
+pub(crate) struct Job<'a> {
+    pub(crate) function: &'a Function,
+    pub(crate) header: &'a CallHeader,
+    pub(crate) schema_id: &'a str,
+    pub(crate) content_type: &'a str,
+    pub(crate) body: &'a [u8],
+    pub(crate) profile: &'a CallProfile,
+    /// Calls around it on this thread.
+    pub(crate) depth: u8,
+}
+
+/// What is left of a call.
+pub(crate) struct Ended {
+    pub(crate) report: CallReport,
+    /// The host, for whoever lent it.
+    pub(crate) host: Lent,
+    /// What a called function hands back, if it ran.
+    pub(crate) back: Option<Back>,
+}
+
 impl Runner {
     pub(crate) fn new(engine: Engine, mode: PoolMode, memory_mib: u32) -> std::io::Result<Self> {
         let ticker = Ticker::start(engine.clone())?;
         Ok(Self { engine, mode, ticker, memory_mib, granted_mib: AtomicU32::new(0) })
     }
 
-    /// Admits the call and runs it, or says why not.
+    /// Runs a call of a trigger, or says why not.
     pub(crate) fn call(
-        &self,
+        self: &Arc<Self>,
         function: &Function,
-        request: Request,
+        request: &Request,
         profile: &CallProfile,
         host: &mut dyn Host,
     ) -> CallReport {
-        let limits = profile.limits;
-        let backend = match self.mode {
-            PoolMode::Pulley => Backend::WasmPulley,
-            PoolMode::Pooling { .. } | PoolMode::OnDemand => Backend::WasmCranelift,
+        let job = Job {
+            function,
+            header: &request.header,
+            schema_id: &request.schema_id,
+            content_type: &request.content_type,
+            body: &request.body,
+            profile,
+            depth: 0,
         };
-        let usage = Usage { backend, ..Usage::default() };
-        let turned_away = |fault| CallReport { outcome: Err(fault), usage };
-        if !Engine::same(&self.engine, function.inner.pre.engine()) {
-            return turned_away(CallFault::Trap("loaded by another runtime".to_owned()));
+        lend(host, |host| self.admit(job, Carried::default(), host).report)
+    }
+
+    /// Admits a call and runs it, or says why not.
+    pub(crate) fn admit(self: &Arc<Self>, job: Job<'_>, carried: Carried, host: Lent) -> Ended {
+        let Job { function, profile, .. } = job;
+        let usage = Usage { backend: self.backend(), ..Usage::default() };
+        let turned_away = |host, fault| {
+            let report = CallReport { outcome: Err(fault), usage };
+            Ended { report, host, back: None }
+        };
+        if let Err(fault) = self.check(&job) {
+            return turned_away(host, fault);
         }
-        if let Some(other) = profile.backend.filter(|wanted| *wanted != backend) {
-            return turned_away(CallFault::NoBackend(other));
-        }
-        if BODY_BYTES_MAX < request.body.len() {
-            return turned_away(CallFault::TooLarge("the body of the call"));
-        }
-        let grant_mib = limits.linear_memory_mib.min(self.mode.linear_memory_mib_max());
+        let grant_mib = profile.limits.linear_memory_mib.min(self.mode.linear_memory_mib_max());
         let place = Share::take(&function.inner.in_flight, 1, IN_FLIGHT_MAX);
         let memory = Share::take(&self.granted_mib, grant_mib, self.memory_mib);
         if place.is_none() || memory.is_none() {
-            return turned_away(CallFault::Busy);
+            return turned_away(host, CallFault::Busy);
         }
         let cold = !function.inner.called.swap(true, Ordering::AcqRel);
-        let time = limits.deadline.min(request.deadline).min(DEADLINE_MAX);
-        let granted_bytes = grant_mib as usize * MIB;
-        lend(host, |host| {
-            self.run(
-                function,
-                &to_wire(request, time),
-                Grant { granted_bytes, time },
-                host,
-                Usage { cold, ..usage },
-            )
-        })
+        let time = profile.limits.deadline.min(job.header.deadline).min(DEADLINE_MAX);
+        let grant = Grant {
+            bytes: grant_mib as usize * MIB,
+            time,
+            budget: profile.limits.budget.min(job.header.budget),
+        };
+        self.run(job, grant, carried, host, Usage { cold, ..usage })
+    }
+
+    fn backend(&self) -> Backend {
+        match self.mode {
+            PoolMode::Pulley => Backend::WasmPulley,
+            PoolMode::Pooling { .. } | PoolMode::OnDemand => Backend::WasmCranelift,
+        }
+    }
+
+    fn check(&self, job: &Job<'_>) -> Result<(), CallFault> {
+        if !Engine::same(&self.engine, job.function.inner.pre.engine()) {
+            return Err(CallFault::Trap("loaded by another runtime".to_owned()));
+        }
+        if let Some(other) = job.profile.backend.filter(|wanted| *wanted != self.backend()) {
+            return Err(CallFault::NoBackend(other));
+        }
+        if BODY_BYTES_MAX < job.body.len() {
+            return Err(CallFault::TooLarge("the body of the call"));
+        }
+        Ok(())
     }
 
     fn run(
-        &self,
-        function: &Function,
-        request: &WireRequest,
+        self: &Arc<Self>,
+        job: Job<'_>,
         grant: Grant,
+        carried: Carried,
         host: Lent,
         usage: Usage,
-    ) -> CallReport {
-        let cpu_before = thread_cpu_time();
+    ) -> Ended {
         let started = Instant::now();
         let _ticks = self.ticker.run();
-        let mut store = self.store(host, grant.granted_bytes, started + grant.time);
-        let instance = function.inner.pre.instantiate(&mut store);
+        let place = Place { id: job.header.id, root: job.header.root, hops: job.header.hops };
+        let chain = Chain::new(grant.budget, job.depth);
+        let bounds = (grant.bytes, started + grant.time);
+        let context = Context::new(host, Arc::clone(self), chain, place, carried, bounds);
+        let mut store = self.store(context, grant.bytes);
+        let instance = job.function.inner.pre.instantiate(&mut store);
         let instantiated = Instant::now();
+        let request = to_wire(&job, &grant);
         let answer = instance.and_then(|instance| {
             instance.starbelt_function_handler().call_handle(&mut store, request)
         });
         let ended = Instant::now();
-        let context = store.data();
+        let outcome =
+            outcome(answer, store.data()).and_then(|body| take_handed(&mut store).map(|()| body));
+        let context = store.into_data();
         let usage = Usage {
             instantiate_ns: ns(instantiated - started),
             run_ns: ns(ended - instantiated),
             peak_memory_bytes: context.limiter.peak_bytes(),
             state_ops: context.state_ops,
+            calls: context.chain.calls_made(),
+            hand_over: context.hand_over,
             log_cut: context.log.was_cut(),
+            cpu_ns: ns(context.chain.cpu_here()),
             ..usage
         };
-        let outcome = outcome(answer, context);
-        drop(store);
-        let cpu_ns = ns(thread_cpu_time().saturating_sub(cpu_before));
-        CallReport { outcome, usage: Usage { cpu_ns, ..usage } }
+        let (host, back) = context.into_parts();
+        Ended { report: CallReport { outcome, usage }, host, back }
     }
 
-    fn store(&self, host: Lent, granted_bytes: usize, deadline: Instant) -> Store<Context> {
-        let mut store = Store::new(&self.engine, Context::new(host, granted_bytes));
+    fn store(&self, context: Context, granted_bytes: usize) -> Store<Context> {
+        let mut store = Store::new(&self.engine, context);
         store.limiter(|context| &mut context.limiter);
         // No honest guest hands over more in one call of the host than its memory holds.
         store.set_hostcall_fuel(granted_bytes);
-        // Looking at the clock at every tick costs a microsecond in a thousand, and late ticks do not add up.
+        // Looking at the clocks at every tick costs a microsecond in a thousand, and late ticks do not add up.
         store.set_epoch_deadline(1);
-        store.epoch_deadline_callback(move |mut store| {
-            if Instant::now() < deadline {
+        store.epoch_deadline_callback(|mut store| {
+            let context = store.data_mut();
+            if context.deadline <= Instant::now() {
+                context.stopped = Some(CallFault::Deadline);
+            } else if context.chain.is_spent() {
+                context.stopped = Some(CallFault::Budget);
+            } else {
                 return Ok(UpdateDeadline::Continue(1));
             }
-            store.data_mut().stopped = true;
             Ok(UpdateDeadline::Interrupt)
         });
         store
@@ -133,22 +191,50 @@ impl Runner {
 
 /// What a call gets.
 struct Grant {
-    granted_bytes: usize,
+    bytes: usize,
     time: Duration,
+    budget: Budget,
 }
 
-fn to_wire(request: Request, time: Duration) -> WireRequest {
+fn to_wire<'a>(job: &Job<'a>, grant: &Grant) -> WireRequest<'a> {
+    let header = job.header;
+    let cpu_us = u64::try_from(grant.budget.cpu.as_micros()).unwrap_or(u64::MAX);
     WireRequest {
-        run: request.run,
-        root: request.root,
-        hops: request.hops,
-        attempt: request.attempt,
-        source: request.source,
-        deadline_ms: u32::try_from(time.as_millis()).unwrap_or(u32::MAX),
-        schema_id: request.schema_id,
-        content_type: request.content_type,
-        body: request.body,
+        id: header.id,
+        root: header.root,
+        hops: header.hops,
+        attempt: header.attempt,
+        source: &header.source,
+        deadline_ms: u32::try_from(grant.time.as_millis()).unwrap_or(u32::MAX),
+        budget: bindings::types::Budget { calls: grant.budget.calls, cpu_us },
+        schema_id: job.schema_id,
+        content_type: job.content_type,
+        body: job.body,
     }
+}
+
+/// Gives the objects that lie in the guest's memory to whoever takes them.
+fn take_handed(store: &mut Store<Context>) -> Result<(), CallFault> {
+    if store.data().carried.handed.is_empty() {
+        return Ok(());
+    }
+    let handed = std::mem::take(&mut store.data_mut().carried.handed);
+    if let Some(mut back) = store.data_mut().carried.back.take() {
+        for (key, list) in handed {
+            back.put(key, list.as_le_slice(store.as_context()).to_vec());
+        }
+        store.data_mut().carried.back = Some(back);
+        return Ok(());
+    }
+    let mut host = store.data_mut().take_host();
+    let taken = handed.iter().try_for_each(|(key, list)| {
+        host.get().output_take(key, list.as_le_slice(store.as_context()))
+    });
+    store.data_mut().give_host(host);
+    taken.map_err(|fault| match fault {
+        HostFault::TooLarge => CallFault::TooLarge("an object of the call"),
+        other => CallFault::Trap(format!("an object was not taken: {other}")),
+    })
 }
 
 fn outcome(
@@ -161,18 +247,15 @@ fn outcome(
         }
         Ok(Ok(body)) => Ok(body),
         Ok(Err(fault)) => Err(CallFault::Guest(from_guest(fault))),
-        Err(_) if context.stopped => Err(CallFault::Deadline),
-        Err(error) if error.is::<PoolConcurrencyLimitError>() => Err(CallFault::Busy),
-        // A guest that is refused memory gives up in its own way, most by `unreachable`.
-        Err(_) if context.limiter.refused() => Err(CallFault::MemoryLimit),
-        // The root says what happened; what is around it says where, in lines of its own.
-        Err(error) => Err(CallFault::Trap(cut(error.root_cause().to_string()))),
+        Err(error) => Err(match &context.stopped {
+            Some(stopped) => stopped.clone(),
+            None if error.is::<PoolConcurrencyLimitError>() => CallFault::Busy,
+            // A guest that is refused memory gives up in its own way, most by `unreachable`.
+            None if context.limiter.refused() => CallFault::MemoryLimit,
+            // The root says what happened; what is around it says where, in lines of its own.
+            None => CallFault::Trap(cut(error.root_cause().to_string())),
+        }),
     }
-}
-
-/// Processor time that this thread has used.
-fn thread_cpu_time() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 fn ns(duration: Duration) -> u64 {

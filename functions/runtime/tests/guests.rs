@@ -9,12 +9,13 @@ use std::time::Duration;
 
 use artifacts::burst;
 use host::{TestHost, request};
-use runtime::{CallLimits, Function, Runtime, RuntimeConfig};
+use runtime::{Budget, CallLimits, Function, Runtime, RuntimeConfig};
 use types::{ExecutionMode, StateKey, TaskId};
 
 type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
-const LIMITS: CallLimits = CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(10) };
+const LIMITS: CallLimits =
+    CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(10), budget: Budget::USUAL };
 
 /// Whether the guests are there. If not, says so past the harness, which would keep it to itself.
 fn built() -> Result<bool> {

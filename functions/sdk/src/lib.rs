@@ -38,8 +38,10 @@ extern crate alloc;
 #[doc(hidden)]
 pub mod bindings;
 pub mod bytes;
+pub mod calls;
 #[cfg(not(target_family = "wasm"))]
 pub mod fake;
+pub mod infer;
 pub mod node;
 pub mod objects;
 pub mod output;
@@ -47,7 +49,7 @@ pub mod sky;
 pub mod state;
 
 pub use bindings::exports::starbelt::function::handler::Guest;
-pub use bindings::starbelt::function::types::{Fault, Request};
+pub use bindings::starbelt::function::types::{Budget, Fault, Request};
 
 #[doc(hidden)]
 pub use wit_bindgen;

@@ -1,4 +1,4 @@
-//! Objects that come with a call, and objects for the stages after.
+//! Objects that come with a call, and objects that go on: to the next stage, or along with a call of another function.
 
 use alloc::format;
 use alloc::vec::Vec;
@@ -11,7 +11,7 @@ pub use crate::bindings::starbelt::function::objects::Input;
 use crate::fake::objects as host;
 
 /// Most bytes that [`read_all`] asks for at once.
-const READ_BYTES: u32 = 256 * 1024;
+const READ_BYTES: u32 = 256 * 1024 * 1024;
 
 /// What came with the call: outputs of the stages before, and objects of data sources.
 pub fn inputs() -> Vec<Input> {
@@ -34,7 +34,8 @@ pub fn read_all(input: &Input, bytes_max: u64) -> Result<Vec<u8>, Fault> {
     if bytes_max < input.bytes {
         return Err(Fault::TooLarge);
     }
-    let mut bytes = Vec::new();
+    // One piece nearly always: it becomes the answer as it is.
+    let mut bytes = read(input, 0, len_of(input.bytes))?;
     loop {
         // Lossless: no address space that a function has counts beyond 64 bits.
         let offset = bytes.len() as u64;
@@ -42,8 +43,7 @@ pub fn read_all(input: &Input, bytes_max: u64) -> Result<Vec<u8>, Fault> {
         if left == 0 {
             return Ok(bytes);
         }
-        let len = u32::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES);
-        let part = read(input, offset, len)?;
+        let part = read(input, offset, len_of(left))?;
         if part.is_empty() {
             return Err(Fault::BadInput(format!(
                 "object {} of {} ends after {offset} of {} bytes",
@@ -54,10 +54,40 @@ pub fn read_all(input: &Input, bytes_max: u64) -> Result<Vec<u8>, Fault> {
     }
 }
 
-/// Writes an object for the stages after; a second write of a key within the call appends to it.
+fn len_of(left: u64) -> u32 {
+    u32::try_from(left).unwrap_or(READ_BYTES).min(READ_BYTES)
+}
+
+/// Writes an object for those after; a second write of a key within the call appends to it.
 ///
 /// # Errors
 /// [`Fault::TooLarge`] over the limits of a call, [`Fault::BadInput`] for a key against the rules.
 pub fn write(key: &str, bytes: &[u8]) -> Result<(), Fault> {
     host::write(key, bytes)
+}
+
+/// Writes over a part of an object of this call; what goes beyond its end extends it.
+///
+/// # Errors
+/// [`Fault::BadInput`] for an offset beyond its end, and those of [`write`].
+pub fn write_at(key: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
+    host::write_at(key, offset, bytes)
+}
+
+/// Hands bytes over as a whole object without copying them: they stay where they are until the call has ended, and whoever reads them
+/// copies them from there.
+///
+/// # Errors
+/// [`Fault::BadInput`] for a key that was written already, and those of [`write`].
+pub fn hand(key: &str, bytes: Vec<u8>) -> Result<(), Fault> {
+    // The instance ends with the call, and all of its memory with it; until then nobody may change these bytes.
+    host::hand(key, bytes.leak())
+}
+
+/// Hands an object that came with the call on, under a key of this call, without reading it.
+///
+/// # Errors
+/// [`Fault::NotFound`] when no such object came, and those of [`write`].
+pub fn forward(input: &Input, to: &str) -> Result<(), Fault> {
+    host::forward(&input.task, &input.key, to)
 }

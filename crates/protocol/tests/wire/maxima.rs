@@ -15,9 +15,9 @@ use protocol::event::{
     RunRecord, STAGES_MAX, StageRecord, TEXT_BYTES_MAX, VERSION_BYTES_MAX,
 };
 use protocol::invoke::{
-    BODY_BYTES_MAX, CONTENT_TYPE_BYTES_MAX, COPIES_MAX, Committed, Fault, HOPS_MAX, Input,
-    InvocationRecord, Invoke, Invoked, LinkBytes, OUTPUTS_MAX, Outcome, RECORD_LINKS_MAX,
-    SingleCopy,
+    BODY_BYTES_MAX, Budget, CONTENT_TYPE_BYTES_MAX, COPIES_MAX, Committed, Fault, HOPS_MAX,
+    HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes, OUTPUTS_MAX, Outcome,
+    RECORD_LINKS_MAX, SingleCopy,
 };
 use protocol::manifest::{
     Capability, ENTRIES_MAX, Exec, ExecFacts, LABEL_BYTES_MAX, Limits, Manifest, Probe,
@@ -158,6 +158,8 @@ fn record() -> InvocationRecord {
         pushed_bytes: u64::MAX,
         links: vec![link; RECORD_LINKS_MAX],
         state_ops: u32::MAX,
+        calls: u32::MAX,
+        hand_over: Some(HandOver::Network),
         joules: Some(1.0),
     }
 }
@@ -275,6 +277,7 @@ fn invoke() -> Invoke {
         hops: HOPS_MAX,
         source: node(),
         deadline_ms: u32::MAX,
+        budget: Budget { calls: u32::MAX, cpu_us: u64::MAX },
         inputs: vec![input; INPUTS_MAX * OUTPUTS_MAX],
         outputs_to: Some(node()),
         content_type: text(CONTENT_TYPE_BYTES_MAX),

@@ -11,7 +11,8 @@ use protocol::desired::{
 };
 use protocol::event::{Event, EventKind, EventPage, EventQuery, NodeFacts, RunRecord, StageRecord};
 use protocol::invoke::{
-    Committed, Fault, Input, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, SingleCopy,
+    Budget, Committed, Fault, HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes,
+    Outcome, SingleCopy,
 };
 use protocol::manifest::{
     Capability, Exec, ExecFacts, Limits, Manifest, Probe, ResourceProfile, Slo, SlotValue, Switch,
@@ -256,6 +257,8 @@ fn record() -> InvocationRecord {
         pushed_bytes: 12,
         links: vec![LinkBytes { node: node("sat-2"), sent: 12, received: 11 }],
         state_ops: 13,
+        calls: 14,
+        hand_over: Some(HandOver::Process),
         joules: Some(0.25),
     }
 }
@@ -352,6 +355,7 @@ pub(crate) fn invoke() -> Invoke {
         hops: 1,
         source: node("drone"),
         deadline_ms: 4_500,
+        budget: Budget { calls: 15, cpu_us: 16 },
         inputs: vec![Input { object: object("frames/0"), holder: node("drone") }],
         outputs_to: Some(node("sat-2")),
         content_type: "application/json".to_owned(),

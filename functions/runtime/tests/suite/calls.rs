@@ -92,8 +92,10 @@ fn a_function_knows_its_node_and_the_sky() -> Result {
     assert_eq!(call(&stage, "n").outcome, Ok(SKY_NOW.unix_ns().to_le_bytes().to_vec()));
     let contact = call(&stage, "y").outcome?;
     assert_eq!(contact[0], 1);
-    assert_eq!(contact[16..24], 300.0_f64.to_le_bytes());
-    assert_eq!(contact[24..32], 12.5_f64.to_le_bytes());
+    assert_eq!(contact[24..32], 300.0_f64.to_le_bytes());
+    assert_eq!(contact[32..40], 12.5_f64.to_le_bytes());
+    let latency = call(&stage, "9").outcome?;
+    assert_eq!((latency[0], &latency[8..16]), (1, &12.5_f64.to_le_bytes()[..]));
     Ok(())
 }
 
@@ -139,5 +141,68 @@ fn bodies_over_8_mib_are_refused_in_both_directions() -> Result {
         let report = call(&stage, order(b'a', bytes));
         assert_eq!(report.outcome, too_large("the answer of the function"), "{bytes}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_value_is_read_in_parts() -> Result {
+    let (runtime, function) = stage()?;
+    let mut host = TestHost::default();
+    host.state.insert(StateKey::new("counter")?, (b"12345678".to_vec(), 1));
+    for (from, part) in [(0, "123"), (4, "567"), (6, "78"), (8, ""), (9, "")] {
+        let report = runtime.call(&function, request(order(b'0', from)), LIMITS, &mut host);
+        assert_eq!(report.outcome, Ok(part.as_bytes().to_vec()), "from {from}");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_batch_is_written_whole_or_not_at_all() -> Result {
+    let (runtime, function) = stage()?;
+    let mut host = TestHost::default();
+    let report = runtime.call(&function, request(order(b'2', 9)), LIMITS, &mut host);
+    assert_eq!(report.outcome, Err(CallFault::Guest(HostFault::Conflict(0))));
+    assert!(host.state.is_empty());
+    let report = runtime.call(&function, request(order(b'2', 0)), LIMITS, &mut host);
+    let versions = [1_u64.to_le_bytes(), 1_u64.to_le_bytes()].concat();
+    assert_eq!(report.outcome, Ok(versions));
+    assert_eq!((host.state.len(), report.usage.state_ops), (2, 2));
+    Ok(())
+}
+
+#[test]
+fn an_object_is_written_over_and_extended_but_has_no_holes() -> Result {
+    let (runtime, function) = stage()?;
+    let mut host = TestHost::default();
+    let body = order(b'1', 1);
+    let report = runtime.call(&function, request(body.clone()), LIMITS, &mut host);
+    assert_eq!(report.outcome, Ok(body.clone()));
+    assert_eq!(host.outputs[&StateKey::new("copy")?], [&body[..1], &body[..]].concat());
+    let report = runtime.call(&function, request(order(b'1', 900)), LIMITS, &mut host);
+    assert!(matches!(report.outcome, Err(CallFault::Guest(HostFault::BadInput(_)))));
+    Ok(())
+}
+
+#[test]
+fn an_input_goes_on_without_being_read() -> Result {
+    let (runtime, function) = stage()?;
+    let input = (TaskId::new("ingest")?, StateKey::new("frames/0")?, vec![7; 100_000]);
+    let mut host = TestHost { inputs: vec![input], ..TestHost::default() };
+    let report = runtime.call(&function, request("7"), LIMITS, &mut host);
+    assert_eq!(report.outcome, Ok(b"7".to_vec()));
+    assert_eq!(host.outputs[&StateKey::new("copy")?], vec![7; 100_000]);
+    Ok(())
+}
+
+#[test]
+fn messages_are_bounded() -> Result {
+    let (runtime, function) = stage()?;
+    let mut host = TestHost::default();
+    let report = runtime.call(&function, request("5vent"), LIMITS, &mut host);
+    assert_eq!(report.outcome, Ok(b"5vent".to_vec()));
+    assert_eq!(host.emitted, [("copy".to_owned(), b"5vent".to_vec())]);
+    let report = runtime.call(&function, request(vec![b'5'; 256 * 1024 + 1]), LIMITS, &mut host);
+    assert_eq!(report.outcome, Err(CallFault::Guest(HostFault::TooLarge)));
+    assert_eq!(host.emitted.len(), 1);
     Ok(())
 }

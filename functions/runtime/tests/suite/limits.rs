@@ -83,7 +83,7 @@ fn processor_time_is_that_of_the_thread() -> Result {
 fn the_deadline_of_the_request_counts_too() -> Result {
     let (runtime, function) = stage()?;
     let mut request = request("s");
-    request.deadline = Duration::from_millis(20);
+    request.header.deadline = Duration::from_millis(20);
     let report = runtime.call(&function, request, LIMITS, &mut TestHost::default());
     assert_eq!(report.outcome, Err(CallFault::Deadline));
     assert!(report.usage.run_ns < 1_000_000_000, "{:?}", report.usage);

@@ -6,5 +6,6 @@ mod calls;
 #[path = "../support/host.rs"]
 mod host;
 mod limits;
+mod nested;
 mod puppet;
 mod refusals;

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::time::Duration;
 
-use runtime::{CallLimits, CallReport, Function, Runtime, RuntimeConfig};
+use runtime::{Budget, CallLimits, CallReport, Function, Runtime, RuntimeConfig};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -39,8 +39,8 @@ pub(crate) fn idle_guest(fields: &str) -> String {
         r#"(module
             {fields}
             (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024))
-            (func (export "starbelt:function/handler@0.1.0#handle")
-                (param i64 i64 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+            (func (export "starbelt:function/handler@0.2.0#handle")
+                (param i64 i64 i32 i32 i32 i32 i32 i32 i64 i32 i32 i32 i32 i32 i32) (result i32)
                 (i32.const 64)))"#
     )
 }
@@ -51,7 +51,7 @@ pub(crate) fn order(what: u8, number: u32) -> Vec<u8> {
 }
 
 pub(crate) const LIMITS: CallLimits =
-    CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(10) };
+    CallLimits { linear_memory_mib: 32, deadline: Duration::from_secs(10), budget: Budget::USUAL };
 
 /// Calls the puppet with the usual limits and a host of its own.
 pub(crate) fn call(stage: &(Runtime, Function), body: impl Into<Vec<u8>>) -> CallReport {

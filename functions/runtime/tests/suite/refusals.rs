@@ -37,9 +37,9 @@ fn bytes_that_are_no_component() -> Result {
 fn an_import_that_the_contract_does_not_offer() -> Result {
     let text = r#"(component
         (import "wasi:filesystem/preopens@0.2.0" (instance))
-        (import "starbelt:function/infer@0.1.0" (instance)))"#;
+        (import "starbelt:function/devices@0.2.0" (instance)))"#;
     check(&wat::parse_str(text)?, |error| {
-        let names = ["starbelt:function/infer@0.1.0", "wasi:filesystem/preopens@0.2.0"];
+        let names = ["starbelt:function/devices@0.2.0", "wasi:filesystem/preopens@0.2.0"];
         *error == InspectError::UnknownImports(names.map(str::to_owned).to_vec())
     });
     Ok(())
@@ -48,9 +48,9 @@ fn an_import_that_the_contract_does_not_offer() -> Result {
 #[test]
 fn an_import_of_another_type_than_the_contracts() -> Result {
     let text = r#"(component
-        (import "starbelt:function/sky@0.1.0" (instance (export "now" (func (result string)))))
+        (import "starbelt:function/sky@0.2.0" (instance (export "now" (func (result string)))))
         (instance $handler)
-        (export "starbelt:function/handler@0.1.0" (instance $handler)))"#;
+        (export "starbelt:function/handler@0.2.0" (instance $handler)))"#;
     match load(&wat::parse_str(text)?) {
         Err(LoadError::Contract { source }) => {
             let mut reasons = Vec::new();
@@ -70,7 +70,7 @@ fn an_import_of_another_type_than_the_contracts() -> Result {
 fn a_handler_without_its_function() -> Result {
     let text = r#"(component
         (instance $handler)
-        (export "starbelt:function/handler@0.1.0" (instance $handler)))"#;
+        (export "starbelt:function/handler@0.2.0" (instance $handler)))"#;
     assert!(matches!(load(&wat::parse_str(text)?), Err(LoadError::Contract { .. })));
     Ok(())
 }

@@ -3,21 +3,28 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, Request};
-use types::{Epoch, NodeId, NodeKind, StateKey, TaskId};
+use runtime::{
+    Budget, CallHeader, CallLimits, CallReport, Callee, Contact, Function, Host, HostFault,
+    InputInfo, Level, NodeInfo, Request, StateWrite,
+};
+use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 /// The time that the test sky shows.
 pub(crate) const SKY_NOW: Epoch = Epoch::from_unix_ns(1_700_000_000_000_000_000);
 
 /// A call from the drone with ten seconds.
 pub(crate) fn request(body: impl Into<Vec<u8>>) -> Request {
-    Request {
-        run: 7,
+    let header = CallHeader {
+        id: 7,
         root: 7,
         hops: 0,
         attempt: 1,
         source: "drone".to_owned(),
         deadline: Duration::from_secs(10),
+        budget: Budget::USUAL,
+    };
+    Request {
+        header,
         schema_id: String::new(),
         content_type: "application/octet-stream".to_owned(),
         body: body.into(),
@@ -31,6 +38,11 @@ pub(crate) struct TestHost {
     pub(crate) inputs: Vec<(TaskId, StateKey, Vec<u8>)>,
     pub(crate) outputs: BTreeMap<StateKey, Vec<u8>>,
     pub(crate) log: Vec<(Level, String)>,
+    pub(crate) emitted: Vec<(String, Vec<u8>)>,
+    /// Functions that may be called.
+    pub(crate) functions: BTreeMap<FunctionId, (Function, CallLimits)>,
+    /// What those that were called cost.
+    pub(crate) called: Vec<CallReport>,
 }
 
 impl Host for TestHost {
@@ -50,6 +62,19 @@ impl Host for TestHost {
         }
         self.state.insert(key.clone(), (value, present + 1));
         Ok(present + 1)
+    }
+
+    fn state_batch(&mut self, writes: Vec<StateWrite>) -> Result<Vec<u64>, HostFault> {
+        let before = self.state.clone();
+        let made = writes.into_iter().map(|write| match write.value {
+            Some(value) => self.state_put(&write.key, value, write.expect),
+            None => self.state_delete(&write.key).map(|()| 0),
+        });
+        let versions = made.collect::<Result<_, _>>();
+        if versions.is_err() {
+            self.state = before;
+        }
+        versions
     }
 
     fn state_delete(&mut self, key: &StateKey) -> Result<(), HostFault> {
@@ -92,6 +117,63 @@ impl Host for TestHost {
         Ok(())
     }
 
+    fn output_write_at(
+        &mut self,
+        key: &StateKey,
+        offset: u64,
+        bytes: Vec<u8>,
+    ) -> Result<(), HostFault> {
+        let object = self.outputs.entry(key.clone()).or_default();
+        let start = usize::try_from(offset).expect("tests are small");
+        if object.len() < start {
+            return Err(HostFault::BadInput("a hole".to_owned()));
+        }
+        object.resize(object.len().max(start + bytes.len()), 0);
+        object[start..start + bytes.len()].copy_from_slice(&bytes);
+        Ok(())
+    }
+
+    fn output_admit(&mut self, _key: &StateKey, _bytes: u64) -> Result<(), HostFault> {
+        Ok(())
+    }
+
+    fn output_take(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), HostFault> {
+        self.outputs.insert(key.clone(), bytes.to_vec());
+        Ok(())
+    }
+
+    fn output_read(&mut self, key: &StateKey) -> Option<Vec<u8>> {
+        self.outputs.get(key).cloned()
+    }
+
+    fn output_forward(
+        &mut self,
+        task: &TaskId,
+        key: &StateKey,
+        to: &StateKey,
+    ) -> Result<(), HostFault> {
+        let bytes = self.input_read(task, key, 0, u32::MAX)?;
+        self.output_write(to, bytes)
+    }
+
+    fn enter(&mut self, function: &FunctionId) -> Result<Callee, HostFault> {
+        let (function, limits) = self.functions.get(function).cloned().ok_or(HostFault::Denied)?;
+        Ok(Callee::Here { function, profile: Box::new(limits.into()), fused: false })
+    }
+
+    fn leave(&mut self, report: &CallReport) {
+        self.called.push(report.clone());
+    }
+
+    fn emit(&mut self, topic: &str, body: Vec<u8>) -> Result<(), HostFault> {
+        self.emitted.push((topic.to_owned(), body));
+        Ok(())
+    }
+
+    fn latency_ms(&mut self, node: &NodeId) -> Option<f64> {
+        (node.as_str() == "sat-2").then_some(12.5)
+    }
+
     fn describe(&mut self) -> NodeInfo {
         NodeInfo {
             node: NodeId::new("sat-1").expect("a valid name"),
@@ -99,6 +181,7 @@ impl Host for TestHost {
             battery_pct: Some(80.0),
             temperature_c: None,
             sunlit: Some(1.0),
+            accelerators: Vec::new(),
         }
     }
 
@@ -107,7 +190,8 @@ impl Host for TestHost {
     }
 
     fn next_contact(&mut self, node: &NodeId) -> Option<Contact> {
-        (node.as_str() == "sat-2").then_some(Contact {
+        (node.as_str() == "sat-2").then(|| Contact {
+            node: node.clone(),
             opens_in_s: 0.0,
             closes_in_s: 300.0,
             latency_max_ms: 12.5,

@@ -1,17 +1,25 @@
 ;; A guest that does what the first byte of the body says; see the list at `handle`.
 ;; Memory: 64 the answer, 128 what the host answers, 256 names, from 1024 on the heap.
 (module
-  (import "starbelt:function/state@0.1.0" "get" (func $state_get (param i32 i32 i32)))
-  (import "starbelt:function/state@0.1.0" "put" (func $state_put (param i32 i32 i32 i32 i32 i64 i32)))
-  (import "starbelt:function/state@0.1.0" "delete" (func $state_delete (param i32 i32 i32)))
-  (import "starbelt:function/state@0.1.0" "keys" (func $state_keys (param i32 i32 i32)))
-  (import "starbelt:function/objects@0.1.0" "inputs" (func $inputs (param i32)))
-  (import "starbelt:function/objects@0.1.0" "read" (func $read (param i32 i32 i32 i32 i64 i32 i32)))
-  (import "starbelt:function/objects@0.1.0" "write" (func $write (param i32 i32 i32 i32 i32)))
-  (import "starbelt:function/node@0.1.0" "describe" (func $describe (param i32)))
-  (import "starbelt:function/sky@0.1.0" "now" (func $now (result i64)))
-  (import "starbelt:function/sky@0.1.0" "next-contact" (func $next_contact (param i32 i32 i32)))
-  (import "starbelt:function/output@0.1.0" "log" (func $log (param i32 i32 i32)))
+  (import "starbelt:function/state@0.2.0" "get" (func $state_get (param i32 i32 i32)))
+  (import "starbelt:function/state@0.2.0" "put" (func $state_put (param i32 i32 i32 i32 i32 i64 i32)))
+  (import "starbelt:function/state@0.2.0" "delete" (func $state_delete (param i32 i32 i32)))
+  (import "starbelt:function/state@0.2.0" "keys" (func $state_keys (param i32 i32 i32)))
+  (import "starbelt:function/objects@0.2.0" "inputs" (func $inputs (param i32)))
+  (import "starbelt:function/objects@0.2.0" "read" (func $read (param i32 i32 i32 i32 i64 i32 i32)))
+  (import "starbelt:function/objects@0.2.0" "write" (func $write (param i32 i32 i32 i32 i32)))
+  (import "starbelt:function/state@0.2.0" "get-range" (func $get_range (param i32 i32 i64 i32 i32)))
+  (import "starbelt:function/state@0.2.0" "batch" (func $batch (param i32 i32 i32)))
+  (import "starbelt:function/objects@0.2.0" "write-at" (func $write_at (param i32 i32 i64 i32 i32 i32)))
+  (import "starbelt:function/objects@0.2.0" "hand" (func $hand (param i32 i32 i32 i32 i32)))
+  (import "starbelt:function/objects@0.2.0" "forward" (func $forward (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "starbelt:function/calls@0.2.0" "call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
+  (import "starbelt:function/output@0.2.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+  (import "starbelt:function/sky@0.2.0" "latency" (func $latency (param i32 i32 i32)))
+  (import "starbelt:function/node@0.2.0" "describe" (func $describe (param i32)))
+  (import "starbelt:function/sky@0.2.0" "now" (func $now (result i64)))
+  (import "starbelt:function/sky@0.2.0" "next-contact" (func $next_contact (param i32 i32 i32)))
+  (import "starbelt:function/output@0.2.0" "log" (func $log (param i32 i32 i32)))
 
   (memory (export "memory") 2)
   (global $heap (mut i32) (i32.const 1024))
@@ -19,6 +27,10 @@
   (data (i32.const 272) "../x")
   (data (i32.const 288) "copy")
   (data (i32.const 304) "sat-2")
+  (data (i32.const 320) "puppet")
+  (data (i32.const 336) "i")
+  ;; a list of one string: copy
+  (data (i32.const 344) "\20\01\00\00\04\00\00\00")
 
   (func $realloc (export "cabi_realloc") (param i32 i32) (param $align i32) (param $len i32) (result i32)
     (local $at i32) (local $missing i32)
@@ -69,6 +81,24 @@
       (i32.const 1) (local.get $version) (i32.const 128))
     (call $ok_u64_or_fault))
 
+  ;; Calls the puppet with these bytes, and so many objects of the list at 344. Its answer or fault is ours.
+  (func $puppet (param $body i32) (param $len i32) (param $objects i32) (result i32)
+    (call $call (i32.const 320) (i32.const 6) (i32.const 0) (i32.const 0)
+      (local.get $body) (local.get $len) (i32.const 344) (local.get $objects) (i32.const 128))
+    (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+    (call $ok (i32.load (i32.const 136)) (i32.load (i32.const 140))))
+
+  ;; A write of a batch at $at: key, the value, the expected version.
+  (func $write_of (param $at i32) (param $key i32) (param $key_len i32)
+    (param $value i32) (param $len i32) (param $expect i64)
+    (i32.store (local.get $at) (local.get $key))
+    (i32.store offset=4 (local.get $at) (local.get $key_len))
+    (i32.store8 offset=8 (local.get $at) (i32.const 1))
+    (i32.store offset=12 (local.get $at) (local.get $value))
+    (i32.store offset=16 (local.get $at) (local.get $len))
+    (i32.store8 offset=24 (local.get $at) (i32.const 1))
+    (i64.store offset=32 (local.get $at) (local.get $expect)))
+
   (func $touch (param $pages i32)
     (local $at i32)
     (drop (memory.grow (i32.const 16)))
@@ -91,9 +121,10 @@
         (br $next))))
     (local.get $sum))
 
-  (func (export "starbelt:function/handler@0.1.0#handle")
-    (param $run i64) (param $root i64) (param $hops i32) (param $attempt i32)
+  (func (export "starbelt:function/handler@0.2.0#handle")
+    (param $id i64) (param $root i64) (param $hops i32) (param $attempt i32)
     (param $source i32) (param $source_len i32) (param $deadline_ms i32)
+    (param $calls i32) (param $cpu_us i64)
     (param $schema i32) (param $schema_len i32) (param $type i32) (param $type_len i32)
     (param $body i32) (param $len i32) (result i32)
     (local $do i32) (local $n i32)
@@ -179,14 +210,80 @@
     (if (i32.eq (local.get $do) (i32.const 0x78)) (then ;; x
       (call $state_delete (i32.const 256) (i32.const 7) (i32.const 128))
       (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
-    ;; next contact with sat-2: the flag and the three numbers
+    ;; next contact with sat-2: the flag, its name and the three numbers
     (if (i32.eq (local.get $do) (i32.const 0x79)) (then ;; y
       (call $next_contact (i32.const 304) (i32.const 5) (i32.const 128))
-      (return (call $ok (i32.const 128) (i32.const 32)))))
+      (return (call $ok (i32.const 128) (i32.const 40)))))
     ;; look for what an earlier instance left
     (if (i32.eq (local.get $do) (i32.const 0x7a)) (then ;; z
       (drop (memory.grow (i32.const 16)))
       (return (call $ok_u64 (call $sum)))))
+    ;; 1: write the body to "copy", and once more from its second byte on
+    (if (i32.eq (local.get $do) (i32.const 0x31)) (then
+      (call $write (i32.const 288) (i32.const 4) (local.get $body) (local.get $len) (i32.const 128))
+      (call $write_at (i32.const 288) (i32.const 4) (i64.extend_i32_u (local.get $n))
+        (local.get $body) (local.get $len) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
+    ;; 2: a batch of two: the counter if there is none, "copy" if it has version n
+    (if (i32.eq (local.get $do) (i32.const 0x32)) (then
+      (call $write_of (i32.const 512) (i32.const 256) (i32.const 7)
+        (local.get $body) (local.get $len) (i64.const 0))
+      (call $write_of (i32.const 552) (i32.const 288) (i32.const 4)
+        (local.get $body) (local.get $len) (i64.extend_i32_u (local.get $n)))
+      (call $batch (i32.const 512) (i32.const 2) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+      (return (call $ok (i32.load (i32.const 136)) (i32.mul (i32.const 8) (i32.load (i32.const 140)))))))
+    ;; 3: call the puppet with what follows
+    (if (i32.eq (local.get $do) (i32.const 0x33)) (then
+      (return (call $puppet (i32.add (local.get $body) (i32.const 1))
+        (i32.sub (local.get $len) (i32.const 1)) (i32.const 0)))))
+    ;; 4: call the puppet with what follows, and the object "copy", written first
+    (if (i32.eq (local.get $do) (i32.const 0x34)) (then
+      (call $write (i32.const 288) (i32.const 4) (local.get $body) (local.get $len) (i32.const 128))
+      (return (call $puppet (i32.add (local.get $body) (i32.const 1))
+        (i32.sub (local.get $len) (i32.const 1)) (i32.const 1)))))
+    ;; 5: emit the body on "copy"
+    (if (i32.eq (local.get $do) (i32.const 0x35)) (then
+      (call $emit (i32.const 288) (i32.const 4) (local.get $body) (local.get $len) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
+    ;; 6: fan out: call itself twice with the same body; what comes of that does not matter
+    (if (i32.eq (local.get $do) (i32.const 0x36)) (then
+      (drop (call $puppet (local.get $body) (local.get $len) (i32.const 0)))
+      (drop (call $puppet (local.get $body) (local.get $len) (i32.const 0)))))
+    ;; 7: hand over the input that came first, under the key "copy"
+    (if (i32.eq (local.get $do) (i32.const 0x37)) (then
+      (call $inputs (i32.const 128))
+      (local.set $n (i32.load (i32.const 128)))
+      (call $forward (i32.load (local.get $n)) (i32.load offset=4 (local.get $n))
+        (i32.load offset=8 (local.get $n)) (i32.load offset=12 (local.get $n))
+        (i32.const 288) (i32.const 4) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
+    ;; 8: hand n bytes from the heap on as "copy", and have the puppet read them
+    (if (i32.eq (local.get $do) (i32.const 0x38)) (then
+      (local.set $body (call $realloc (i32.const 0) (i32.const 0) (i32.const 1) (local.get $n)))
+      (memory.fill (local.get $body) (i32.const 7) (local.get $n))
+      (call $hand (i32.const 288) (i32.const 4) (local.get $body) (local.get $n) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+      (return (call $puppet (i32.const 336) (i32.const 1) (i32.const 1)))))
+    ;; 9: latency to sat-2: the flag and the number
+    (if (i32.eq (local.get $do) (i32.const 0x39)) (then
+      (call $latency (i32.const 304) (i32.const 5) (i32.const 128))
+      (return (call $ok (i32.const 128) (i32.const 16)))))
+    ;; 0: a range of the counter, from its byte n on
+    (if (i32.eq (local.get $do) (i32.const 0x30)) (then
+      (call $get_range (i32.const 256) (i32.const 7) (i64.extend_i32_u (local.get $n))
+        (i32.const 3) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))
+      (return (call $ok (i32.load (i32.const 140)) (i32.load (i32.const 144))))))
+    ;; !: call itself with the same body
+    (if (i32.eq (local.get $do) (i32.const 0x21)) (then
+      (return (call $puppet (local.get $body) (local.get $len) (i32.const 0)))))
+    ;; ?: the budget: calls and processor time
+    (if (i32.eq (local.get $do) (i32.const 0x3f)) (then
+      (i64.store (i32.const 96) (i64.extend_i32_u (local.get $calls)))
+      (i64.store (i32.const 104) (local.get $cpu_us))
+      (i64.store (i32.const 112) (i64.extend_i32_u (local.get $hops)))
+      (return (call $ok (i32.const 96) (i32.const 24)))))
     ;; anything else: echo
     (call $ok (local.get $body) (local.get $len)))
 )
