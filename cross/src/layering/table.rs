@@ -60,6 +60,12 @@ pub(super) const TABLE: &[Row] = &[
         dev: &["artifacts", "tempfile", "wat", "wit-component", "wit-parser"],
     },
     Row {
+        package: "infer",
+        ours: &["types"],
+        outside: &["ort", "rustix", "sha2", "thiserror", "tract-onnx", "wgpu"],
+        dev: &["infer", "tempfile"],
+    },
+    Row {
         package: "agent",
         ours: &["belt", "protocol", "runtime", "topology", "types"],
         outside: &[

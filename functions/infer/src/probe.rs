@@ -1,0 +1,141 @@
+//! The probe that a back end has to pass before it is used, and each time before it is used again.
+//!
+//! What a library lists as available says how it was compiled, not what the device can do, so every back end computes something small
+//! whose answer is known: the kernels with odd sizes, compared with their references, and a model of a convolution and a matrix product,
+//! whose answer was computed outside of this program. An answer counts if no value is off by more than [`ERROR_MAX`].
+
+use std::sync::{Arc, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::backend::{Backend, Failure, Source, Workload};
+use crate::kernel::Kernel;
+use crate::onnx;
+use crate::tensor::Tensor;
+
+/// Largest difference between a value and what it has to be.
+pub const ERROR_MAX: f32 = 1e-3;
+/// Longest that a probe may take: opening a device takes up to a second, a first CUDA context some seconds more.
+pub const PROBE_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Takes x of \[1, 1, 4, 4\]: convolution with 2 · 3 · 3 weights, cut at 0, flattened, times \[8, 3\].
+const MODEL: &[u8] = include_bytes!("probe/model.onnx");
+/// What it makes of [`pattern`], computed with exact fractions outside of this program: 1/256 of these.
+const ANSWER_256: [i16; 3] = [-166, 103, -395];
+
+/// Why a back end is not advertised.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It does not answer; it may later.
+    Fails(String),
+    /// It answers something else.
+    Wrong(String),
+}
+
+/// Probes a back end on a thread of its own; answers its device. A back end that hangs keeps that thread.
+pub(crate) fn probe(backend: &Arc<dyn Backend>) -> Result<String, Verdict> {
+    let (tell, told) = mpsc::channel();
+    let probed = Arc::clone(backend);
+    let work = move || {
+        // Nobody listens any more where it took too long.
+        tell.send(all(probed.as_ref())).ok();
+    };
+    let thread = thread::Builder::new().name("probe".to_owned()).spawn(work);
+    let fails = |reason: String| Verdict::Fails(reason);
+    let thread = thread.map_err(|error| fails(format!("no thread to probe it: {error}")))?;
+    match told.recv_timeout(PROBE_TIME_MAX) {
+        Ok(verdict) => verdict,
+        Err(mpsc::RecvTimeoutError::Timeout) => {
+            Err(fails(format!("its probe did not end within {} s", PROBE_TIME_MAX.as_secs())))
+        }
+        Err(mpsc::RecvTimeoutError::Disconnected) => {
+            let text = thread.join().err().map(|panic| crate::backend::panic_text(panic.as_ref()));
+            Err(fails(text.unwrap_or_else(|| "its probe ended without a word".to_owned())))
+        }
+    }
+}
+
+fn all(backend: &dyn Backend) -> Result<String, Verdict> {
+    let device = backend.open().map_err(|failure| Verdict::Fails(failure.to_string()))?;
+    if backend.runs(Workload::Kernels) {
+        Kernel::ALL.into_iter().try_for_each(|kernel| one_kernel(backend, kernel))?;
+    }
+    if backend.runs(Workload::Models) {
+        model(backend)?;
+    }
+    Ok(device)
+}
+
+fn model(backend: &dyn Backend) -> Result<(), Verdict> {
+    let facts = onnx::check(MODEL).expect("the model of the probe is sound, a test says so");
+    let input = tensor("x", &[1, 1, 4, 4]);
+    let expected = ANSWER_256.map(|value| f32::from(value) / 256.0);
+    let source = Source::Model { facts: &facts, bytes: MODEL };
+    compare("the model", &[1, 3], &expected, run(backend, source, &[&input]))
+}
+
+fn one_kernel(backend: &dyn Backend, kernel: Kernel) -> Result<(), Verdict> {
+    // Odd sizes: edges of tiles and rows are where kernels go wrong.
+    let inputs = match kernel {
+        Kernel::MatMul => vec![tensor("a", &[17, 19]), tensor("b", &[19, 33])],
+        Kernel::ConvRelu => {
+            vec![tensor("x", &[3, 9, 21]), tensor("w", &[5, 3, 3, 4]), tensor("bias", &[5])]
+        }
+        Kernel::AddRelu => vec![tensor("a", &[7, 111]), tensor("b", &[7, 111])],
+    };
+    let refs: Vec<&Tensor> = inputs.iter().collect();
+    let call = kernel.check(&refs).expect("these sizes fit");
+    let values: Vec<Vec<f32>> = inputs.iter().filter_map(Tensor::to_f32).collect();
+    let expected = call.reference(&values, deadline());
+    let expected = expected.ok_or_else(|| Verdict::Fails("the processor is too slow".into()))?;
+    compare(&kernel.name(), &call.dims, &expected, run(backend, Source::Kernel(kernel), &refs))
+}
+
+fn run(
+    backend: &dyn Backend,
+    source: Source<'_>,
+    inputs: &[&Tensor],
+) -> Result<Vec<Tensor>, Failure> {
+    backend.prepare(source)?.run(inputs, deadline())
+}
+
+fn deadline() -> Instant {
+    Instant::now() + PROBE_TIME_MAX
+}
+
+/// Whether an answer is near enough.
+fn compare(
+    what: &str,
+    dims: &[u32],
+    expected: &[f32],
+    answer: Result<Vec<Tensor>, Failure>,
+) -> Result<(), Verdict> {
+    let answer = answer.map_err(|failure| Verdict::Fails(format!("{what}: {failure}")))?;
+    let wrong = |text: String| Err(Verdict::Wrong(format!("{what}: {text}")));
+    let [answer] = answer.as_slice() else {
+        return wrong(format!("it answers {} tensors, not 1", answer.len()));
+    };
+    let Some(values) = answer.to_f32().filter(|_| answer.dims() == dims) else {
+        return wrong(format!("it answers {answer:?} instead of f32 {dims:?}"));
+    };
+    let errors = values.iter().zip(expected).map(|(is, should)| (is - should).abs());
+    // What is no number is infinitely wrong.
+    let error = errors.map(|e| if e.is_nan() { f32::INFINITY } else { e }).fold(0.0, f32::max);
+    if ERROR_MAX < error {
+        return wrong(format!("a value is off by {error}, more than {ERROR_MAX}"));
+    }
+    Ok(())
+}
+
+/// A tensor of values between -1.5 and 1.5 that do not repeat with any dimension of the probe.
+fn tensor(name: &str, dims: &[u32]) -> Tensor {
+    let count = dims.iter().product::<u32>();
+    let values: Vec<f32> = (0..count).map(pattern).collect();
+    Tensor::from_f32(name, dims.to_vec(), &values).expect("a small tensor")
+}
+
+/// Quarters: ((5 i + 1) mod 13 - 6) / 4.
+fn pattern(index: u32) -> f32 {
+    let quarters = u16::try_from((5 * index + 1) % 13).unwrap_or_default();
+    (f32::from(quarters) - 6.0) / 4.0
+}

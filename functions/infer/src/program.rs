@@ -1,0 +1,126 @@
+//! What a name stands for, and whether inputs fit it.
+
+use std::sync::Arc;
+
+use crate::backend::Workload;
+use crate::catalog::{Catalog, Sha256Hash};
+use crate::fault::Fault;
+use crate::kernel::Kernel;
+use crate::onnx::{Facts, Port};
+use crate::ready::What;
+use crate::tensor::{Dims, Tensor};
+
+/// Something that can be run by name.
+#[derive(Clone, Debug)]
+pub(crate) enum Program {
+    Kernel { kernel: Kernel, name: String },
+    Model { name: String, hash: Sha256Hash, facts: Arc<Facts> },
+}
+
+/// Inputs that fit.
+#[derive(Debug)]
+pub(crate) struct Checked<'a> {
+    /// In the order of the model.
+    pub(crate) inputs: Vec<&'a Tensor>,
+    /// Bytes that running it needs, inputs and outputs included.
+    pub(crate) bytes: u64,
+}
+
+impl Program {
+    pub(crate) fn find(catalog: &Catalog, name: &str) -> Result<Self, Fault> {
+        if let Some(kernel) = Kernel::named(name) {
+            return Ok(Self::Kernel { kernel, name: name.to_owned() });
+        }
+        let (hash, facts) = catalog.facts(name)?;
+        Ok(Self::Model { name: name.to_owned(), hash, facts })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        match self {
+            Self::Kernel { name, .. } | Self::Model { name, .. } => name,
+        }
+    }
+
+    pub(crate) fn workload(&self) -> Workload {
+        match self {
+            Self::Kernel { .. } => Workload::Kernels,
+            Self::Model { .. } => Workload::Models,
+        }
+    }
+
+    pub(crate) fn what(&self) -> What {
+        match self {
+            Self::Kernel { kernel, .. } => What::Kernel(*kernel),
+            Self::Model { hash, .. } => What::Model(*hash),
+        }
+    }
+
+    /// Checks inputs: each that is needed is there once, with its dimensions, its kind and finite values.
+    pub(crate) fn check<'a>(&self, inputs: &'a [Tensor]) -> Result<Checked<'a>, Fault> {
+        let checked = match self {
+            Self::Kernel { kernel, .. } => {
+                let ordered = self.ordered(kernel.inputs().iter().copied(), inputs)?;
+                let call = kernel.check(&ordered)?;
+                // The output is copied to where the processor can read it.
+                let bytes = sum(&ordered).saturating_add(call.output_bytes().saturating_mul(2));
+                Checked { inputs: ordered, bytes }
+            }
+            Self::Model { facts, .. } => {
+                let names = facts.inputs.iter().map(|port| port.name.as_str());
+                let ordered = self.ordered(names, inputs)?;
+                for (port, input) in facts.inputs.iter().zip(&ordered) {
+                    self.fits(port, input)?;
+                }
+                let bytes = sum(&ordered).saturating_add(facts.value_bytes);
+                Checked { inputs: ordered, bytes }
+            }
+        };
+        for input in &checked.inputs {
+            if let Some(index) = input.first_not_finite() {
+                return Err(Fault::NotFinite { name: input.name().to_owned(), index });
+            }
+        }
+        Ok(checked)
+    }
+
+    fn ordered<'a, 'n>(
+        &self,
+        names: impl Iterator<Item = &'n str> + Clone,
+        inputs: &'a [Tensor],
+    ) -> Result<Vec<&'a Tensor>, Fault> {
+        for (index, input) in inputs.iter().enumerate() {
+            let is_known = names.clone().any(|name| name == input.name());
+            let is_again = inputs.iter().take(index).any(|other| other.name() == input.name());
+            if !is_known || is_again {
+                let (model, name) = (self.name().to_owned(), input.name().to_owned());
+                let expected = names.map(str::to_owned).collect();
+                return Err(Fault::UnexpectedInput { model, name, expected });
+            }
+        }
+        let find = |name: &str| {
+            let found = inputs.iter().find(|input| input.name() == name);
+            found.ok_or_else(|| Fault::MissingInput {
+                model: self.name().to_owned(),
+                name: name.to_owned(),
+            })
+        };
+        names.map(find).collect()
+    }
+
+    fn fits(&self, port: &Port, input: &Tensor) -> Result<(), Fault> {
+        let (model, name) = (self.name().to_owned(), port.name.clone());
+        if port.kind != input.kind() {
+            let (expected, given) = (port.kind, input.kind());
+            return Err(Fault::WrongKind { model, name, expected, given });
+        }
+        if port.dims != input.dims() {
+            let (expected, given) = (Dims(port.dims.clone()), Dims(input.dims().to_vec()));
+            return Err(Fault::WrongDims { model, name, expected, given });
+        }
+        Ok(())
+    }
+}
+
+fn sum(inputs: &[&Tensor]) -> u64 {
+    inputs.iter().map(|input| input.data().len() as u64).sum()
+}
