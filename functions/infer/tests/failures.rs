@@ -247,6 +247,21 @@ fn a_slow_device_ends_the_call_at_its_deadline_and_is_not_blamed() -> Result {
 }
 
 #[test]
+fn nothing_runs_while_nothing_is_asked() -> Result {
+    let node = Fake::default().node()?;
+    node.run("kernel/add-relu", inputs(), GPU_FIRST)?;
+    node.run("kernel/add-relu", inputs(), ExecutionMode::Cpu)?;
+    let ours = ["model-load", "probe", "probes"];
+    node.wait_until(|_| {
+        let threads = std::fs::read_dir("/proc/self/task").expect("Linux lists threads").flatten();
+        let names =
+            threads.filter_map(|thread| std::fs::read_to_string(thread.path().join("comm")).ok());
+        names.map(|name| name.trim().to_owned()).all(|name| !ours.contains(&name.as_str()))
+    });
+    Ok(())
+}
+
+#[test]
 fn a_full_queue_is_busy_and_a_preferring_call_goes_elsewhere() -> Result {
     let fake = Fake::default();
     let node = Node::limited(vec![Arc::new(fake.clone())], |config| {

@@ -4,7 +4,6 @@
 #[expect(dead_code, reason = "other tests use the rest")]
 mod node;
 #[path = "support/onnx.rs"]
-#[expect(dead_code, reason = "other tests use the rest")]
 mod onnx;
 
 use std::fs;
@@ -172,6 +171,29 @@ fn no_changed_byte_of_a_model_harms_the_node() -> Result {
     }
     node.hold("sound", &sound)?;
     assert!(node.run("sound", vec![f32s("x", &[1, 3], &[1.0; 3])], CPU).is_ok());
+    Ok(())
+}
+
+#[test]
+fn a_panic_of_the_library_while_a_model_runs_is_an_error() -> Result {
+    let node = node()?;
+    node.hold("linear", &onnx::linear())?;
+    // tract multiplies integers with a check for overflow, and panics.
+    let pow = onnx::model(
+        &[onnx::node("Pow", &["x", "e"], "y", &[])],
+        &[onnx::shape("e", &[9])],
+        &[onnx::port_of(onnx::I64, "x", &[1])],
+        &[onnx::port_of(onnx::I64, "y", &[1])],
+    );
+    node.hold("pow", &pow)?;
+    let x = |value: i64| Tensor::new("x", vec![1], Kind::I64, value.to_le_bytes().to_vec());
+    let answer = node.run("pow", vec![x(3)?], CPU)?;
+    assert_eq!(answer.outputs[0].data(), 19_683_i64.to_le_bytes());
+    let fault = node.run("pow", vec![x(i64::MAX)?], CPU).unwrap_err();
+    assert!(fault.to_string().contains("cpu-tract says: it panicked"), "{fault}");
+    // For nobody else anything has changed.
+    assert!(node.is_advertised("cpu-tract"));
+    assert!(node.run("linear", vec![f32s("x", &[1, 3], &[1.0; 3])], CPU).is_ok());
     Ok(())
 }
 

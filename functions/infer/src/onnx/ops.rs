@@ -197,8 +197,11 @@ impl Operands<'_> {
 
     fn flatten(&self) -> Result<Vec<u64>, Reject> {
         let dims = &self.first()?.dims;
-        // One past the last is allowed here.
-        let axis = Self::axis(self.int("axis", 1)?, dims.len() + 1)?;
+        // One past the last is allowed here, counted from the start.
+        let axis = match self.int("axis", 1)? {
+            axis if usize::try_from(axis) == Ok(dims.len()) => dims.len(),
+            axis => Self::axis(axis, dims.len())?,
+        };
         Ok(vec![product(&dims[..axis])?, product(&dims[axis..])?])
     }
 
@@ -318,7 +321,13 @@ impl Operands<'_> {
             return refuse(format!("{:?} cannot be convolved with {:?}", x.dims, w.dims));
         };
         let group = u64::try_from(self.int("group", 1)?).unwrap_or(0);
+        let declared = self.ints("kernel_shape")?;
+        let is_declared = |sides: &[i64]| {
+            let sides = sides.iter().map(|side| u64::try_from(*side).ok());
+            sides.eq(kernel.iter().map(|side| Some(*side)))
+        };
         let fits = 0 < group
+            && declared.is_none_or(is_declared)
             && per_group.checked_mul(group) == Some(*channels)
             && made % group == 0
             && kernel.len() == space.len()

@@ -61,6 +61,10 @@ fn shapes_follow_from_shapes() {
     let axes = [shape("s", &[1, -1])];
     gives(&[node("Unsqueeze", &["x", "s"], "y", &[])], &axes, &[2, 3], &[2, 1, 3, 1]);
     gives(&[node("Squeeze", &["x"], "y", &[])], &nothing, &[2, 1, 3, 1], &[2, 3]);
+    let flat = |axis| [node("Flatten", &["x"], "y", &[int("axis", axis)])];
+    for (axis, y) in [(0, [1, 24]), (1, [2, 12]), (3, [24, 1]), (-1, [6, 4]), (-3, [1, 24])] {
+        gives(&flat(axis), &nothing, &[2, 3, 4], &y);
+    }
     let keeps = [ints("axes", &[-1]), int("keepdims", 0)];
     gives(&[node("ReduceMean", &["x"], "y", &keeps)], &nothing, &[2, 3], &[2]);
     gives(&[node("Concat", &["x", "x"], "y", &[int("axis", 1)])], &nothing, &[2, 3], &[2, 6]);
@@ -139,6 +143,10 @@ fn huge_declarations_are_refused_before_anything_is_allocated() {
         last = name;
     }
     refused(&with(&doubling, &nothing, &[1]), "at most 536870912");
+    // The weights are small, but a library may believe the other declaration.
+    let lie = [node("Conv", &["x", "k"], "y", &[ints("kernel_shape", &[1 << 20, 1])])];
+    let kernel = [weight("k", &[1, 1, 1, 1], &[1.0])];
+    refused(&with(&lie, &kernel, &[1, 1, 4, 4]), "cannot be convolved");
     let pads = [ints("kernel_shape", &[1, 1]), ints("pads", &[1 << 40, 0, 0, 0])];
     let pool = [node("AveragePool", &["x"], "y", &pads)];
     refused(&with(&pool, &nothing, &[1, 1, 4, 4]), "from 0 to 4096");

@@ -80,9 +80,14 @@ pub(crate) fn ints(name: &str, values: &[i64]) -> Message {
 
 /// An input or output of single precision.
 pub(crate) fn port(name: &str, dims: &[i64]) -> Message {
+    port_of(F32, name, dims)
+}
+
+/// An input or output.
+pub(crate) fn port_of(kind: i64, name: &str, dims: &[i64]) -> Message {
     let dim = |dim: &i64| Message::default().int(1, *dim);
     let shape = dims.iter().fold(Message::default(), |shape, d| shape.bytes(1, dim(d)));
-    let tensor = Message::default().int(1, F32).bytes(2, shape);
+    let tensor = Message::default().int(1, kind).bytes(2, shape);
     Message::default().bytes(1, name).bytes(2, Message::default().bytes(1, tensor))
 }
 
