@@ -38,6 +38,8 @@ pub struct Config {
     pub store: StoreSection,
     /// How often it reports.
     pub report: ReportConfig,
+    /// In which processes functions run, and what those may use.
+    pub functions: FunctionsConfig,
     /// What it draws and where its energy comes from.
     pub battery: BatteryConfig,
     /// How warm it gets.
@@ -77,6 +79,32 @@ pub struct ReportConfig {
     pub interval: Duration,
     /// Between two measurements of a link.
     pub ping_interval: Duration,
+}
+
+/// The processes of functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionsConfig {
+    /// In which processes they run.
+    pub isolation: Isolation,
+    /// Linear memory of all calls in one of these processes, in MiB.
+    pub runner_memory_mib: u32,
+    /// Runners at once, where each tenant has its own; an idle one makes room for another.
+    pub runners_max: usize,
+    /// Address space of the child that compiles a component, in MiB; `None`: a quarter of the machine's memory, 512 at most.
+    pub compile_memory_mib: Option<u32>,
+    /// Processor time of that child.
+    pub compile_cpu: Duration,
+}
+
+/// In which processes functions run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// In one runner, for all tenants.
+    Process,
+    /// In a runner for each tenant.
+    Tenant,
+    /// In the agent.
+    None,
 }
 
 /// Energy.

@@ -7,6 +7,7 @@ pub mod code;
 mod guest;
 mod invoke;
 pub mod module;
+pub mod processes;
 pub mod secret;
 mod stats;
 

@@ -1,11 +1,12 @@
 //! `starbelt-agent`: runs a node, or checks its configuration.
 
-use std::io::IsTerminal as _;
+use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::config::{Config, ConfigError};
+use agent::exec::processes::{self, COMPILE_VERB, RUN_VERB};
 use agent::shell::{self, signal};
 use clap::{Parser, Subcommand};
 
@@ -42,6 +43,18 @@ enum Verb {
     /// Works on configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Compiles the component that the agent hands over; for the agent alone.
+    #[command(name = COMPILE_VERB, hide = true)]
+    CompileModule,
+    /// Runs functions that the agent hands over; for the agent alone.
+    #[command(name = RUN_VERB, hide = true)]
+    RunFunctions,
+    /// Says what holds the functions that run here, and what this machine lacks for that.
+    Doctor {
+        /// The configuration of the node.
+        #[arg(long)]
+        config: PathBuf,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -56,11 +69,14 @@ enum ConfigVerb {
 
 fn main() -> anyhow::Result<ExitCode> {
     let verb = Arguments::parse().verb;
-    start_log();
     let (path, runs) = match &verb {
         Verb::Run { config, .. } => (config, true),
         Verb::Config(ConfigVerb::Check { config }) => (config, false),
+        Verb::Doctor { config } => (config, false),
+        Verb::CompileModule => return Ok(runtime::compile_child()),
+        Verb::RunFunctions => return Ok(runtime::runner()),
     };
+    start_log();
     let config = match Config::load(path, std::env::vars()) {
         Ok(config) => config,
         Err(error) => {
@@ -68,6 +84,9 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
+    if matches!(verb, Verb::Doctor { .. }) {
+        return Ok(doctor(&config));
+    }
     if !runs {
         return Ok(ExitCode::SUCCESS);
     }
@@ -98,6 +117,22 @@ fn start_log() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
+}
+
+/// What holds a runner here, line by line. Fails only if there is no runner: what a kernel lacks is no fault of the configuration.
+fn doctor(config: &Config) -> ExitCode {
+    let (text, code) = match processes::jail(config) {
+        Ok(Some(jail)) => (jail.to_string(), ExitCode::SUCCESS),
+        Ok(None) => {
+            let text = "functions run in the agent (functions.isolation = \"none\"): nothing holds what breaks out of them";
+            (text.to_owned(), ExitCode::SUCCESS)
+        }
+        Err(reason) => (reason, ExitCode::FAILURE),
+    };
+    match writeln!(std::io::stdout().lock(), "{text}") {
+        Ok(()) => code,
+        Err(_closed) => ExitCode::FAILURE,
+    }
 }
 
 #[expect(clippy::print_stderr, reason = "a bad configuration is told plainly, one problem a line")]

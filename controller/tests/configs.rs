@@ -154,7 +154,7 @@ fn what_is_wrong_with_a_function_is_said_with_line_field_and_rule() {
             "function.toml:17: function.slo.low_rate_latency_ms: 10 is less",
         ),
         ("version = 3", "version = 0", "function.toml:4: function.version: 0 is not 1 or more"),
-        ("@0.1.0", "@9.1.0", "function.toml:5: function.world:"),
+        ("@0.2.0", "@9.1.0", "function.toml:5: function.world:"),
         ("mib = 32", "mib = 512", "function.toml:7: function.limits.linear_memory_mib: 512 is"),
         ("\"alerts\"", "\"\"", "function.toml:11: function.grants.topics: \"\" is not a name"),
         ("memory_mib = 256", "memory_mib = 0", "function.toml:23: function.profile.memory_mib: 0"),

@@ -8,13 +8,23 @@ use types::{Capacity, EnergySource, MiB, MilliCpu, NodeId, NodeKind, StateKey, T
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
-    BatteryConfig, BusConfig, Config, Endpoint, LoadModel, Problem, ReportConfig, SourceConfig,
-    StoreSection, ThermalConfig, VirtualBattery, VirtualThermal,
+    BatteryConfig, BusConfig, Config, Endpoint, FunctionsConfig, Isolation, LoadModel, Problem,
+    ReportConfig, SourceConfig, StoreSection, ThermalConfig, VirtualBattery, VirtualThermal,
 };
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 9] =
-    ["node", "capacity", "bus", "sim", "store", "report", "battery", "thermal", "input"];
+pub(super) const NAMES: [&str; 10] = [
+    "node",
+    "capacity",
+    "bus",
+    "sim",
+    "store",
+    "report",
+    "functions",
+    "battery",
+    "thermal",
+    "input",
+];
 
 /// Sections that later versions read.
 const RESERVED: [&str; 3] = ["sizing", "cost", "learning"];
@@ -27,6 +37,14 @@ const QUOTA_BYTES: u64 = 1 << 30;
 const QUOTA_BYTES_MIN: u64 = 1 << 20;
 const REPORT_INTERVAL_MS: u64 = 1000;
 const PING_INTERVAL_MS: u64 = 2000;
+/// Least memory in which a function with the default grant of 32 MiB runs.
+const RUNNER_MEMORY_MIB_MIN: u32 = 32;
+/// Tenants with a process of their own; each costs about 10 MiB.
+const RUNNERS_MAX: u64 = 8;
+/// Least memory in which anything compiles.
+const COMPILE_MEMORY_MIB_MIN: u64 = 64;
+/// A component of 4 MiB, the largest that there may be, takes 2 s on a core of a server and 10 s on that of a board.
+const COMPILE_CPU_S: u64 = 10;
 /// A 6U cubesat: 40 Wh, 7 W at rest with its radio, 6 W for a busy core, 24 W of panels.
 const BATTERY: VirtualBattery =
     VirtualBattery { capacity_wh: 40.0, initial_soc: 0.8, solar_w: 24.0, reserve: 0.3 };
@@ -49,6 +67,9 @@ enum Backend {
 }
 
 const BACKENDS: [(&str, Backend); 2] = [("none", Backend::None), ("virtual", Backend::Virtual)];
+
+const ISOLATIONS: [(&str, Isolation); 3] =
+    [("process", Isolation::Process), ("tenant", Isolation::Tenant), ("none", Isolation::None)];
 
 #[derive(Clone, Copy)]
 enum Energy {
@@ -83,6 +104,7 @@ pub(super) fn read(
     let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
     let store = store(root.table("store"), base);
     let report = report(root.table("report"));
+    let functions = functions(root.table("functions"), capacity.memory_mib);
     let battery = battery(root.table("battery"));
     let thermal = thermal(root.table("thermal"));
     let sources = root.tables("source");
@@ -103,6 +125,7 @@ pub(super) fn read(
         sim: sim.flatten(),
         store: store?,
         report,
+        functions,
         battery,
         thermal,
         sources: sources.into_iter().collect::<Option<_>>()?,
@@ -181,6 +204,28 @@ fn report(mut section: Section<'_>) -> ReportConfig {
     ReportConfig {
         interval: Duration::from_millis(interval),
         ping_interval: Duration::from_millis(ping),
+    }
+}
+
+/// What runners may use is part of what the node offers: without a word, all of it.
+fn functions(mut section: Section<'_>, offered: MiB) -> FunctionsConfig {
+    let isolation = section.word("isolation", &ISOLATIONS).unwrap_or(Isolation::Process);
+    let least = RUNNER_MEMORY_MIB_MIN;
+    // Where too little is offered, that is what is refused, and not this.
+    let most = u64::from(offered.0.max(least));
+    let memory = section.integer("runner_memory_mib", u64::from(least)..=most, most);
+    let runners = section.integer("runners_max", 1..=64, RUNNERS_MAX);
+    let given = section.has("compile_memory_mib");
+    let compile = section.integer("compile_memory_mib", COMPILE_MEMORY_MIB_MIN..=65_536, 512);
+    let compile_cpu_s = section.integer("compile_cpu_s", 1..=600, COMPILE_CPU_S);
+    section.finish();
+    FunctionsConfig {
+        isolation,
+        // Both are in range, or a problem is noted and nothing starts.
+        runner_memory_mib: u32::try_from(memory).unwrap_or(least),
+        runners_max: usize::try_from(runners).unwrap_or(1),
+        compile_memory_mib: u32::try_from(compile).ok().filter(|_| given),
+        compile_cpu: Duration::from_secs(compile_cpu_s),
     }
 }
 

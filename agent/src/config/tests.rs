@@ -176,3 +176,48 @@ fn every_example_is_valid() {
     }
     assert!(3 <= names.len(), "{names:?}");
 }
+
+#[test]
+fn functions_run_in_one_runner_unless_told_otherwise() {
+    let functions = load(&[GOOD], &[]).unwrap().functions;
+    assert_eq!(
+        functions,
+        FunctionsConfig {
+            isolation: Isolation::Process,
+            runner_memory_mib: 4096,
+            runners_max: 8,
+            compile_memory_mib: None,
+            compile_cpu: Duration::from_secs(10),
+        }
+    );
+    let text = "[functions]\nisolation = \"tenant\"\nrunner_memory_mib = 512\nrunners_max = 3\n\
+        compile_memory_mib = 256\ncompile_cpu_s = 30\n";
+    let functions = load(&[GOOD, text], &[]).unwrap().functions;
+    assert_eq!(
+        functions,
+        FunctionsConfig {
+            isolation: Isolation::Tenant,
+            runner_memory_mib: 512,
+            runners_max: 3,
+            compile_memory_mib: Some(256),
+            compile_cpu: Duration::from_secs(30),
+        }
+    );
+    let none = load(&[GOOD], &[("STARBELT_FUNCTIONS__ISOLATION", "none")]).unwrap();
+    assert_eq!(none.functions.isolation, Isolation::None);
+}
+
+#[test]
+fn a_runner_gets_at_most_what_the_node_offers() {
+    let text = GOOD.to_owned()
+        + "[functions]\nisolation = \"vm\"\nrunner_memory_mib = 4097\nrunners_max = 0\ncompile_cpu_s = 0\n";
+    refused(
+        &text,
+        &[
+            "functions.isolation: \"vm\" is none of \"process\", \"tenant\", \"none\"",
+            "functions.runner_memory_mib: 4097 is not a whole number from 32 to 4096",
+            "functions.runners_max: 0 is not a whole number from 1 to 64",
+            "functions.compile_cpu_s: 0 is not a whole number from 1 to 600",
+        ],
+    );
+}

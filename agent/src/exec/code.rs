@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use protocol::desired::FunctionRef;
 use protocol::report::CodeMode;
-use runtime::{Function, PoolMode, Runtime, RuntimeConfig};
+use runtime::{Function, MeasureState, PoolMode, Runtime, RuntimeConfig};
 use tokio::sync::watch;
 
 use super::locked;
 use super::module::{ModuleStore, Modules, fetch};
+use super::processes::default_tenant;
 
 /// A function: still on its way, at hand, or of no use.
 type Slot = watch::Sender<Option<Result<Function, String>>>;
@@ -127,13 +128,37 @@ impl CodeBook {
     /// # Errors
     /// Why it does not start, in words.
     pub fn runtime(&self) -> Result<&Runtime, String> {
-        let start = || Runtime::new(self.inner.config.clone()).map_err(|error| words(&error));
+        let start = || {
+            let runtime = Runtime::new(self.inner.config.clone()).map_err(|error| words(&error))?;
+            log_jail(&runtime);
+            Ok(runtime)
+        };
         self.inner.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 
     fn slot(&self, sha256: &[u8; 32]) -> Arc<Slot> {
         let mut slots = locked(&self.inner.slots);
         Arc::clone(slots.entry(*sha256).or_insert_with(|| Arc::new(watch::Sender::new(None))))
+    }
+}
+
+/// Starts the first runner, and says what holds it.
+fn log_jail(runtime: &Runtime) {
+    match runtime.jail(&default_tenant()) {
+        Some(Ok(jail)) => {
+            tracing::info!(kernel = %jail.kernel, "functions run in a runner of their own");
+            for measure in &jail.measures {
+                match &measure.state {
+                    MeasureState::InForce(_) => tracing::debug!("{measure}"),
+                    MeasureState::Missing { .. } => tracing::warn!("{measure}"),
+                }
+            }
+        }
+        // Calls will try again, and say so.
+        Some(Err(error)) => tracing::error!(%error, "no runner for functions"),
+        None => tracing::warn!(
+            "functions run in the agent itself: nothing holds what breaks out of them"
+        ),
     }
 }
 

@@ -190,7 +190,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             // The manifest's, once deployments are signed.
             budget: Budget::USUAL,
         };
-        // The default until sizing chooses one.
+        // The default until sizing chooses one, for the only tenant until manifests name theirs.
         let profile = CallProfile::from(limits);
         self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
@@ -284,7 +284,7 @@ fn fault_of_call(fault: CallFault) -> Fault {
         CallFault::MemoryLimit => {
             Fault::TooLarge("the function wanted more linear memory than granted".to_owned())
         }
-        CallFault::Trap(reason) => Fault::Internal(reason),
+        CallFault::Trap(reason) | CallFault::Runner(reason) => Fault::Internal(reason),
         CallFault::Busy => Fault::Busy,
         CallFault::TooLarge(what) => Fault::TooLarge(what.to_owned()),
         CallFault::NoBackend(_) => Fault::Unsupported,

@@ -22,6 +22,7 @@ use crate::config::{Config, Endpoint, SourceConfig};
 use crate::event::Record;
 use crate::exec::code::CodeBook;
 use crate::exec::module::{ModuleError, ModuleStore};
+use crate::exec::processes;
 use crate::exec::secret::{SecretError, device_secret};
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
@@ -155,13 +156,12 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     Ok(shell)
 }
 
-/// How functions are executed here: what is compiled is kept beside the store.
+/// How functions are executed here; what is compiled is kept beside the store.
 fn runtime_config(config: &Config) -> Result<RuntimeConfig, StartError> {
     let dir = &config.store.dir;
     let secret = device_secret(&dir.join("code.secret"))?;
     let cache = CacheConfig { dir: dir.join("code"), secret };
-    let memory_mib = config.capacity.memory_mib.0;
-    Ok(RuntimeConfig { memory_mib, cache: Some(cache), ..RuntimeConfig::default() })
+    Ok(processes::runtime_config(config, Some(cache)))
 }
 
 struct Opened {

@@ -303,3 +303,46 @@ fn an_agent_that_is_told_to_end_finishes_its_call() {
     let runs = fleet.await_runs(before + 2);
     runs.iter().for_each(assert_right);
 }
+
+/// The runner of an agent: its child with that verb.
+fn runner_of(agent: u32) -> Option<u32> {
+    let processes = std::fs::read_dir("/proc").expect("a system with /proc");
+    processes.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok()).find(
+        |process| {
+            let of = |file: &str| std::fs::read(format!("/proc/{process}/{file}"));
+            let stat = of("stat").unwrap_or_default();
+            let stat = String::from_utf8_lossy(&stat);
+            // After the name in parentheses: state, then the parent.
+            let parent = stat.rsplit_once(") ").and_then(|(_, rest)| rest.split(' ').nth(1));
+            let command = of("cmdline").unwrap_or_default();
+            parent.is_some_and(|parent| parent == agent.to_string())
+                && command.split(|byte| *byte == 0).any(|word| word == b"run-functions")
+        },
+    )
+}
+
+#[test]
+fn killed_runners_are_replaced_and_runs_go_on() {
+    if !functions_are_built() {
+        return;
+    }
+    let fleet = Fleet::start();
+    fleet.place();
+    fleet.start_runs(2, 200);
+    let mut runs = fleet.await_runs(1).len();
+    for agent in [&fleet.drone, &fleet.sat, &fleet.drone] {
+        let old = eventually("a runner", || runner_of(agent.pid()));
+        let pid = rustix::process::Pid::from_raw(old.cast_signed()).expect("a process id");
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).expect("it is there");
+        let new =
+            eventually("another runner", || runner_of(agent.pid()).filter(|runner| *runner != old));
+        assert_ne!(new, old);
+        runs = fleet.await_runs(runs + 2).len();
+    }
+    // What was in flight was tried again: the same results, each run once.
+    let runs = fleet.runs();
+    runs.iter().for_each(assert_right);
+    for (count, run) in (1..).zip(&runs) {
+        assert_eq!(run.run, RunId(1_000_000_000 + count));
+    }
+}

@@ -53,7 +53,6 @@ macro_rules! names {
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
-
         impl $name {
             /// Takes a valid name.
             ///
@@ -114,6 +113,8 @@ names! {
     ResourceProfileId = "resource profile";
     /// A task: one function at one place in a workflow.
     TaskId = "task";
+    /// A tenant: whose functions and state it is. Tenants share nothing.
+    TenantId = "tenant";
     /// A workflow: a directed acyclic graph of tasks.
     WorkflowId = "workflow";
 }

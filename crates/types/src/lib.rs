@@ -14,8 +14,8 @@ pub use exec::{Backend, ExecutionMode, InputClass};
 pub use geo::{Geodetic, InvalidGeodetic};
 pub use id::{
     BootId, FleetId, FunctionId, Generation, InvalidName, InvalidStateKey, LeaderEpoch, NodeId,
-    ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId, StateKey, TaskId, Version,
-    WindowId, WorkflowId,
+    ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId, StateKey, TaskId, TenantId,
+    Version, WindowId, WorkflowId,
 };
 pub use node::{Arch, Capacity, EnergySource, NodeKind};
 pub use time::{Epoch, Instant, InvalidEpoch, InvalidSkyClock, SkyClock, Uptime, WallTime};

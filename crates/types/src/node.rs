@@ -21,11 +21,6 @@ pub enum NodeKind {
     Cloud,
 }
 
-impl NodeKind {
-    /// All kinds.
-    pub const ALL: [Self; 4] = [Self::Satellite, Self::GroundStation, Self::Edge, Self::Cloud];
-}
-
 impl fmt::Display for NodeKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

@@ -56,7 +56,18 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "runtime",
         ours: &["accel", "types"],
-        outside: &["blake3", "postcard", "rustix", "sha2", "thiserror", "wasmtime"],
+        outside: &[
+            "blake3",
+            "landlock",
+            "libc",
+            "postcard",
+            "rustix",
+            "seccompiler",
+            "serde",
+            "sha2",
+            "thiserror",
+            "wasmtime",
+        ],
         dev: &["artifacts", "tempfile", "wat", "wit-component", "wit-parser"],
     },
     Row {

@@ -18,6 +18,7 @@ use rustix::fs::OFlags;
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
+use crate::compile::CODE_BYTES_MAX;
 use crate::config::CacheConfig;
 
 /// How a seal begins; the last byte counts its layouts.
@@ -28,8 +29,6 @@ const SEAL: usize = 32;
 const PURPOSE: &str = "starbelt 2026-11 compiled code on this device";
 /// Modules that are kept; the one that was written first gives way.
 const MODULES_MAX: usize = 128;
-/// Largest code: 35 times the bytes of a hostile module of 4 MiB.
-const CODE_BYTES_MAX: u64 = 160 * 1024 * 1024;
 /// Largest seal: facts of a component with all the names that it may have.
 const SEAL_BYTES_MAX: u64 = 1024 * 1024;
 /// Memory that is kept for reading the next code.
@@ -74,24 +73,40 @@ impl CodeCache {
 
     /// The code of a module; `None` where there is none, and where it is not as this device sealed it: it is removed then.
     pub(crate) fn get(&self, engine: &Engine, module: &ModuleHash) -> Option<Cached> {
+        self.with(module, |code, bytes, facts| {
+            Some(Cached { component: load(engine, code, bytes)?, facts })
+        })
+    }
+
+    /// The same as bytes, for an engine elsewhere.
+    pub(crate) fn verified(&self, module: &ModuleHash) -> Option<(Vec<u8>, ModuleFacts)> {
+        self.with(module, |_, bytes, facts| Some((bytes.to_vec(), facts)))
+    }
+
+    /// Does something with code whose seal is good; what comes to nothing is removed.
+    fn with<R>(
+        &self,
+        module: &ModuleHash,
+        work: impl FnOnce(&File, &[u8], ModuleFacts) -> Option<R>,
+    ) -> Option<R> {
         let name = self.name(module);
         let mut seal = open(&self.file(&name, Kind::Seal)).ok()?;
         let mut code = open(&self.file(&name, Kind::Code)).ok()?;
-        let cached = self.checked(engine, &name, &mut seal, &mut code);
-        if cached.is_none() {
+        let done = self.checked(&name, &mut seal, &mut code, work);
+        if done.is_none() {
             // Whatever it is, it is of no use, and compiling again puts a good one in its place.
             self.remove(&name);
         }
-        cached
+        done
     }
 
-    fn checked(
+    fn checked<R>(
         &self,
-        engine: &Engine,
         name: &str,
         seal: &mut File,
         code: &mut File,
-    ) -> Option<Cached> {
+        work: impl FnOnce(&File, &[u8], ModuleFacts) -> Option<R>,
+    ) -> Option<R> {
         let mut sealed = Vec::new();
         read(seal, SEAL_BYTES_MAX, &mut sealed).ok()?;
         let (seal, facts) = sealed.strip_prefix(&MAGIC)?.split_first_chunk::<SEAL>()?;
@@ -99,11 +114,12 @@ impl CodeCache {
         read(code, CODE_BYTES_MAX, &mut scratch).ok()?;
         // `blake3::Hash` compares in constant time.
         let good = self.seal(name, facts, &scratch) == blake3::Hash::from_bytes(*seal);
-        let component = good.then(|| load(engine, code, &scratch)).flatten();
+        let facts = postcard::from_bytes(facts).ok().filter(|_| good);
+        let done = facts.and_then(|facts| work(code, &scratch, facts));
         if SCRATCH_BYTES_MAX < scratch.capacity() {
             *scratch = Vec::new();
         }
-        Some(Cached { component: component?, facts: postcard::from_bytes(facts).ok()? })
+        done
     }
 
     /// Keeps the code of a module.
@@ -222,16 +238,24 @@ impl Hasher for Said {
 }
 
 /// The code in an open file whose bytes were checked: mapped where the system can, else copied.
-fn load(engine: &Engine, file: &File, bytes: &[u8]) -> Option<Component> {
+///
+/// Whoever calls this vouches for the bytes: they were sealed by this device, or made just now by a child of this process.
+pub(crate) fn load(engine: &Engine, file: &File, bytes: &[u8]) -> Option<Component> {
     let same_file = format!("/proc/self/fd/{}", file.as_raw_fd());
     #[expect(unsafe_code, reason = "compiled code can only be trusted, not checked")]
-    // SAFETY: the bytes were sealed under the secret of this device by `put`, which gets them from this engine's compiler. The
-    // path names the open file that they were read from, in a folder that only this user can write, and nobody writes to files
-    // there: new ones are renamed into their place.
+    // SAFETY: the bytes were sealed under the secret of this device by `put`, which gets them from this engine's compiler, or
+    // they come from the compile child of just now. The path names the open file that they were read from: sealed memory, or
+    // in a folder that only this user can write, and nobody writes to files there: new ones are renamed into their place.
     let mapped = unsafe { Component::deserialize_file(engine, same_file) };
-    #[expect(unsafe_code, reason = "as above")]
-    // SAFETY: the same bytes, in memory of ours.
-    mapped.or_else(|_| unsafe { Component::deserialize(engine, bytes) }).ok()
+    mapped.ok().or_else(|| load_bytes(engine, bytes))
+}
+
+/// The code in memory of ours, which is copied. Whoever calls this vouches for it, as for [`load`].
+pub(crate) fn load_bytes(engine: &Engine, bytes: &[u8]) -> Option<Component> {
+    #[expect(unsafe_code, reason = "compiled code can only be trusted, not checked")]
+    // SAFETY: the bytes were sealed under the secret of this device by `put`, or come from a compile child of just now. A runner
+    // gets them from its agent, which has checked that, in memory that nobody can change.
+    unsafe { Component::deserialize(engine, bytes) }.ok()
 }
 
 /// A file to read that is no link.

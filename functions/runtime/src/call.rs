@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use types::{Backend, ResourceProfileId};
+use serde::{Deserialize, Serialize};
+use types::{Backend, ResourceProfileId, TenantId};
 
 use crate::host::HostFault;
 
+/// The tenant of whoever names none.
+pub const TENANT_DEFAULT: &str = "default";
+
 /// What names a call and bounds what follows from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallHeader {
     /// Names the call: two tries have the same.
     pub id: u64,
@@ -26,7 +30,7 @@ pub struct CallHeader {
 }
 
 /// What a chain of calls may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Budget {
     /// Calls of functions that may follow.
     pub calls: u32,
@@ -52,7 +56,7 @@ impl Default for Budget {
 }
 
 /// How data came from one function to the next: the farther, the later in order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HandOver {
     /// Within one store: same tenant and workflow.
     Fused,
@@ -65,7 +69,7 @@ pub enum HandOver {
 }
 
 /// A call.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Request {
     /// What names and bounds it.
     pub header: CallHeader,
@@ -78,7 +82,7 @@ pub struct Request {
 }
 
 /// What one call may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallLimits {
     /// Largest linear memory, of all memories of the call together; at most [`crate::LINEAR_MEMORY_MIB_MAX`] count.
     pub linear_memory_mib: u32,
@@ -98,8 +102,10 @@ impl Default for CallLimits {
 
 /// How one call is executed: what it may use, and on what. Nothing chooses yet, so that every call gets the default
 /// that [`From<CallLimits>`] makes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CallProfile {
+    /// Whose call it is.
+    pub tenant: TenantId,
     /// The resource profile that was chosen, for the record of the call.
     pub id: Option<ResourceProfileId>,
     /// What executes it; `None`: what the runtime has.
@@ -109,9 +115,10 @@ pub struct CallProfile {
 }
 
 impl From<CallLimits> for CallProfile {
-    /// No profile was chosen: these limits, on what the runtime has.
+    /// No profile was chosen: these limits, on what the runtime has, for the only tenant.
     fn from(limits: CallLimits) -> Self {
-        Self { id: None, backend: None, limits }
+        let tenant = TenantId::new(TENANT_DEFAULT).expect("a name by the rules");
+        Self { tenant, id: None, backend: None, limits }
     }
 }
 
@@ -142,6 +149,9 @@ pub enum CallFault {
     /// It did what it must not; the text says what.
     #[error("the function trapped: {0}")]
     Trap(String),
+    /// The process that ran it has ended, or is not to be had; the text says why.
+    #[error("{0}")]
+    Runner(String),
     /// Too many calls or too much granted memory in flight; try later.
     #[error("no room for the call now")]
     Busy,
@@ -154,7 +164,7 @@ pub enum CallFault {
 }
 
 /// What a call cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Making store and instance, nanoseconds of wall time.
     pub instantiate_ns: u64,

@@ -1,14 +1,25 @@
 //! What the runtime may use.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use accel::ScanLimits;
+use serde::{Deserialize, Serialize};
 
 /// Share of the machine's memory that functions get unless told otherwise.
 const MEMORY_SHARE_PERCENT: u64 = 40;
 /// What functions get where the machine's memory cannot be read.
 const MEMORY_MIB_UNKNOWN: u32 = 256;
+/// Share of the machine's memory that a compile child gets at most.
+const COMPILE_SHARE_PERCENT: u64 = 25;
+/// Most memory of a compile child: 100,000 empty functions, which the pre-scan refuses, would take 546 MiB.
+const COMPILE_MEMORY_MIB_MAX: u32 = 512;
+/// Processor time of a compile child; a component of 4 MiB takes 2 s on one core of a server.
+const COMPILE_CPU: Duration = Duration::from_secs(10);
+/// How long a compile child may take: it stands back for guests, so on a busy board a core is its own for a thirtieth of the time.
+const COMPILE_WALL: Duration = Duration::from_secs(300);
 
 /// Settings of a [`crate::Runtime`].
 #[derive(Clone, Debug)]
@@ -19,6 +30,78 @@ pub struct RuntimeConfig {
     pub limits: ScanLimits,
     /// Where compiled code is kept over restarts; without it every start compiles anew.
     pub cache: Option<CacheConfig>,
+    /// Where components are compiled.
+    pub compile: CompileIn,
+    /// In which processes functions run.
+    pub isolation: Isolation,
+}
+
+/// In which processes functions run.
+#[derive(Clone, Debug, Default)]
+pub enum Isolation {
+    /// In this one: what breaks out of the engine is there.
+    #[default]
+    None,
+    /// In a runner for all tenants.
+    Process(RunnerProgram),
+    /// In a runner for each tenant.
+    Tenant(RunnerProgram),
+}
+
+/// A program that does nothing but [`crate::runner`].
+#[derive(Clone, Debug)]
+pub struct RunnerProgram {
+    /// Its file.
+    pub program: PathBuf,
+    /// What it is told so that it does that.
+    pub arguments: Vec<OsString>,
+    /// Linear memory granted to all calls of one runner together, in MiB; takes the place of [`RuntimeConfig::memory_mib`].
+    pub memory_mib: u32,
+    /// Processor time of one runner, in thousandths of a core, where cgroups are delegated.
+    pub milli_cpu: u32,
+    /// Runners at once. For one tenant more an idle one makes room; while none is idle its calls get `Busy`.
+    pub runners_max: usize,
+}
+
+/// Where components are compiled.
+#[derive(Clone, Debug, Default)]
+pub enum CompileIn {
+    /// Here. A component that is made for it can make this process use gigabytes.
+    #[default]
+    Process,
+    /// In a child for each, one at a time.
+    Child(ChildProgram),
+}
+
+/// A program that does nothing but [`crate::compile_child`].
+#[derive(Clone, Debug)]
+pub struct ChildProgram {
+    /// Its file.
+    pub program: PathBuf,
+    /// What it is told so that it does that.
+    pub arguments: Vec<OsString>,
+    /// What each child may use.
+    pub limits: CompileLimits,
+}
+
+/// What a compile child may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CompileLimits {
+    /// Address space in MiB.
+    pub memory_mib: u32,
+    /// Processor time; whole seconds count.
+    pub cpu: Duration,
+    /// Time on the wall clock.
+    pub wall: Duration,
+}
+
+impl Default for CompileLimits {
+    /// 512 MiB or a quarter of the machine's memory, 10 s of processor time, five minutes.
+    fn default() -> Self {
+        let share_mib = share_of_machine(COMPILE_SHARE_PERCENT);
+        let memory_mib = share_mib.unwrap_or(MEMORY_MIB_UNKNOWN).min(COMPILE_MEMORY_MIB_MAX);
+        Self { memory_mib, cpu: COMPILE_CPU, wall: COMPILE_WALL }
+    }
 }
 
 /// Where compiled code is kept.
@@ -54,14 +137,21 @@ impl fmt::Debug for DeviceSecret {
 impl Default for RuntimeConfig {
     /// 40 % of the machine's memory, limits of an agent.
     fn default() -> Self {
-        Self { memory_mib: share_of_machine(), limits: ScanLimits::default(), cache: None }
+        Self {
+            memory_mib: share_of_machine(MEMORY_SHARE_PERCENT).unwrap_or(MEMORY_MIB_UNKNOWN),
+            limits: ScanLimits::default(),
+            cache: None,
+            compile: CompileIn::default(),
+            isolation: Isolation::default(),
+        }
     }
 }
 
-fn share_of_machine() -> u32 {
+/// So many per cent of the machine's memory, in MiB; `None` where that cannot be read.
+fn share_of_machine(percent: u64) -> Option<u32> {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let share_mib = memory_total_kib(&text).map(|kib| kib * MEMORY_SHARE_PERCENT / 100 / 1024);
-    share_mib.and_then(|mib| u32::try_from(mib).ok()).unwrap_or(MEMORY_MIB_UNKNOWN)
+    let share_mib = memory_total_kib(&text).map(|kib| kib * percent / 100 / 1024);
+    share_mib.and_then(|mib| u32::try_from(mib).ok())
 }
 
 /// The number in the line `MemTotal:  24051234 kB`.

@@ -9,16 +9,27 @@ use crate::probe::address_space;
 /// Stack of a guest; what runs over it traps.
 pub(crate) const STACK_BYTES: usize = 512 * 1024;
 
+/// An engine, and what it was made for.
+pub(crate) struct Made {
+    pub(crate) engine: Engine,
+    /// How it gives memory to instances, in telemetry.
+    pub(crate) mode: PoolMode,
+    /// How its memories lie, for those who compile for it.
+    pub(crate) shape: PoolMode,
+}
+
 /// Makes the engine with the best way of allocating that this machine allows, and says which.
 ///
 /// # Errors
 /// [`RuntimeError::Engine`] when not even the plainest engine can be made.
-pub(crate) fn engine(memory_mib: u32) -> Result<(Engine, PoolMode), RuntimeError> {
+pub(crate) fn engine(memory_mib: u32) -> Result<Made, RuntimeError> {
     let mut failure = None;
-    for mode in candidates(address_space(), memory_mib) {
-        match Engine::new(&config(mode)) {
-            Ok(engine) if engine.is_pulley() => return Ok((engine, PoolMode::Pulley)),
-            Ok(engine) => return Ok((engine, mode)),
+    for shape in candidates(address_space(), memory_mib) {
+        match Engine::new(&config(shape)) {
+            Ok(engine) => {
+                let mode = if engine.is_pulley() { PoolMode::Pulley } else { shape };
+                return Ok(Made { engine, mode, shape });
+            }
             Err(error) => failure = Some(error),
         }
     }
@@ -26,8 +37,26 @@ pub(crate) fn engine(memory_mib: u32) -> Result<(Engine, PoolMode), RuntimeError
     Err(RuntimeError::Engine { source: source.into() })
 }
 
+/// An engine that compiles for the engine of this mode, and reserves nothing: it is for a process with little address space.
+///
+/// # Errors
+/// What the engine says.
+pub(crate) fn compiler(mode: PoolMode) -> wasmtime::Result<Engine> {
+    let mut config = features();
+    mode.shape_memory(&mut config);
+    Engine::new(&config)
+}
+
+/// Features, and how instances get their memory.
+pub(crate) fn config(mode: PoolMode) -> Config {
+    let mut config = features();
+    mode.shape_memory(&mut config);
+    mode.allocate(&mut config);
+    config
+}
+
 /// All features that `accel` refuses in the pre-scan are off here too.
-fn config(mode: PoolMode) -> Config {
+fn features() -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -40,6 +69,5 @@ fn config(mode: PoolMode) -> Config {
         .wasm_tail_call(false)
         .wasm_wide_arithmetic(false)
         .generate_address_map(false);
-    mode.apply(&mut config);
     config
 }

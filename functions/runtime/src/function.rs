@@ -11,7 +11,9 @@ use wasmtime::Engine;
 use wasmtime::component::{Component, HasSelf, Linker};
 
 use crate::bindings;
-use crate::cache::{Cached, CodeCache, ModuleHash};
+use crate::cache::{self, Cached, CodeCache, ModuleHash};
+use crate::compile::compiler::{Compiled, Compiler, words};
+use crate::compile::end::CompileEnd;
 use crate::context::Context;
 use crate::host;
 use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
@@ -78,6 +80,23 @@ pub enum LoadError {
         /// How many it may take.
         limit: u64,
     },
+    /// No compile child could do its work, which is no fault of the component.
+    #[error("the compile child does not work")]
+    Child {
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The compile child came to an end before its time. The component is not tried again for an hour.
+    #[error("compiling was stopped: {0}")]
+    Ended(CompileEnd),
+    /// It failed in a compile child less than an hour ago.
+    #[error("it is not compiled again for {} s: {reason}", left.as_secs())]
+    Quarantined {
+        /// Until it is.
+        left: Duration,
+        /// How it failed.
+        reason: String,
+    },
     /// An import or the handler has another type than the contract's.
     #[error("the component was built against another contract than starbelt:function@0.2.0")]
     Contract {
@@ -86,11 +105,55 @@ pub enum LoadError {
     },
 }
 
+/// What turns components into functions: the contract for one engine.
+pub(crate) struct Linked(Linker<Context>);
+
+impl Linked {
+    pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
+        let mut linker = Linker::new(engine);
+        add_to_linker(&mut linker)?;
+        Ok(Self(linker))
+    }
+
+    fn engine(&self) -> &Engine {
+        self.0.engine()
+    }
+
+    /// Resolves imports and finds the handler.
+    pub(crate) fn function(
+        &self,
+        component: &Component,
+        facts: ModuleFacts,
+        compiled_in: Duration,
+    ) -> Result<Function, LoadError> {
+        let pre = self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new);
+        let pre = pre.map_err(|error| LoadError::Contract { source: error.into() })?;
+        let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
+        Ok(Function { inner: Arc::new(Inner { facts, compiled_in, pre, in_flight, called }) })
+    }
+
+    /// Whether imports and handler have the types of the contract.
+    pub(crate) fn check(&self, component: &Component) -> wasmtime::Result<()> {
+        self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new).map(|_| ())
+    }
+
+    /// The function of compiled code for which somebody else vouches: the agent of a runner.
+    pub(crate) fn function_of(&self, code: &[u8], facts: ModuleFacts) -> Result<Function, String> {
+        let started = Instant::now();
+        let component = cache::load_bytes(self.engine(), code);
+        let component = component.ok_or("the code is not of this engine")?;
+        check_resources(&component).map_err(|error| words(&error))?;
+        let function = self.function(&component, facts, started.elapsed());
+        function.map_err(|error| words(&error))
+    }
+}
+
 /// Loads functions, one at a time, so that compiling never takes more memory than one component needs.
 pub(crate) struct Loader {
-    linker: Linker<Context>,
+    linked: Linked,
     limits: ScanLimits,
     cache: Option<CodeCache>,
+    compiler: Compiler,
     one_at_a_time: Mutex<()>,
 }
 
@@ -99,17 +162,17 @@ impl Loader {
         engine: &Engine,
         limits: ScanLimits,
         cache: Option<CodeCache>,
+        compiler: Compiler,
     ) -> wasmtime::Result<Self> {
-        let mut linker = Linker::new(engine);
-        add_to_linker(&mut linker)?;
-        Ok(Self { linker, limits, cache, one_at_a_time: Mutex::new(()) })
+        let linked = Linked::new(engine)?;
+        Ok(Self { linked, limits, cache, compiler, one_at_a_time: Mutex::new(()) })
     }
 
     /// From the cache, then resolve.
     pub(crate) fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
         let started = Instant::now();
-        let Cached { component, facts } = self.cache.as_ref()?.get(self.linker.engine(), module)?;
-        self.linked(&component, facts, started.elapsed()).ok()
+        let Cached { component, facts } = self.cache.as_ref()?.get(self.linked.engine(), module)?;
+        self.linked.function(&component, facts, started.elapsed()).ok()
     }
 
     /// Pre-scan, then compile, then resolve.
@@ -121,36 +184,27 @@ impl Loader {
             return Ok(function);
         }
         let started = Instant::now();
-        let component = Component::from_binary(self.linker.engine(), wasm)
-            .map_err(|error| LoadError::Compile { source: error.into() })?;
+        let engine = self.linked.engine();
+        let Compiled { component, code } =
+            self.compiler.compile(engine, &self.limits, &module, wasm)?;
         let compiled_in = started.elapsed();
         drop(turn);
         check_resources(&component)?;
-        let function = self.linked(&component, facts, compiled_in)?;
-        self.keep(&module, &function, &component);
+        let function = self.linked.function(&component, facts, compiled_in)?;
+        self.keep(&module, &function, &component, code);
         Ok(function)
     }
 
-    /// Resolves imports and finds the handler.
-    fn linked(
-        &self,
-        component: &Component,
-        facts: ModuleFacts,
-        compiled_in: Duration,
-    ) -> Result<Function, LoadError> {
-        let pre = self
-            .linker
-            .instantiate_pre(component)
-            .and_then(bindings::FunctionPre::new)
-            .map_err(|error| LoadError::Contract { source: error.into() })?;
-        let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
-        Ok(Function { inner: Arc::new(Inner { facts, compiled_in, pre, in_flight, called }) })
-    }
-
     /// Keeps what was compiled. Without room on the disk the next start compiles again, which is no reason to refuse this one.
-    fn keep(&self, module: &ModuleHash, function: &Function, component: &Component) {
+    fn keep(
+        &self,
+        module: &ModuleHash,
+        function: &Function,
+        component: &Component,
+        code: Option<Vec<u8>>,
+    ) {
         if let Some(cache) = &self.cache
-            && let Ok(code) = component.serialize()
+            && let Some(code) = code.or_else(|| component.serialize().ok())
         {
             drop(cache.put(module, function.facts(), &code));
         }
@@ -170,7 +224,7 @@ fn add_to_linker(linker: &mut Linker<Context>) -> wasmtime::Result<()> {
 }
 
 /// Modules can be instantiated more than once, which the pre-scan does not see.
-fn check_resources(component: &Component) -> Result<(), LoadError> {
+pub(crate) fn check_resources(component: &Component) -> Result<(), LoadError> {
     // Nothing is known of components that import modules, and those the pre-scan has refused.
     let Some(needs) = component.resources_required() else { return Ok(()) };
     let table_elements = needs.max_initial_table_size.unwrap_or_default();

@@ -7,6 +7,7 @@ pub(crate) mod objects;
 mod state;
 pub(crate) mod wire;
 
+use serde::{Deserialize, Serialize};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 use crate::{Budget, CallHeader, CallProfile, CallReport, Function, HandOver};
@@ -208,7 +209,7 @@ pub trait Host: Send {
 }
 
 /// Why something was not done, in either direction.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum HostFault {
     /// The input cannot be used.
     #[error("bad input: {0}")]
@@ -244,7 +245,7 @@ pub(crate) fn part(bytes: &[u8], offset: u64, len: u32) -> &[u8] {
 }
 
 /// One write of a batch.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StateWrite {
     /// Of which key.
     pub key: StateKey,
@@ -286,7 +287,7 @@ pub struct Outgoing<'a> {
 }
 
 /// What came back from a function that was called elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Elsewhere {
     /// Its answer.
     pub body: Vec<u8>,
@@ -299,7 +300,7 @@ pub struct Elsewhere {
 }
 
 /// What one element of a tensor is; all are little-endian.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Element {
     /// An unsigned byte.
     U8,
@@ -314,7 +315,7 @@ pub enum Element {
 }
 
 /// An array of numbers.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tensor {
     /// Its name in the model.
     pub name: String,
@@ -327,7 +328,7 @@ pub struct Tensor {
 }
 
 /// What ran an inference, and how long that took.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InferTiming {
     /// The back end.
     pub backend: String,
@@ -338,7 +339,7 @@ pub struct InferTiming {
 }
 
 /// A place on or above the WGS84 ellipsoid.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Position {
     /// Degrees north.
     pub latitude_deg: f64,
@@ -349,7 +350,7 @@ pub struct Position {
 }
 
 /// An object that came with a call.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct InputInfo {
     /// The task or data source that wrote it.
     pub task: TaskId,
@@ -360,7 +361,7 @@ pub struct InputInfo {
 }
 
 /// What a function may know of its node; `None` means unknown.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct NodeInfo {
     /// Its name.
     pub node: NodeId,
@@ -377,7 +378,7 @@ pub struct NodeInfo {
 }
 
 /// A contact with another node, in seconds of sky time from now.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Contact {
     /// With whom.
     pub node: NodeId,
@@ -390,7 +391,7 @@ pub struct Contact {
 }
 
 /// How much a line of the log matters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Level {
     /// Finest.
     Trace,

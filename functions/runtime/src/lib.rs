@@ -10,37 +10,61 @@ mod cache;
 mod call;
 mod carried;
 mod chain;
+mod compile;
 mod config;
 mod context;
 mod engine;
 mod epoch;
 mod function;
+mod harden;
 mod host;
+mod jail;
 mod lend;
 mod limits;
 mod log;
+mod memfd;
+mod place;
 mod pool;
 mod probe;
+mod quarantine;
+mod remote;
 mod run;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use types::TenantId;
+
+pub use accel::ScanLimits;
+
 pub use crate::cache::ModuleHash;
 pub use crate::call::{
-    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HandOver, Request, Usage,
+    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HandOver, Request,
+    TENANT_DEFAULT, Usage,
 };
-pub use crate::config::{CacheConfig, DeviceSecret, RuntimeConfig};
-pub use crate::function::{Function, LoadError};
+pub use crate::compile::child::compile_child;
+pub use crate::compile::end::CompileEnd;
+pub use crate::config::{
+    CacheConfig, ChildProgram, CompileIn, CompileLimits, DeviceSecret, Isolation, RunnerProgram,
+    RuntimeConfig,
+};
+pub use crate::function::LoadError;
 pub use crate::host::{
     Callee, Contact, Element, Elsewhere, Host, HostFault, InferTiming, InputInfo, Level, NodeInfo,
     Outgoing, Position, StateWrite, Tensor,
 };
+pub use crate::jail::{JailReport, Measure, MeasureState, confine};
+pub use crate::place::Function;
 pub use crate::pool::PoolMode;
+pub use crate::remote::server::runner;
 
 use crate::cache::CodeCache;
+use crate::compile::compiler::Compiler;
+use crate::engine::Made;
 use crate::function::Loader;
+use crate::place::{Handle, Place};
+use crate::remote::{Runners, Sharing};
 use crate::run::Runner;
 
 /// Largest body in and out; larger values travel as objects.
@@ -54,8 +78,7 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(30);
 
 /// Loads and runs functions. One for a process; it is shared between threads by reference.
 pub struct Runtime {
-    loader: Loader,
-    runner: Arc<Runner>,
+    place: Place,
 }
 
 /// Why there is no runtime.
@@ -82,39 +105,65 @@ pub enum RuntimeError {
 }
 
 impl Runtime {
-    /// Starts an engine with the largest pool that memory and address space allow.
+    /// Starts an engine with the largest pool that memory and address space allow, here or, with the first call, in runners.
     ///
     /// # Errors
     /// [`RuntimeError`] when the engine or its thread does not start.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
-        let (engine, mode) = engine::engine(config.memory_mib)?;
-        let cache = config.cache.as_ref().map(|cache| CodeCache::open(cache, &engine));
+        let RuntimeConfig { memory_mib, limits, cache, compile, isolation } = config;
+        let (program, sharing) = match isolation {
+            Isolation::None => (None, Sharing::One),
+            Isolation::Process(program) => (Some(program), Sharing::One),
+            Isolation::Tenant(program) => (Some(program), Sharing::Tenant),
+        };
+        let memory_mib = program.as_ref().map_or(memory_mib, |program| program.memory_mib);
+        let Made { engine, mode, shape } = engine::engine(memory_mib)?;
+        let cache = cache.as_ref().map(|cache| CodeCache::open(cache, &engine));
         let cache = cache.transpose().map_err(|source| RuntimeError::Cache { source })?;
-        let loader = Loader::new(&engine, config.limits, cache)
-            .map_err(|error| RuntimeError::Engine { source: error.into() })?;
-        let runner = Runner::new(engine, mode, config.memory_mib)
-            .map_err(|source| RuntimeError::Thread { source })?;
-        Ok(Self { loader, runner: Arc::new(runner) })
+        let compiler = Compiler::new(compile, shape);
+        let place = match program {
+            // The engine was made to see whether it can be; a runner makes its own like it.
+            Some(program) => Place::Elsewhere(Runners::new(
+                program,
+                sharing,
+                (mode, shape),
+                (limits, compiler, cache),
+            )),
+            None => {
+                let loader = Loader::new(&engine, limits, cache, compiler)
+                    .map_err(|error| RuntimeError::Engine { source: error.into() })?;
+                let runner = Runner::new(engine, mode, memory_mib)
+                    .map_err(|source| RuntimeError::Thread { source })?;
+                Place::Here(loader, Arc::new(runner))
+            }
+        };
+        Ok(Self { place })
     }
 
     /// Takes the code of a component that was loaded before from the cache: microseconds. `None` where it is not there, and where
     /// anything about it is not as it was.
     pub fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
-        self.loader.load_cached(module)
+        match &self.place {
+            Place::Here(loader, _) => loader.load_cached(module).map(Function::from),
+            Place::Elsewhere(runners) => runners.load_cached(module).map(Function::from),
+        }
     }
 
     /// Pre-scans, compiles and links a component. Takes about half a second for each MB; one at a time. What is in the cache is
-    /// not compiled again.
+    /// not compiled again, and what failed in a compile child not within the hour.
     ///
     /// # Errors
     /// [`LoadError`] with the first reason to refuse it.
     pub fn load(&self, wasm: &[u8]) -> Result<Function, LoadError> {
-        self.loader.load(wasm)
+        match &self.place {
+            Place::Here(loader, _) => loader.load(wasm).map(Function::from),
+            Place::Elsewhere(runners) => runners.load(wasm).map(Function::from),
+        }
     }
 
-    /// Runs one call on this thread until it ends or is stopped; functions that call functions need [`STACK_BYTES`] of its stack. Never waits for room: a call beyond the
-    /// limits of the node or of the function gets [`CallFault::Busy`], and one for a back end that is not here
-    /// [`CallFault::NoBackend`].
+    /// Runs one call on this thread, or in the runner of its tenant while this thread waits, until it ends or is stopped. Never
+    /// waits for room: a call beyond the limits of the node or of the function gets [`CallFault::Busy`], and one for a back end
+    /// that is not here [`CallFault::NoBackend`]. Functions that call functions need [`STACK_BYTES`] of the stack of this thread.
     pub fn call(
         &self,
         function: &Function,
@@ -122,17 +171,51 @@ impl Runtime {
         profile: impl Into<CallProfile>,
         host: &mut dyn Host,
     ) -> CallReport {
-        self.runner.call(function, &request, &profile.into(), host)
+        let profile = profile.into();
+        match (&self.place, &function.0) {
+            (Place::Here(_, runner), Handle::Here(function)) => {
+                runner.call(function, &request, &profile, host)
+            }
+            (Place::Elsewhere(runners), Handle::Elsewhere(function)) => {
+                runners.call(function, request, &profile, host)
+            }
+            _ => {
+                let fault = CallFault::Trap("loaded by another runtime".to_owned());
+                CallReport { outcome: Err(fault), usage: Usage::default() }
+            }
+        }
     }
 
-    /// How instances get their memory here.
+    /// What the runner of a tenant is held by, which is started if it does not run; `None` where functions run in this process.
+    ///
+    /// # Errors
+    /// [`CallFault::Runner`] if it cannot be started, [`CallFault::Busy`] in a pause after an end.
+    pub fn jail(&self, tenant: &TenantId) -> Option<Result<JailReport, CallFault>> {
+        match &self.place {
+            Place::Here(..) => None,
+            Place::Elsewhere(runners) => Some(runners.jail(tenant)),
+        }
+    }
+
+    /// The process of a tenant's runner, if there is one now.
+    pub fn runner_process(&self, tenant: &TenantId) -> Option<u32> {
+        match &self.place {
+            Place::Here(..) => None,
+            Place::Elsewhere(runners) => runners.process(tenant),
+        }
+    }
+
+    /// How instances get their memory.
     pub fn pool_mode(&self) -> PoolMode {
-        self.runner.mode
+        match &self.place {
+            Place::Here(_, runner) => runner.mode,
+            Place::Elsewhere(runners) => runners.mode(),
+        }
     }
 }
 
 impl fmt::Debug for Runtime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Runtime").field("pool_mode", &self.runner.mode).finish_non_exhaustive()
+        f.debug_struct("Runtime").field("pool_mode", &self.pool_mode()).finish_non_exhaustive()
     }
 }

@@ -1,5 +1,6 @@
 //! How instances get their memory: from a pool whose size follows the address space, or one by one.
 
+use serde::{Deserialize, Serialize};
 use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationConfig};
 
 use crate::LINEAR_MEMORY_MIB_MAX;
@@ -30,7 +31,7 @@ const BOUNDED_GUARD_BYTES: u64 = 64 * 1024;
 const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
 
 /// How instances get their memory. Part of telemetry, since it changes what a call costs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PoolMode {
     /// From a pool made in advance.
     Pooling {
@@ -73,25 +74,32 @@ impl PoolMode {
         }
     }
 
-    /// Sets the engine up for this mode.
-    pub(crate) fn apply(self, config: &mut Config) {
+    /// How memories lie in address space, which compiled code relies on.
+    pub(crate) fn shape_memory(self, config: &mut Config) {
         match self {
-            Self::Pooling { slots, reservation } => {
-                let bytes_max = u64::from(self.linear_memory_mib_max()) * MIB;
-                let pool = pool(slots, usize::try_from(bytes_max).unwrap_or(usize::MAX));
-                config
-                    .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
-                    .memory_reservation(reservation)
-                    .memory_guard_size(guard_bytes(reservation));
+            Self::Pooling { reservation, .. } => {
+                config.memory_reservation(reservation).memory_guard_size(guard_bytes(reservation));
             }
             Self::OnDemand | Self::Pulley => {
                 config
-                    .allocation_strategy(InstanceAllocationStrategy::OnDemand)
                     .memory_reservation(NARROW_BYTES)
                     .memory_reservation_for_growth(NARROW_BYTES)
                     .memory_guard_size(BOUNDED_GUARD_BYTES);
             }
         }
+    }
+
+    /// Where they come from, which it does not.
+    pub(crate) fn allocate(self, config: &mut Config) {
+        let strategy = match self {
+            Self::Pooling { slots, .. } => {
+                let bytes_max = u64::from(self.linear_memory_mib_max()) * MIB;
+                let pool = pool(slots, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+                InstanceAllocationStrategy::Pooling(pool)
+            }
+            Self::OnDemand | Self::Pulley => InstanceAllocationStrategy::OnDemand,
+        };
+        config.allocation_strategy(strategy);
     }
 }
 

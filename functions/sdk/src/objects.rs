@@ -69,7 +69,7 @@ pub fn write(key: &str, bytes: &[u8]) -> Result<(), Fault> {
 /// Writes over a part of an object of this call; what goes beyond its end extends it.
 ///
 /// # Errors
-/// [`Fault::BadInput`] for an offset beyond its end, and those of [`write`].
+/// [`Fault::BadInput`] for an offset beyond its end, and those of [`write()`].
 pub fn write_at(key: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
     host::write_at(key, offset, bytes)
 }
@@ -78,7 +78,7 @@ pub fn write_at(key: &str, offset: u64, bytes: &[u8]) -> Result<(), Fault> {
 /// copies them from there.
 ///
 /// # Errors
-/// [`Fault::BadInput`] for a key that was written already, and those of [`write`].
+/// [`Fault::BadInput`] for a key that was written already, and those of [`write()`].
 pub fn hand(key: &str, bytes: Vec<u8>) -> Result<(), Fault> {
     // The instance ends with the call, and all of its memory with it; until then nobody may change these bytes.
     host::hand(key, bytes.leak())
@@ -87,7 +87,7 @@ pub fn hand(key: &str, bytes: Vec<u8>) -> Result<(), Fault> {
 /// Hands an object that came with the call on, under a key of this call, without reading it.
 ///
 /// # Errors
-/// [`Fault::NotFound`] when no such object came, and those of [`write`].
+/// [`Fault::NotFound`] when no such object came, and those of [`write()`].
 pub fn forward(input: &Input, to: &str) -> Result<(), Fault> {
     host::forward(&input.task, &input.key, to)
 }

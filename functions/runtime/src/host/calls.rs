@@ -12,8 +12,10 @@ use super::{Callee, Elsewhere, HostFault, Outgoing};
 use crate::carried::{Back, Bytes, Carried, CarriedInput, Waiting};
 use crate::chain::{HOPS_MAX, NoCall};
 use crate::context::Context;
+use crate::function::Function;
+use crate::place::Handle;
 use crate::run::{Ended, Job};
-use crate::{BODY_BYTES_MAX, CallFault, CallHeader, CallProfile, Function, HandOver};
+use crate::{BODY_BYTES_MAX, CallFault, CallHeader, CallProfile, CallReport, HandOver, Usage};
 
 const INTERFACE: &str = "starbelt:function/calls@0.2.0";
 /// Most objects that go along with a call.
@@ -55,6 +57,13 @@ fn call(store: &mut Store<'_>, what: &WireOutgoing) -> Result<Vec<u8>, HostFault
     let header = header(context);
     match context.host().enter(&function)? {
         Callee::Here { function: code, profile, fused: _ } => {
+            let Handle::Here(code) = code.0 else {
+                store
+                    .data_mut()
+                    .host()
+                    .leave(&CallReport { outcome: Err(CallFault::Busy), usage: Usage::default() });
+                return Err(HostFault::NotFound);
+            };
             let along = Along { name: &function, header: &header, objects };
             here(store, what, along, (&code, &profile, depth))
         }
@@ -223,7 +232,7 @@ fn fault_of_callee(fault: CallFault) -> HostFault {
         CallFault::Deadline => HostFault::Deadline,
         CallFault::Busy => HostFault::Busy,
         CallFault::Budget | CallFault::MemoryLimit | CallFault::TooLarge(_) => HostFault::TooLarge,
-        CallFault::Trap(text) => HostFault::Internal(text),
+        CallFault::Trap(text) | CallFault::Runner(text) => HostFault::Internal(text),
         CallFault::NoBackend(_) => HostFault::NotFound,
     }
 }

@@ -35,7 +35,7 @@ impl sky::Host for Context {
     }
 
     fn next_contact_with(&mut self, kind: String) -> Option<sky::Contact> {
-        let kind = NodeKind::ALL.into_iter().find(|known| known.to_string() == kind)?;
+        let kind = KINDS.into_iter().find(|known| known.to_string() == kind)?;
         self.host().next_contact_with(kind).map(to_wire)
     }
 
@@ -58,6 +58,10 @@ fn to_wire(contact: Contact) -> sky::Contact {
         latency_max_ms: contact.latency_max_ms,
     }
 }
+
+/// All kinds of nodes, which guests name as they are shown.
+const KINDS: [NodeKind; 4] =
+    [NodeKind::Satellite, NodeKind::GroundStation, NodeKind::Edge, NodeKind::Cloud];
 
 /// Most messages of one call, and the bytes of each.
 const EMITS_MAX: u32 = 64;

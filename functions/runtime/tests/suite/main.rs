@@ -3,9 +3,13 @@
 mod address_space;
 mod cache;
 mod calls;
+mod compile;
 #[path = "../support/host.rs"]
 mod host;
 mod limits;
+#[path = "../support/memory.rs"]
+mod memory;
 mod nested;
 mod puppet;
 mod refusals;
+mod runners;

@@ -3,7 +3,9 @@
 use std::error::Error;
 use std::time::Duration;
 
-use runtime::{Budget, CallLimits, CallReport, Function, Runtime, RuntimeConfig};
+use runtime::{
+    Budget, CallLimits, CallReport, Function, Isolation, RunnerProgram, Runtime, RuntimeConfig,
+};
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 use wit_parser::Resolve;
 
@@ -26,11 +28,33 @@ pub(crate) fn puppet() -> Result<Vec<u8>> {
     component(include_str!("wat/puppet.wat"))
 }
 
+/// Set in a process whose stages are in runners.
+pub(crate) const IN_RUNNERS: &str = "STARBELT_TEST_IN_RUNNERS";
+
 /// A runtime with the puppet loaded.
 pub(crate) fn stage() -> Result<(Runtime, Function)> {
-    let runtime = Runtime::new(RuntimeConfig::default())?;
+    stage_in(match std::env::var_os(IN_RUNNERS) {
+        Some(_) => Isolation::Process(runner_program()),
+        None => Isolation::None,
+    })
+}
+
+/// The same, in these processes.
+pub(crate) fn stage_in(isolation: Isolation) -> Result<(Runtime, Function)> {
+    let runtime = Runtime::new(RuntimeConfig { isolation, ..RuntimeConfig::default() })?;
     let function = runtime.load(&puppet()?)?;
     Ok((runtime, function))
+}
+
+/// A program that is a runner.
+pub(crate) fn runner_program() -> RunnerProgram {
+    RunnerProgram {
+        program: env!("CARGO_BIN_EXE_runtime-child").into(),
+        arguments: vec!["run".into()],
+        memory_mib: 1024,
+        milli_cpu: 2000,
+        runners_max: 8,
+    }
 }
 
 /// A guest that answers nothing, with `fields` added to its module.

@@ -1,0 +1,64 @@
+//! The processes in which functions are compiled and run: this program again, with verbs that nobody else uses.
+
+use runtime::{
+    CacheConfig, ChildProgram, CompileIn, CompileLimits, JailReport, RunnerProgram, Runtime,
+    RuntimeConfig, TENANT_DEFAULT,
+};
+use types::TenantId;
+
+use crate::config::{Config, Isolation};
+
+/// This program, also after an upgrade has put another in its place.
+const OWN_PROGRAM: &str = "/proc/self/exe";
+/// The verb with which it compiles one component and ends.
+pub const COMPILE_VERB: &str = "compile-module";
+/// The verb with which it runs functions until its agent ends.
+pub const RUN_VERB: &str = "run-functions";
+
+/// The tenant of everything that names none.
+///
+/// # Panics
+/// Never: its name is by the rules.
+pub fn default_tenant() -> TenantId {
+    TenantId::new(TENANT_DEFAULT).expect("a name by the rules")
+}
+
+/// How functions are compiled and run on a node.
+pub fn runtime_config(config: &Config, cache: Option<CacheConfig>) -> RuntimeConfig {
+    let functions = &config.functions;
+    let usual = CompileLimits::default();
+    let limits = CompileLimits {
+        memory_mib: functions.compile_memory_mib.unwrap_or(usual.memory_mib),
+        cpu: functions.compile_cpu,
+        // It stands back for guests, so on a busy machine it takes many times as long.
+        wall: usual.wall.max(functions.compile_cpu * 30),
+    };
+    let compile = CompileIn::Child(ChildProgram {
+        program: OWN_PROGRAM.into(),
+        arguments: vec![COMPILE_VERB.into()],
+        limits,
+    });
+    let runner = RunnerProgram {
+        program: OWN_PROGRAM.into(),
+        arguments: vec![RUN_VERB.into()],
+        memory_mib: functions.runner_memory_mib,
+        milli_cpu: config.capacity.milli_cpu.0,
+        runners_max: functions.runners_max,
+    };
+    let isolation = match functions.isolation {
+        Isolation::Process => runtime::Isolation::Process(runner),
+        Isolation::Tenant => runtime::Isolation::Tenant(runner),
+        Isolation::None => runtime::Isolation::None,
+    };
+    let memory_mib = config.capacity.memory_mib.0;
+    RuntimeConfig { memory_mib, cache, compile, isolation, ..RuntimeConfig::default() }
+}
+
+/// What a runner on this machine is held by: starts one, asks it, and ends it. `None` if functions run in the agent.
+///
+/// # Errors
+/// Why there is no runner, in words.
+pub fn jail(config: &Config) -> Result<Option<JailReport>, String> {
+    let runtime = Runtime::new(runtime_config(config, None)).map_err(|error| error.to_string())?;
+    runtime.jail(&default_tenant()).transpose().map_err(|fault| fault.to_string())
+}

@@ -1,0 +1,243 @@
+//! Everything that an agent and its runner say to each other. Bytes of bodies, values and objects are not in here but beside the
+//! message, see [`super::frame`].
+
+use accel::ModuleFacts;
+use serde::{Deserialize, Serialize};
+use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
+
+use crate::cache::ModuleHash;
+use crate::jail::JailReport;
+use crate::pool::PoolMode;
+use crate::{
+    CallFault, CallHeader, CallProfile, Contact, Elsewhere, HostFault, InferTiming, InputInfo,
+    Level, NodeInfo, Position, Request, Tensor, Usage,
+};
+
+/// The first message to a runner.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Setup {
+    /// Who starts it.
+    pub(crate) parent: u32,
+    /// How its instances get their memory: what code is compiled for.
+    pub(crate) mode: PoolMode,
+    /// Linear memory of all its calls together.
+    pub(crate) memory_mib: u32,
+}
+
+/// Its answer.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Ready {
+    /// It is in its jail, and takes lanes.
+    Yes(JailReport),
+    /// It cannot work, for this reason.
+    No(String),
+}
+
+/// What follows on the control socket: a lane, which comes along.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TakeLane;
+
+/// To a runner, on a lane.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum ToRunner {
+    /// Run this; its body comes along.
+    Call(Box<Call>),
+    /// The code of a function comes along; what the pre-scan found in it.
+    Code(ModuleHash, Box<ModuleFacts>),
+    /// The answer to a question.
+    Answer(HostAnswer),
+}
+
+/// A call, apart from its body.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Call {
+    pub(crate) module: ModuleHash,
+    pub(crate) request: Request,
+    pub(crate) profile: CallProfile,
+}
+
+/// From a runner, on a lane.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum FromRunner {
+    /// It has no code for the call.
+    NeedsCode,
+    /// The code is of no use, for this reason.
+    BadCode(String),
+    /// The function asks its node something.
+    Ask(HostCall),
+    /// The function logs a line; nobody answers.
+    Log(Level, String),
+    /// The call has ended; the body of the answer comes along.
+    Report(Outcome, Usage),
+}
+
+/// A question of a function; values come along.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum HostCall {
+    StateGet(StateKey),
+    StatePut {
+        key: StateKey,
+        expect: Option<u64>,
+    },
+    StateDelete(StateKey),
+    StateKeys(Option<StateKey>),
+    Inputs,
+    InputRead {
+        task: TaskId,
+        key: StateKey,
+        offset: u64,
+        len: u32,
+    },
+    OutputWrite(StateKey),
+    Describe,
+    SkyNow,
+    NextContact(NodeId),
+    StateGetRange {
+        key: StateKey,
+        offset: u64,
+        len: u32,
+    },
+    /// The values lie one after the other in what comes along; here are their lengths.
+    StateBatch(Vec<BatchWrite>),
+    OutputWriteAt {
+        key: StateKey,
+        offset: u64,
+    },
+    OutputAdmit {
+        key: StateKey,
+        bytes: u64,
+    },
+    OutputTake(StateKey),
+    OutputRead(StateKey),
+    OutputForward {
+        task: TaskId,
+        key: StateKey,
+        to: StateKey,
+    },
+    NextContactWith(NodeKind),
+    Position,
+    Latency(NodeId),
+    Name,
+    /// Another function is to be called.
+    Enter(FunctionId),
+    /// Its code, which the runner does not have.
+    Code(ModuleHash),
+    /// It has ended.
+    Leave(Outcome, Usage),
+    /// It is elsewhere; body and objects lie one after the other in what comes along.
+    CallElsewhere(Box<Outward>),
+    Infer {
+        model: String,
+        inputs: Vec<Tensor>,
+    },
+    Emit(String),
+}
+
+/// One write of a batch, apart from its value.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct BatchWrite {
+    pub(crate) key: StateKey,
+    pub(crate) length: Option<u64>,
+    pub(crate) expect: Option<u64>,
+}
+
+/// A call of a function elsewhere, apart from its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Outward {
+    pub(crate) header: CallHeader,
+    pub(crate) function: FunctionId,
+    pub(crate) content_type: String,
+    pub(crate) body: u64,
+    pub(crate) objects: Vec<(StateKey, u64)>,
+}
+
+/// The answer to it; values come along.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum HostAnswer {
+    Fault(HostFault),
+    Done,
+    /// A value of this version, or none.
+    Value(Option<u64>),
+    Version(u64),
+    Keys(Vec<StateKey>),
+    Inputs(Vec<InputInfo>),
+    Bytes,
+    Node(NodeInfo),
+    Sky(Epoch),
+    Contact(Option<Contact>),
+    Versions(Vec<u64>),
+    /// An object, or none.
+    Object(bool),
+    Position(Option<Position>),
+    Latency(Option<f64>),
+    Name(String),
+    /// Where a function is: here with this module and profile, or elsewhere.
+    Callee(Option<Box<CalleeHere>>),
+    Code(Box<ModuleFacts>),
+    Elsewhere(Box<Elsewhere>),
+    Inferred(Vec<Tensor>, InferTiming),
+}
+
+/// A function that is at hand.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct CalleeHere {
+    pub(crate) module: ModuleHash,
+    pub(crate) profile: CallProfile,
+    pub(crate) fused: bool,
+}
+
+/// How a call ended, apart from the body.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) enum Outcome {
+    Answered,
+    Guest(HostFault),
+    Deadline,
+    Budget,
+    MemoryLimit,
+    Trap(String),
+    Busy,
+    NoBackend(Backend),
+    BodyTooLarge,
+    AnswerTooLarge,
+    ObjectTooLarge,
+}
+
+/// What a fault calls what is too large.
+const BODY: &str = "the body of the call";
+const ANSWER: &str = "the answer of the function";
+const OBJECT: &str = "an object of the call";
+
+impl Outcome {
+    /// Of a call that has no answer.
+    pub(crate) fn of(fault: CallFault) -> Self {
+        match fault {
+            CallFault::Guest(fault) => Self::Guest(fault),
+            CallFault::Deadline => Self::Deadline,
+            CallFault::Budget => Self::Budget,
+            CallFault::MemoryLimit => Self::MemoryLimit,
+            CallFault::Trap(text) | CallFault::Runner(text) => Self::Trap(text),
+            CallFault::Busy => Self::Busy,
+            CallFault::NoBackend(backend) => Self::NoBackend(backend),
+            CallFault::TooLarge(BODY) => Self::BodyTooLarge,
+            CallFault::TooLarge(OBJECT) => Self::ObjectTooLarge,
+            CallFault::TooLarge(_) => Self::AnswerTooLarge,
+        }
+    }
+
+    /// With the body that came along.
+    pub(crate) fn with(self, body: Option<Vec<u8>>) -> Result<Vec<u8>, CallFault> {
+        Err(match self {
+            Self::Answered => return Ok(body.unwrap_or_default()),
+            Self::Guest(fault) => CallFault::Guest(fault),
+            Self::Deadline => CallFault::Deadline,
+            Self::Budget => CallFault::Budget,
+            Self::MemoryLimit => CallFault::MemoryLimit,
+            Self::Trap(text) => CallFault::Trap(text),
+            Self::Busy => CallFault::Busy,
+            Self::NoBackend(backend) => CallFault::NoBackend(backend),
+            Self::BodyTooLarge => CallFault::TooLarge(BODY),
+            Self::AnswerTooLarge => CallFault::TooLarge(ANSWER),
+            Self::ObjectTooLarge => CallFault::TooLarge(OBJECT),
+        })
+    }
+}

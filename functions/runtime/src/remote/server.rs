@@ -1,0 +1,153 @@
+//! A runner: sets its engine up, goes to jail, and runs calls, a thread for each lane.
+
+use std::collections::VecDeque;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::process::ExitCode;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use accel::ModuleFacts;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use wasmtime::Engine;
+
+use super::asker::{Asker, abandon};
+use super::frame::{Beside, Lane};
+use super::message::{Call, FromRunner, Outcome, Ready, Setup, TakeLane, ToRunner};
+use crate::cache::ModuleHash;
+use crate::function::{Function, Linked};
+use crate::pool::PoolMode;
+use crate::run::Runner;
+use crate::{STACK_BYTES, engine, jail};
+
+/// Functions that are kept; the one that came first gives way, and comes again when it is called.
+const FUNCTIONS_MAX: usize = 128;
+
+/// What a runner does from its first line on; for the program that [`crate::RunnerProgram`] names. Its standard input is the socket
+/// to the agent; it ends with that.
+pub fn runner() -> ExitCode {
+    let control = match io::stdin().as_fd().try_clone_to_owned() {
+        Ok(control) => control,
+        Err(_) => return ExitCode::FAILURE,
+    };
+    let mut control = Lane::new(control);
+    let Ok((setup, _)) = control.receive::<Setup>(None) else { return ExitCode::FAILURE };
+    let (serving, ready) = match start(&setup) {
+        Ok((serving, jail)) => (Some(serving), Ready::Yes(jail)),
+        Err(reason) => (None, Ready::No(reason)),
+    };
+    if control.send(&ready, Beside::Nothing).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let Some(serving) = serving.map(Arc::new) else { return ExitCode::FAILURE };
+    // The end of the agent is the end of the control socket, and with it of this process, whatever its other threads do.
+    while let Ok((TakeLane, came)) = control.receive(None) {
+        let Some(lane) = came.lane else { break };
+        let serving = Arc::clone(&serving);
+        let thread = std::thread::Builder::new().name("lane".to_owned()).stack_size(STACK_BYTES);
+        if thread.spawn(move || serving.serve(lane)).is_err() {
+            return ExitCode::FAILURE;
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+/// The engine first, since it looks at the system; then the jail, before there is a second thread; then what needs threads.
+fn start(setup: &Setup) -> Result<(Serving, jail::JailReport), String> {
+    let words = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(io::Error::from)
+        .map_err(words("it cannot die with its agent"))?;
+    let parent = getppid().map(|pid| pid.as_raw_nonzero().get().cast_unsigned());
+    if parent != Some(setup.parent) {
+        return Err("its agent is gone".to_owned());
+    }
+    let engine = Engine::new(&engine::config(setup.mode));
+    let engine = engine.map_err(|error| format!("no engine: {error:#}"))?;
+    let mode = if engine.is_pulley() { PoolMode::Pulley } else { setup.mode };
+    let report = jail::confine();
+    let linked = Linked::new(&engine).map_err(|error| format!("no engine: {error:#}"))?;
+    let runner = Runner::new(engine, mode, setup.memory_mib)
+        .map_err(words("no thread for the epoch ticks"))?;
+    Ok((Serving { linked, runner: Arc::new(runner), functions: Mutex::default() }, report))
+}
+
+/// What lanes share.
+pub(super) struct Serving {
+    linked: Linked,
+    runner: Arc<Runner>,
+    functions: Mutex<VecDeque<(ModuleHash, Function)>>,
+}
+
+impl Serving {
+    /// Runs the calls of one lane until it is closed.
+    fn serve(&self, socket: OwnedFd) {
+        let mut lane = Lane::new(socket);
+        loop {
+            let served = match lane.receive(None) {
+                Ok((ToRunner::Call(call), came)) => {
+                    self.call(&mut lane, *call, came.bytes.unwrap_or_default())
+                }
+                Ok((ToRunner::Code(module, facts), came)) => {
+                    self.load(&lane, module, *facts, &came.bytes.unwrap_or_default())
+                }
+                Ok((ToRunner::Answer(_), _)) => return,
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = served {
+                abandon(&error);
+            }
+        }
+    }
+
+    fn call(&self, lane: &mut Lane, call: Call, body: Vec<u8>) -> io::Result<()> {
+        let Call { module, mut request, profile } = call;
+        let Some(function) = self.function(&module) else {
+            return lane.send(&FromRunner::NeedsCode, Beside::Nothing);
+        };
+        request.body = body;
+        let report =
+            self.runner.call(&function, &request, &profile, &mut Asker { lane, serving: self });
+        let (outcome, body) = match report.outcome {
+            Ok(body) => (Outcome::Answered, body),
+            Err(fault) => (Outcome::of(fault), Vec::new()),
+        };
+        lane.send(&FromRunner::Report(outcome, report.usage), Beside::Bytes(&body))
+    }
+
+    pub(super) fn function(&self, module: &ModuleHash) -> Option<Function> {
+        let functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.iter().find(|(known, _)| known == module).map(|(_, function)| function.clone())
+    }
+
+    /// Takes code from the agent, which vouches for it; what cannot be used is answered, the rest is silent.
+    fn load(
+        &self,
+        lane: &Lane,
+        module: ModuleHash,
+        facts: ModuleFacts,
+        code: &[u8],
+    ) -> io::Result<()> {
+        match self.keep(module, facts, code) {
+            Ok(_) => Ok(()),
+            Err(reason) => lane.send(&FromRunner::BadCode(reason), Beside::Nothing),
+        }
+    }
+
+    /// Makes a function of code and keeps it.
+    pub(super) fn keep(
+        &self,
+        module: ModuleHash,
+        facts: ModuleFacts,
+        code: &[u8],
+    ) -> Result<Function, String> {
+        let function = self.linked.function_of(code, facts)?;
+        let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
+        functions.retain(|(known, _)| *known != module);
+        if functions.len() == FUNCTIONS_MAX {
+            functions.pop_front();
+        }
+        functions.push_back((module, function.clone()));
+        Ok(function)
+    }
+}
