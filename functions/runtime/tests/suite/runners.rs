@@ -111,6 +111,29 @@ fn a_killed_runner_is_told_and_replaced_and_others_go_on() -> Result {
     Ok(())
 }
 
+/// Waits until all threads of a process stand still: a signal is sent before it is obeyed, and a thread that still runs would
+/// take the call.
+fn wait_until_stopped(process: u32) -> Result {
+    let until = Instant::now() + Duration::from_secs(10);
+    while !is_stopped(process)? {
+        if until < Instant::now() {
+            return Err("it does not stop".into());
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    Ok(())
+}
+
+fn is_stopped(process: u32) -> Result<bool> {
+    for task in std::fs::read_dir(format!("/proc/{process}/task"))? {
+        let stat = std::fs::read_to_string(task?.path().join("stat"))?;
+        if !stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T')) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
 /// Processor time of a process in ticks of the system, from `/proc/<pid>/stat`.
 fn cpu_ticks(process: u32) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
@@ -136,7 +159,9 @@ fn an_idle_runner_uses_no_processor_time() -> Result {
 fn a_runner_that_stops_is_ended() -> Result {
     let stage = stage_in(Isolation::Process(runner_program()))?;
     call(&stage, "Echo").outcome?;
-    signal(process(&stage, "default"), Signal::STOP)?;
+    let runner = process(&stage, "default");
+    signal(runner, Signal::STOP)?;
+    wait_until_stopped(runner)?;
     let started = Instant::now();
     match call_of(&stage, "default", "Echo", 100).outcome {
         Err(CallFault::Runner(reason)) => {
