@@ -98,7 +98,7 @@ pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<ModuleFacts, InspectErr
     let size = limits.check(Quantity::Bytes, bytes.len() as u64)?;
     let mut parser = Parser::new(0);
     parser.set_features(FEATURES);
-    let mut pass = Pass::new(limits);
+    let mut pass = Pass::new(bytes, limits);
     for payload in parser.parse_all(bytes) {
         pass.payload(&payload?)?;
     }

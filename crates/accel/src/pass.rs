@@ -1,11 +1,13 @@
 //! One pass over the payloads of a component and all that is nested in it: bounds, validates, counts.
 
+use core::ops::Range;
+
 use wasmparser::{
-    ComponentExportSectionReader, ComponentExternalKind, ComponentImportSectionReader,
-    ComponentType, ComponentTypeRef, ComponentTypeSectionReader, CompositeInnerType, CoreType,
-    CoreTypeSectionReader, ElementItems, ElementSectionReader, Encoding, ExportSectionReader,
-    FuncValidatorAllocations, ImportSectionReader, Imports, Payload, SubType, TypeRef,
-    ValidPayload, Validator,
+    BinaryReader, ComponentExportSectionReader, ComponentExternalKind,
+    ComponentImportSectionReader, ComponentType, ComponentTypeRef, ComponentTypeSectionReader,
+    CompositeInnerType, CoreType, CoreTypeSectionReader, ElementItems, ElementSectionReader,
+    Encoding, ExportSectionReader, FuncValidatorAllocations, ImportSectionReader, Imports, Payload,
+    SubType, TypeRef, ValidPayload, Validator,
 };
 
 use crate::body;
@@ -16,8 +18,13 @@ use crate::limits::{Quantity, ScanLimits};
 
 type Result<T, E = InspectError> = core::result::Result<T, E>;
 
+/// How a group of types that refer to each other begins.
+const REC_GROUP: u8 = 0x4e;
+
 /// A pass under way.
 pub(crate) struct Pass<'a> {
+    /// All that is read.
+    bytes: &'a [u8],
     limits: &'a ScanLimits,
     facts: ModuleFacts,
     validator: Validator,
@@ -27,8 +34,9 @@ pub(crate) struct Pass<'a> {
 }
 
 impl<'a> Pass<'a> {
-    pub(crate) fn new(limits: &'a ScanLimits) -> Self {
+    pub(crate) fn new(bytes: &'a [u8], limits: &'a ScanLimits) -> Self {
         Self {
+            bytes,
             limits,
             facts: ModuleFacts::default(),
             validator: Validator::new_with_features(FEATURES),
@@ -64,6 +72,7 @@ impl<'a> Pass<'a> {
         let items = match payload {
             Payload::Version { encoding, .. } => return self.begin(*encoding),
             Payload::TypeSection(section) => {
+                groups(self.bytes, section.range(), limits)?;
                 limits.add(Quantity::Types, &mut facts.types, section.count())?;
                 return section.clone().into_iter().try_for_each(|group| {
                     group?.types().try_for_each(|ty| function_type(limits, ty))
@@ -182,6 +191,7 @@ impl<'a> Pass<'a> {
     }
 
     fn core_types(&mut self, section: &CoreTypeSectionReader<'_>) -> Result<()> {
+        groups(self.bytes, section.range(), self.limits)?;
         self.limits.add(Quantity::Types, &mut self.facts.types, section.count())?;
         for ty in section.clone() {
             match ty? {
@@ -195,6 +205,7 @@ impl<'a> Pass<'a> {
     }
 
     fn component_types(&mut self, section: &ComponentTypeSectionReader<'_>) -> Result<()> {
+        groups(self.bytes, section.range(), self.limits)?;
         self.limits.add(Quantity::Types, &mut self.facts.types, section.count())?;
         for ty in section.clone() {
             match ty? {
@@ -242,6 +253,21 @@ impl<'a> Pass<'a> {
         }
         Ok(())
     }
+}
+
+/// Refuses groups of more types than a component may have, before the parser meets them: it believes the number and makes
+/// room at once, 96 MB for 17 bytes. Where a group begins within a type only the parser knows, so every byte that could begin
+/// one counts. What looks alike and is none is a name in the type of a module that is not ASCII, which no tool makes.
+fn groups(bytes: &[u8], section: Range<u64>, limits: &ScanLimits) -> Result<()> {
+    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
+    let section = bytes.get(place(section.start)..place(section.end)).unwrap_or_default();
+    for (at, _) in section.iter().enumerate().filter(|(_, byte)| **byte == REC_GROUP) {
+        let rest = section.get(at + 1..).unwrap_or_default();
+        if let Ok(types) = BinaryReader::new(rest, 0).read_var_u32() {
+            limits.check(Quantity::Types, u64::from(types))?;
+        }
+    }
+    Ok(())
 }
 
 fn function_type(limits: &ScanLimits, ty: &SubType) -> Result<()> {

@@ -220,3 +220,16 @@ fn an_error_states_value_and_limit() {
     let over = OverLimit { quantity: Quantity::Functions, value: 20_001, limit: 20_000 };
     assert_eq!(over.to_string(), "functions: 20001 are over the limit of 20000");
 }
+
+/// Found by the fuzz target `module`: the parser made room for all types of a group before it read one.
+#[test]
+fn a_group_of_more_types_than_allowed_is_refused_before_it_is_read() {
+    // 999,999 types in 17 bytes, in a module and in a core type of a component.
+    let group = [0x4e, 0xbf, 0x84, 0x3d];
+    let module = [&b"\0asm\x01\0\0\0\x01\x07\x01"[..], &group, &[0x60, 0]].concat();
+    let component = [&b"\0asm\x0d\0\x01\0\x03\x07\x01"[..], &group, &[0x60, 0]].concat();
+    for bytes in [module, component] {
+        let expected = OverLimit { quantity: Quantity::Types, value: 999_999, limit: 2_000 };
+        assert_eq!(scan(&bytes, &ScanLimits::AGENT), Err(InspectError::OverLimit(expected)));
+    }
+}
