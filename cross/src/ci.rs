@@ -1,10 +1,10 @@
-//! `ci`: what `.ci/run` calls, so that what passes here passes there.
+//! `ci`: what `.ci/run` does, so that what passes here passes there.
 
 use anyhow::{Result, bail};
 
 use crate::command::say;
 use crate::workspace::Workspace;
-use crate::{lint, test};
+use crate::{fuzz, lint, test};
 
 /// Runs all checks and all tests, even if a check fails; tests last, so that their counts end the
 /// output.
@@ -15,10 +15,10 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if !args.is_empty() {
         bail!("ci takes no arguments");
     }
-    let linted = lint::run(workspace, &[]);
-    if let Err(error) = &linted {
+    let checked = [lint::run(workspace, &[]), fuzz::run(workspace, &[])];
+    for error in checked.iter().filter_map(|result| result.as_ref().err()) {
         say(&format!("error: {error:#}"));
     }
     test::run(workspace, &[])?;
-    linted
+    checked.into_iter().collect()
 }

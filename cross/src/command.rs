@@ -98,7 +98,11 @@ pub(crate) fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+/// Waits for a program, and ends it when it takes longer than `limit`: then `None`.
+///
+/// # Errors
+/// When the system cannot say how it is.
+pub(crate) fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {

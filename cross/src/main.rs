@@ -12,6 +12,7 @@ mod ci;
 mod command;
 mod demo;
 mod functions;
+mod fuzz;
 mod layering;
 mod lint;
 mod repro;
@@ -28,7 +29,7 @@ struct Verb {
 }
 
 /// All verbs, in the order of the help.
-const VERBS: [Verb; 9] = [
+const VERBS: [Verb; 10] = [
     Verb {
         name: "demo",
         about: "build what it needs and run a constellation on this machine [options of the demo]",
@@ -50,6 +51,11 @@ const VERBS: [Verb; 9] = [
         run: functions::run,
     },
     Verb {
+        name: "fuzz",
+        about: "feed arbitrary bytes to what reads them [frames|manifest|module] [--seconds N] [--input FILE]",
+        run: fuzz::run,
+    },
+    Verb {
         name: "layering",
         about: "compare who depends on whom with the table [--print]",
         run: layering::run,
@@ -60,7 +66,7 @@ const VERBS: [Verb; 9] = [
         run: repro::run,
     },
     Verb { name: "tidy", about: "rules of the house that no other tool checks", run: tidy::run },
-    Verb { name: "ci", about: "lint and test, as .ci/run does", run: ci::run },
+    Verb { name: "ci", about: "lint, fuzz for a minute and test, as .ci/run does", run: ci::run },
     Verb { name: "help", about: "print this", run: |_, _| print(&help()) },
 ];
 

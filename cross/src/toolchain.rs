@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
 use crate::command::{self, say};
 use crate::workspace::Workspace;
 
 mod apt;
+pub(crate) mod clang;
 mod debian;
 mod sources;
 
@@ -60,6 +61,7 @@ struct Unpacked {
     rustc: PathBuf,
     libraries: Option<PathBuf>,
     linker: PathBuf,
+    wasi_libc: PathBuf,
 }
 
 impl Toolchain {
@@ -94,11 +96,14 @@ impl Toolchain {
         }
         // Paths of this machine do not belong into a function: the same sources give the same bytes.
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let flags: Vec<_> = home
+        let mut flags: Vec<_> = home
             .iter()
             .chain([&workspace.target, &workspace.root])
             .map(|folder| remap(folder))
             .collect();
+        if let Some(unpacked) = self.unpacked.as_ref().filter(|_| self.target.contains("wasi")) {
+            flags.extend(c_library(&unpacked.wasi_libc));
+        }
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         if let Some(unpacked) = &self.unpacked {
             let target = self.target.to_uppercase().replace('-', "_");
@@ -122,6 +127,17 @@ impl Toolchain {
         let compiler = if self.unpacked.is_some() { "guests-debian" } else { "guests" };
         workspace.target.join(compiler)
     }
+}
+
+/// How Rust's library finds the C library that rustup's would bring along, with the start of a module that is no command.
+fn c_library(folder: &Path) -> [String; 4] {
+    let folder = folder.display();
+    [
+        String::from("-Clink-self-contained=no"),
+        format!("-Lnative={folder}"),
+        format!("-Clink-arg={folder}/crt1-reactor.o"),
+        String::from("-Clink-arg=-lc"),
+    ]
 }
 
 fn remap(folder: &Path) -> String {
@@ -158,20 +174,17 @@ fn unpacked(workspace: &Workspace, target: &str) -> Result<Toolchain> {
     let linker = rust_lld(workspace)?;
     let compiler =
         debian::compiler(&workspace.target.join("toolchain"), workspace.rust_version()?)?;
-    let unpacked = Unpacked { rustc: compiler.rustc, libraries: compiler.libraries, linker };
-    Ok(Toolchain { target: target.to_owned(), label: compiler.label, unpacked: Some(unpacked) })
+    let debian::Compiler { label, rustc, libraries, wasi_libc } = compiler;
+    let unpacked = Some(Unpacked { rustc, libraries, linker, wasi_libc });
+    Ok(Toolchain { target: target.to_owned(), label, unpacked })
 }
 
 /// The linker that comes with rustup's compiler for this machine.
 fn rust_lld(workspace: &Workspace) -> Result<PathBuf> {
-    let rustc = |args: [&str; 2]| {
-        command::output(Command::new("rustc").current_dir(&workspace.root).args(args))
-    };
-    let sysroot = PathBuf::from(rustc(["--print", "sysroot"])?.trim());
-    let about = rustc(["--version", "--verbose"])?;
-    let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-    let host = host.context("`rustc --version --verbose` names no host")?;
-    let linker = sysroot.join("lib/rustlib").join(host).join("bin/rust-lld");
+    let mut rustc = Command::new("rustc");
+    rustc.current_dir(&workspace.root).args(["--print", "sysroot"]);
+    let sysroot = PathBuf::from(command::output(&mut rustc)?.trim());
+    let linker = sysroot.join("lib/rustlib").join(workspace.host()?).join("bin/rust-lld");
     if linker.is_file() {
         return Ok(linker);
     }

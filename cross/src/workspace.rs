@@ -73,6 +73,18 @@ impl Workspace {
         self.metadata.get("packages").and_then(Value::as_array).into_iter().flatten()
     }
 
+    /// The triple of this machine, as the compiler says it.
+    ///
+    /// # Errors
+    /// When the compiler says none.
+    pub(crate) fn host(&self) -> Result<String> {
+        let mut rustc = Command::new("rustc");
+        let about =
+            command::output(rustc.current_dir(&self.root).args(["--version", "--verbose"]))?;
+        let host = about.lines().find_map(|line| line.strip_prefix("host: "));
+        host.map(str::to_owned).context("`rustc --version --verbose` names no host")
+    }
+
     /// The lowest Rust release that the workspace builds with, as (major, minor).
     ///
     /// # Errors

@@ -51,7 +51,7 @@ pub enum InspectError {
     )]
     CoreModule,
     /// It wants what the contract does not offer.
-    #[error("it imports what the contract starbelt:function@0.2.0 does not offer: {}", .0.join(", "))]
+    #[error("it imports what the contract starbelt:function@0.2.0 does not offer: {}{}", .0.join(", "), about_wasi(.0))]
     UnknownImports(
         /// The first 16 in order of their names.
         Vec<String>,
@@ -80,6 +80,16 @@ pub fn inspect(bytes: &[u8], limits: &ScanLimits) -> Result<ModuleFacts, Inspect
         return Err(InspectError::NoHandler { exports: shown(&facts.exports) });
     }
     Ok(facts)
+}
+
+/// What a node offers of WASI, for those who import something else of it.
+fn about_wasi(names: &[String]) -> &'static str {
+    match names.iter().any(|name| name.starts_with("wasi:")) {
+        true => {
+            " (of WASI it offers cli, clocks, filesystem, io and random in version 0.2: no sockets, no http)"
+        }
+        false => "",
+    }
 }
 
 fn shown(names: &BTreeSet<String>) -> Vec<String> {

@@ -43,6 +43,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row { package: "sdk", ours: &[], outside: &["wit-bindgen"], dev: &[] },
     Row { package: "thermal", ours: &["sdk"], outside: &[], dev: &[] },
+    Row { package: "digest-std", ours: &["sdk"], outside: &[], dev: &[] },
     Row { package: "ingest", ours: &["sdk", "thermal"], outside: &[], dev: &[] },
     Row { package: "extract-frames", ours: &["sdk", "thermal"], outside: &[], dev: &[] },
     Row { package: "object-det", ours: &["sdk", "thermal"], outside: &[], dev: &[] },
@@ -50,7 +51,14 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "artifacts",
         ours: &[],
-        outside: &["anyhow", "serde_json", "wit-component"],
+        outside: &[
+            "anyhow",
+            "serde_json",
+            "wasi-preview1-component-adapter-provider",
+            "wit-bindgen-c",
+            "wit-bindgen-core",
+            "wit-component",
+        ],
         dev: &["extract-frames", "ingest", "object-det", "prepare-ds", "sdk"],
     },
     Row {
@@ -168,4 +176,10 @@ pub(super) const TABLE: &[Row] = &[
         dev: &["tempfile", "topology"],
     },
     Row { package: "cross", ours: &[], outside: &["anyhow", "serde_json"], dev: &[] },
+    Row {
+        package: "fuzz",
+        ours: &["accel", "protocol"],
+        outside: &["libfuzzer-sys"],
+        dev: &["wat"],
+    },
 ];

@@ -6,4 +6,4 @@
 pub mod burst;
 mod locate;
 
-pub use locate::{Missing, NAMES, available, component_path};
+pub use locate::{LANGUAGES, Missing, NAMES, are_available, available, component_path};

@@ -3,8 +3,11 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// The example functions.
+/// The example functions of the demo's workflow.
 pub const NAMES: [&str; 4] = ["ingest", "extract-frames", "object-det", "prepare-ds"];
+
+/// The example functions in other languages, or with a standard library: they need compilers that a machine may lack.
+pub const LANGUAGES: [&str; 2] = ["despeckle-c", "digest-std"];
 
 /// How many folders above a program its target directory may be: `<target>/<triple>/debug/deps/`.
 const FOLDERS_UP_MAX: usize = 5;
@@ -35,18 +38,27 @@ pub fn component_path(name: &str) -> PathBuf {
     folder().join(name).with_extension("wasm")
 }
 
-/// Whether all example functions are built, and from the sources of the last `cargo xtask functions`.
+/// Whether the functions of the workflow are built, and from the sources of the last `cargo xtask functions`.
 ///
 /// # Errors
 /// [`Missing`] names those that are not.
 pub fn available() -> Result<(), Missing> {
-    available_in(folder())
+    available_in(folder(), &NAMES)
 }
 
-fn available_in(folder: PathBuf) -> Result<(), Missing> {
+/// The same for these functions.
+///
+/// # Errors
+/// [`Missing`] names those that are not.
+pub fn are_available(names: &[&'static str]) -> Result<(), Missing> {
+    available_in(folder(), names)
+}
+
+fn available_in(folder: PathBuf, names: &[&'static str]) -> Result<(), Missing> {
     let is_current = folder.join(STAMP).is_file();
     let is_there = |name: &&str| folder.join(name).with_extension("wasm").is_file();
-    let names: Vec<_> = NAMES.into_iter().filter(|name| !is_current || !is_there(name)).collect();
+    let names: Vec<_> =
+        names.iter().copied().filter(|name| !is_current || !is_there(name)).collect();
     if names.is_empty() { Ok(()) } else { Err(Missing { names, folder }) }
 }
 
@@ -89,9 +101,9 @@ mod tests {
         for name in NAMES {
             std::fs::write(folder.join(name).with_extension("wasm"), "").unwrap();
         }
-        let stale = available_in(folder.clone());
+        let stale = available_in(folder.clone(), &NAMES);
         std::fs::write(folder.join(STAMP), "").unwrap();
-        let current = available_in(folder.clone());
+        let current = available_in(folder.clone(), &NAMES);
         std::fs::remove_dir_all(&folder).unwrap();
         assert_eq!(stale.unwrap_err().names, NAMES);
         assert_eq!(current, Ok(()));

@@ -10,6 +10,7 @@ use crate::lend::Lent;
 use crate::limits::Limiter;
 use crate::log::LogBudget;
 use crate::run::Runner;
+use crate::wasi::Wasi;
 use crate::{CallFault, HandOver};
 
 /// The data of one store; the interfaces of the contract are implemented on it.
@@ -31,6 +32,8 @@ pub(crate) struct Context {
     pub(crate) place: Place,
     /// What the chain may still use.
     pub(crate) chain: Chain,
+    /// What it has of WASI.
+    pub(crate) wasi: Wasi,
     /// Objects in memory.
     pub(crate) carried: Carried,
     /// Runs what the guest calls.
@@ -51,7 +54,7 @@ impl Context {
         runner: Arc<Runner>,
         chain: Chain,
         place: Place,
-        carried: Carried,
+        (wasi, carried): (Wasi, Carried),
         (granted_bytes, deadline): (usize, Instant),
     ) -> Self {
         Self {
@@ -65,6 +68,7 @@ impl Context {
             deadline,
             place,
             chain,
+            wasi,
             carried,
             runner,
         }

@@ -17,6 +17,7 @@ use crate::compile::end::CompileEnd;
 use crate::context::Context;
 use crate::host;
 use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::wasi;
 
 /// A loaded function. Cloning shares it.
 #[derive(Clone)]
@@ -25,6 +26,8 @@ pub struct Function {
 }
 
 pub(crate) struct Inner {
+    /// Which module it was made of.
+    pub(crate) module: ModuleHash,
     facts: ModuleFacts,
     compiled_in: Duration,
     /// The component with its imports resolved and its handler found.
@@ -112,6 +115,7 @@ impl Linked {
     pub(crate) fn new(engine: &Engine) -> wasmtime::Result<Self> {
         let mut linker = Linker::new(engine);
         add_to_linker(&mut linker)?;
+        wasi::add_to_linker(&mut linker)?;
         Ok(Self(linker))
     }
 
@@ -123,13 +127,15 @@ impl Linked {
     pub(crate) fn function(
         &self,
         component: &Component,
+        module: ModuleHash,
         facts: ModuleFacts,
         compiled_in: Duration,
     ) -> Result<Function, LoadError> {
         let pre = self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new);
         let pre = pre.map_err(|error| LoadError::Contract { source: error.into() })?;
         let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
-        Ok(Function { inner: Arc::new(Inner { facts, compiled_in, pre, in_flight, called }) })
+        let inner = Inner { module, facts, compiled_in, pre, in_flight, called };
+        Ok(Function { inner: Arc::new(inner) })
     }
 
     /// Whether imports and handler have the types of the contract.
@@ -138,12 +144,17 @@ impl Linked {
     }
 
     /// The function of compiled code for which somebody else vouches: the agent of a runner.
-    pub(crate) fn function_of(&self, code: &[u8], facts: ModuleFacts) -> Result<Function, String> {
+    pub(crate) fn function_of(
+        &self,
+        code: &[u8],
+        module: ModuleHash,
+        facts: ModuleFacts,
+    ) -> Result<Function, String> {
         let started = Instant::now();
         let component = cache::load_bytes(self.engine(), code);
         let component = component.ok_or("the code is not of this engine")?;
         check_resources(&component).map_err(|error| words(&error))?;
-        let function = self.function(&component, facts, started.elapsed());
+        let function = self.function(&component, module, facts, started.elapsed());
         function.map_err(|error| words(&error))
     }
 }
@@ -172,7 +183,7 @@ impl Loader {
     pub(crate) fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
         let started = Instant::now();
         let Cached { component, facts } = self.cache.as_ref()?.get(self.linked.engine(), module)?;
-        self.linked.function(&component, facts, started.elapsed()).ok()
+        self.linked.function(&component, *module, facts, started.elapsed()).ok()
     }
 
     /// Pre-scan, then compile, then resolve.
@@ -190,7 +201,7 @@ impl Loader {
         let compiled_in = started.elapsed();
         drop(turn);
         check_resources(&component)?;
-        let function = self.linked.function(&component, facts, compiled_in)?;
+        let function = self.linked.function(&component, module, facts, compiled_in)?;
         self.keep(&module, &function, &component, code);
         Ok(function)
     }

@@ -138,6 +138,12 @@ pub trait Host: Send {
     /// The node, now.
     fn describe(&mut self) -> NodeInfo;
 
+    /// Randomness of this call that nobody can guess. Without it a function's randomness follows from what it is and which call
+    /// this is: a run repeats exactly, and no key that a function makes is a secret.
+    fn entropy(&mut self) -> Option<[u8; 32]> {
+        None
+    }
+
     /// The sky clock.
     fn sky_now(&mut self) -> Epoch;
 

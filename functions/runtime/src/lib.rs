@@ -29,6 +29,7 @@ mod probe;
 mod quarantine;
 mod remote;
 mod run;
+mod wasi;
 
 use std::fmt;
 use std::sync::Arc;

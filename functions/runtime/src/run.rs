@@ -16,6 +16,7 @@ use crate::epoch::Ticker;
 use crate::function::Function;
 use crate::host::wire::{cut, from_guest};
 use crate::lend::{Lent, lend};
+use crate::wasi::{Seed, Wasi};
 use crate::{
     BODY_BYTES_MAX, Budget, CallFault, CallHeader, CallProfile, CallReport, DEADLINE_MAX, Host,
     HostFault, PoolMode, Request, Usage,
@@ -139,8 +140,11 @@ impl Runner {
         let _ticks = self.ticker.run();
         let place = Place { id: job.header.id, root: job.header.root, hops: job.header.hops };
         let chain = Chain::new(grant.budget, job.depth);
-        let bounds = (grant.bytes, started + grant.time);
-        let context = Context::new(host, Arc::clone(self), chain, place, carried, bounds);
+        let (module, id, attempt) = (job.function.inner.module, job.header.id, job.header.attempt);
+        let deadline = started + grant.time;
+        let wasi = Wasi::new(deadline, Seed { module, id, attempt });
+        let bounds = (grant.bytes, deadline);
+        let context = Context::new(host, Arc::clone(self), chain, place, (wasi, carried), bounds);
         let mut store = self.store(context, grant.bytes);
         let instance = job.function.inner.pre.instantiate(&mut store);
         let instantiated = Instant::now();
@@ -149,6 +153,7 @@ impl Runner {
             instance.starbelt_function_handler().call_handle(&mut store, request)
         });
         let ended = Instant::now();
+        store.data_mut().print_rest();
         let outcome =
             outcome(answer, store.data()).and_then(|body| take_handed(&mut store).map(|()| body));
         let context = store.into_data();

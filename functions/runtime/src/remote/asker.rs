@@ -227,6 +227,13 @@ impl Host for Asker<'_> {
         }
     }
 
+    fn entropy(&mut self) -> Option<[u8; 32]> {
+        match self.ask_plainly(HostCall::Entropy) {
+            HostAnswer::Entropy(entropy) => entropy,
+            _ => confused(),
+        }
+    }
+
     fn name(&mut self) -> String {
         match self.ask_plainly(HostCall::Name) {
             HostAnswer::Name(name) => name,

@@ -97,6 +97,7 @@ fn answered(
         HostCall::Position => HostAnswer::Position(host.position()),
         HostCall::Latency(node) => HostAnswer::Latency(host.latency_ms(&node)),
         HostCall::Name => HostAnswer::Name(host.name()),
+        HostCall::Entropy => HostAnswer::Entropy(host.entropy()),
     };
     Ok((answer, Along::Nothing))
 }

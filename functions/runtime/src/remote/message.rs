@@ -131,6 +131,7 @@ pub(crate) enum HostCall {
         inputs: Vec<Tensor>,
     },
     Emit(String),
+    Entropy,
 }
 
 /// One write of a batch, apart from its value.
@@ -176,6 +177,7 @@ pub(crate) enum HostAnswer {
     Code(Box<ModuleFacts>),
     Elsewhere(Box<Elsewhere>),
     Inferred(Vec<Tensor>, InferTiming),
+    Entropy(Option<[u8; 32]>),
 }
 
 /// A function that is at hand.

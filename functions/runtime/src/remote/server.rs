@@ -141,7 +141,7 @@ impl Serving {
         facts: ModuleFacts,
         code: &[u8],
     ) -> Result<Function, String> {
-        let function = self.linked.function_of(code, facts)?;
+        let function = self.linked.function_of(code, module, facts)?;
         let mut functions = self.functions.lock().unwrap_or_else(PoisonError::into_inner);
         functions.retain(|(known, _)| *known != module);
         if functions.len() == FUNCTIONS_MAX {

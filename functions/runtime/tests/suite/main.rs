@@ -13,3 +13,4 @@ mod nested;
 mod puppet;
 mod refusals;
 mod runners;
+mod wasi;

@@ -36,10 +36,10 @@ fn bytes_that_are_no_component() -> Result {
 #[test]
 fn an_import_that_the_contract_does_not_offer() -> Result {
     let text = r#"(component
-        (import "wasi:filesystem/preopens@0.2.0" (instance))
+        (import "wasi:sockets/tcp@0.2.0" (instance))
         (import "starbelt:function/devices@0.2.0" (instance)))"#;
     check(&wat::parse_str(text)?, |error| {
-        let names = ["starbelt:function/devices@0.2.0", "wasi:filesystem/preopens@0.2.0"];
+        let names = ["starbelt:function/devices@0.2.0", "wasi:sockets/tcp@0.2.0"];
         *error == InspectError::UnknownImports(names.map(str::to_owned).to_vec())
     });
     Ok(())

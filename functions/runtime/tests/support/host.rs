@@ -43,6 +43,7 @@ pub(crate) struct TestHost {
     pub(crate) functions: BTreeMap<FunctionId, (Function, CallLimits)>,
     /// What those that were called cost.
     pub(crate) called: Vec<CallReport>,
+    pub(crate) entropy: Option<[u8; 32]>,
 }
 
 impl Host for TestHost {
@@ -183,6 +184,10 @@ impl Host for TestHost {
             sunlit: Some(1.0),
             accelerators: Vec::new(),
         }
+    }
+
+    fn entropy(&mut self) -> Option<[u8; 32]> {
+        self.entropy
     }
 
     fn sky_now(&mut self) -> Epoch {

@@ -1,0 +1,15 @@
+;; A core module with one of each section that the limits count.
+(module
+  (type (func (param i32 i64 f32 f64) (result i32)))
+  (import "env" "f" (func $f (param i32)))
+  (table 4 funcref)
+  (memory 1 2)
+  (global $g (mut i32) (i32.const 3))
+  (export "main" (func $main))
+  (elem (i32.const 0) func $f $main)
+  (func $main (result i32) (local i32 i32)
+    (if (global.get $g) (then (call $f (i32.const 1))))
+    (drop (i32x4.add (v128.load (i32.const 0)) (v128.const i32x4 1 2 3 4)))
+    (memory.fill (i32.const 0) (i32.const 1) (i32.const 16))
+    (global.get $g))
+  (data (i32.const 8) "data"))

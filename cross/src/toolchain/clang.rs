@@ -1,0 +1,105 @@
+//! Finds a compiler of C for WASI: clang and wasi-libc that are installed, else Debian's, which are unpacked into the target
+//! directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use super::{Way, debian};
+use crate::command;
+use crate::workspace::Workspace;
+
+/// The target as clang and wasi-libc call it: WASI 0.1.
+const TARGET: &str = "wasm32-wasi";
+/// A program that needs headers, library and the compiler's own routines (division of 128 bits).
+const PROBE: &str = "#include <stdio.h>\n\
+    unsigned __int128 probe(unsigned __int128 a, unsigned __int128 b) { printf(\"x\"); return a / b; }\n";
+
+/// A compiler of C for WASI.
+#[derive(Debug)]
+pub(crate) struct Clang {
+    /// What it is.
+    pub(crate) label: String,
+    program: PathBuf,
+    /// Where headers and library are.
+    sysroot: PathBuf,
+    /// What it needs that is not installed.
+    unpacked: Option<debian::CCompiler>,
+}
+
+impl Clang {
+    /// Finds one, trying `ways` in turn; rustup has none.
+    ///
+    /// # Errors
+    /// When none works: one line that says why each did not.
+    pub(crate) fn find(workspace: &Workspace, ways: &[Way]) -> Result<Self> {
+        let mut refusals = Vec::new();
+        for way in ways {
+            let found = match way {
+                Way::Installed => installed(workspace),
+                Way::Rustup => continue,
+                Way::Debian => unpacked(workspace),
+            };
+            match found {
+                Ok(clang) => return Ok(clang),
+                Err(error) => refusals.push(format!("{}: {error:#}", way.name())),
+            }
+        }
+        bail!("no compiler of C for WASI ({})", refusals.join("; "))
+    }
+
+    /// A command that makes a module that is no command: sources and the output are to be added.
+    pub(crate) fn compile(&self) -> Command {
+        let mut clang = Command::new(&self.program);
+        clang.arg(format!("--target={TARGET}"));
+        clang.arg(format!("--sysroot={}", self.sysroot.display()));
+        // Debug information of the library would be most of the module.
+        clang.args(["-std=c11", "-O2", "-mexec-model=reactor", "-Wl,--strip-debug"]);
+        if let Some(unpacked) = &self.unpacked {
+            clang.arg(format!("-fuse-ld={}", unpacked.linker.display()));
+            clang.env("LD_LIBRARY_PATH", &unpacked.libraries);
+        }
+        clang
+    }
+
+    /// Compiles a program that needs everything.
+    fn probed(self, workspace: &Workspace) -> Result<Self> {
+        let folder = workspace.target.join("guests-c");
+        fs::create_dir_all(&folder)?;
+        let source = folder.join("probe.c");
+        fs::write(&source, PROBE).context("cannot write a probe")?;
+        let mut clang = self.compile();
+        clang.arg("-Wl,--export=probe").arg(&source).arg("-o").arg(folder.join("probe.wasm"));
+        command::output(&mut clang)?;
+        Ok(self)
+    }
+}
+
+fn installed(workspace: &Workspace) -> Result<Clang> {
+    if !command::is_installed("clang") {
+        bail!("clang is not installed");
+    }
+    let about = command::output(Command::new("clang").arg("--version"))?;
+    let label = about.lines().next().unwrap_or("clang").to_owned();
+    let (program, sysroot) = (PathBuf::from("clang"), PathBuf::from("/usr"));
+    Clang { label, program, sysroot, unpacked: None }
+        .probed(workspace)
+        .context("clang is there, but not all of wasi-libc, lld and libclang-rt-dev-wasm32")
+}
+
+fn unpacked(workspace: &Workspace) -> Result<Clang> {
+    let found = debian::c_compiler(&workspace.target.join("toolchain"))?;
+    let mut about = Command::new(&found.clang);
+    about.env("LD_LIBRARY_PATH", &found.libraries);
+    let about = command::output(about.arg("--version"))?;
+    let label = about.lines().next().unwrap_or("clang").to_owned();
+    let (program, sysroot) = (found.clang.clone(), found.sysroot.clone());
+    Clang { label, program, sysroot, unpacked: Some(found) }.probed(workspace)
+}
+
+/// Flags that keep paths of this machine out of what is compiled.
+pub(crate) fn without_paths(folders: &[&Path]) -> Vec<String> {
+    folders.iter().map(|folder| format!("-ffile-prefix-map={}=", folder.display())).collect()
+}
