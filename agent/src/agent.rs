@@ -187,7 +187,7 @@ impl Agent {
             Input::GroupChanged { event, status } => {
                 self.tasks.group_changed(event, status, effects);
             }
-            Input::Loaded { sha256, result } => self.tasks.loaded(sha256, result, effects),
+            Input::Loaded { manifest, result } => self.tasks.loaded(manifest, result, effects),
             Input::Replicated { group, to, result, status } => {
                 self.tasks.replicated(now, (&group, to), result, status);
             }

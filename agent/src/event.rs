@@ -120,10 +120,10 @@ pub enum Input {
         /// How the group stands now.
         status: GroupStatus,
     },
-    /// Code is compiled and at hand, or cannot be.
+    /// A function is checked, compiled and at hand, or cannot be; also when that changes.
     Loaded {
-        /// SHA-256 of the component.
-        sha256: [u8; 32],
+        /// SHA-256 of its signed manifest.
+        manifest: [u8; 32],
         /// Why not.
         result: Result<(), String>,
     },
@@ -230,9 +230,9 @@ pub enum Output {
     Hold(Box<TaskSpec>),
     /// Let go of a task: it is not desired here any more.
     LetGo(GroupId),
-    /// Get code from disk or controller and compile it, then say [`Input::Loaded`].
+    /// Get a function from disk or controller, check and compile it, then say [`Input::Loaded`].
     Load(FunctionRef),
-    /// Forget code.
+    /// Forget a function, by the SHA-256 of its signed manifest.
     Unload([u8; 32]),
     /// Copy a group, then say [`Input::Replicated`].
     Replicate {

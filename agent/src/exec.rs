@@ -4,12 +4,16 @@
 //! stage must find what the first one committed. Different tasks run side by side, as many as there are cores.
 
 pub mod code;
+pub mod grants;
 mod guest;
 mod invoke;
+pub mod log;
 pub mod module;
 pub mod processes;
 pub mod secret;
 mod stats;
+pub mod trust;
+pub mod world;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -23,6 +27,7 @@ use tokio::sync::Semaphore;
 use types::{NodeId, NodeKind};
 
 use self::code::CodeBook;
+use self::log::LogTap;
 use self::module::Modules;
 use self::stats::Stats;
 use crate::clock::Clock;
@@ -50,6 +55,8 @@ pub struct Surroundings {
     pub plan: PlanBook,
     /// Its sensors.
     pub sensors: Arc<Mutex<Sensors>>,
+    /// Where the lines go that functions log.
+    pub logs: LogTap,
     /// What a busy core draws, in W, if that is known.
     pub watts_per_core: Option<f64>,
 }

@@ -5,6 +5,8 @@
 
 mod function;
 mod handover;
+mod key;
+mod log;
 mod node;
 mod plan;
 mod run;
@@ -13,6 +15,8 @@ mod workflow;
 
 pub use function::{FunctionInfo, FunctionList};
 pub use handover::{Handover, HandoverKind, HandoverList, HandoverState};
+pub use key::{KeyInfo, KeyList, TrustRequest};
+pub use log::LogEntry;
 pub use node::{HostedTask, NodeInfo, NodeList, NodeState, TaskCalls};
 pub use plan::{PairSummary, PairWindows, PlanInfo, WindowInfo};
 pub use run::{LinkSampleInfo, LinkSamples, ObjectInfo, RunInfo, RunPage, StageInfo};

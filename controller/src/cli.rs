@@ -2,6 +2,8 @@
 
 mod client;
 mod function;
+mod key;
+mod log;
 mod node;
 mod output;
 mod place;
@@ -13,7 +15,8 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
-use types::{FunctionId, NodeId, TaskId, WorkflowId};
+use protocol::signed::KeyId;
+use types::{FunctionId, KeyName, NodeId, TaskId, WorkflowId};
 
 use crate::exit_code;
 use client::Client;
@@ -68,6 +71,9 @@ enum Verb {
     /// Functions: the code of tasks.
     #[command(subcommand)]
     Fn(FnVerb),
+    /// Keys: who signs functions, and whose signatures the fleet takes.
+    #[command(subcommand)]
+    Key(KeyVerb),
 }
 
 #[derive(Debug, Subcommand)]
@@ -126,17 +132,65 @@ enum TopoVerb {
 #[derive(Debug, Subcommand)]
 enum FnVerb {
     /// Lists all functions.
+    #[command(visible_alias = "list")]
     Ls,
-    /// Pushes the code of a function, or another version of it.
+    /// Signs a function, or another version of one, and deploys it.
     Push {
         /// Its name.
         name: FunctionId,
         /// The component.
-        file: PathBuf,
-        /// Its function.toml: checked together with the component before anything is sent, and not sent.
+        component: PathBuf,
+        /// Its function.toml, which becomes the manifest that is signed; checked together with the component before
+        /// anything is sent.
         #[arg(long, value_name = "FILE")]
-        manifest: Option<PathBuf>,
+        manifest: PathBuf,
+        /// The key to sign with: a file, or the name of a key that `key new` made; without it the only one there is.
+        #[arg(long, value_name = "FILE|NAME")]
+        key: Option<String>,
     },
+    /// Shows what a function has logged on all nodes; what is kept are the last 500 lines.
+    Logs {
+        /// Its name.
+        name: FunctionId,
+        /// Shows what comes, too, until Ctrl-C.
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Removes a function that no workflow uses. Its version stays known: an older one is not taken later.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Its name.
+        name: FunctionId,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum KeyVerb {
+    /// Makes a key on this machine: NAME.key, which stays here and signs, and NAME.pub, which others trust.
+    New {
+        /// Whose it is; also the name of its files.
+        name: KeyName,
+        /// The folder of keys; without it starbelt/keys below $XDG_CONFIG_HOME or ~/.config.
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+    /// Takes signatures of a key from now on.
+    Trust {
+        /// Its file (NAME.pub or NAME.key), or the 64 digits of the public key.
+        #[arg(value_name = "FILE|PUBLIC")]
+        key: String,
+        /// Whose it is, if not as its file says.
+        #[arg(long)]
+        name: Option<KeyName>,
+    },
+    /// Never takes signatures of a key again; what it signed stops running.
+    Revoke {
+        /// Its id.
+        id: KeyId,
+    },
+    /// Lists the keys that the fleet trusts or has revoked.
+    #[command(visible_alias = "list")]
+    Ls,
 }
 
 /// Why a command does not do what it says, with the code to end with.
@@ -201,9 +255,16 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
             topology::next_contact(&client, format, (a, b), *latency_ms)
         }
         Verb::Fn(FnVerb::Ls) => function::list(&client, format),
-        Verb::Fn(FnVerb::Push { name, file, manifest }) => {
-            function::push(&client, format, name, (file, manifest.as_deref()))
+        Verb::Fn(FnVerb::Push { name, component, manifest, key }) => {
+            let key = key.as_deref();
+            function::push(&client, format, function::Pushed { name, component, manifest, key })
         }
+        Verb::Fn(FnVerb::Logs { name, follow }) => log::logs(&client, format, name, *follow),
+        Verb::Fn(FnVerb::Remove { name }) => function::remove(&client, format, name),
+        Verb::Key(KeyVerb::New { name, dir }) => key::new(format, name, dir.as_deref()),
+        Verb::Key(KeyVerb::Trust { key, name }) => key::trust(&client, format, key, name.as_ref()),
+        Verb::Key(KeyVerb::Revoke { id }) => key::revoke(&client, format, *id),
+        Verb::Key(KeyVerb::Ls) => key::list(&client, format),
     }
 }
 

@@ -4,8 +4,10 @@
 //! every node that is there, what that node runs already: a controller that was started anew adopts, it does not
 //! restart.
 
+mod functions;
 mod judge;
 mod saved;
+mod signers;
 mod view;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,15 +16,16 @@ use std::time::Duration;
 
 use placement::{Decision, Workflow, WorkflowError};
 use protocol::decode;
-use protocol::desired::{DRIVES_MAX, DesiredReply, FunctionRef, Phase};
+use protocol::desired::{DRIVES_MAX, DesiredReply, Phase};
 use protocol::event::{Event, EventKind, RunRecord};
 use topology::{ContactPlan, LinkNeed, PairState};
 use types::{
     Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, SkyClock, TaskId, WorkflowId,
 };
 
-pub(crate) use saved::hex;
+pub use functions::{FUNCTIONS_MAX, RemoveError};
 pub use saved::{Saved, SavedFunction, SavedWorkflow};
+pub use signers::{Seen, SignerBook, SignerError};
 pub use view::ViewError;
 
 use crate::api::LinkSampleInfo;
@@ -31,7 +34,7 @@ use crate::event::{Input, Moment, Now, Output};
 use crate::executor::{Executor, Order, Verdicts};
 use crate::fleet::{Change, Fleet, FrameError, Lease};
 use crate::history::History;
-use crate::hosting::{FunctionTable, Hosting, NodeNow, TaskKey, World};
+use crate::hosting::{Hosting, NodeNow, TaskKey, World};
 use crate::planner;
 
 /// Decisions are looked at again so often (wall), even if nothing happens.
@@ -80,7 +83,7 @@ pub enum SubmitError {
     Invalid(#[from] WorkflowError),
     /// The code of a task is not there.
     #[error(
-        "task {task}: function {function} was never pushed; push it first: starbelt fn push {function} FILE"
+        "task {task}: function {function} was never pushed; push it first: starbelt fn push {function} COMPONENT --manifest function.toml"
     )]
     NoFunction {
         /// The task.
@@ -119,6 +122,9 @@ pub struct Controller {
     kept: Hosting,
     deployments: BTreeMap<WorkflowId, Deployment>,
     functions: BTreeMap<FunctionId, SavedFunction>,
+    /// The highest version of every function that there ever was.
+    seen: BTreeMap<FunctionId, Seen>,
+    signers: SignerBook,
     /// How tasks stand on nodes, as these said last.
     phases: BTreeMap<(NodeId, TaskKey), Phase>,
     /// How long lost nodes had been silent when that was noticed.
@@ -137,10 +143,11 @@ pub struct Controller {
 
 impl Controller {
     /// A controller of an epoch that is higher than that of any before, with what the last one left.
-    pub fn new(config: Config, epoch: LeaderEpoch, saved: Saved, now: Now) -> Self {
+    pub fn new(config: Config, epoch: LeaderEpoch, mut saved: Saved, now: Now) -> Self {
         let fleet =
             Fleet::new(config.controller.fleet.clone(), config.lease.duration(), &config.node);
         let executor = Executor::new(epoch, config.node.iter().map(|node| node.name.clone()));
+        let (seen, signers) = (std::mem::take(&mut saved.seen), std::mem::take(&mut saved.signers));
         let (deployments, functions, hosting) = saved.unpack();
         Self {
             config,
@@ -154,6 +161,8 @@ impl Controller {
             hosting,
             deployments,
             functions,
+            seen,
+            signers,
             phases: BTreeMap::new(),
             lost_after: BTreeMap::new(),
             runs: History::new(RUNS_KEPT),
@@ -225,15 +234,6 @@ impl Controller {
         self.outputs.push(Output::Save);
         self.is_stirred = true;
         Ok(self.think(now))
-    }
-
-    /// Takes the code of a function, whose bytes are durable already.
-    pub fn push(&mut self, now: Now, function: SavedFunction) -> Vec<Output> {
-        if self.functions.insert(function.name.clone(), function.clone()) != Some(function) {
-            self.outputs.push(Output::Save);
-            self.is_stirred = true;
-        }
-        self.think(now)
     }
 
     /// The sky, if its clock is known.
@@ -489,15 +489,6 @@ impl Controller {
         let promises = self.deployments.values().flat_map(Deployment::promises).collect();
         let pinned = self.deployments.values().flat_map(Deployment::pinned).collect();
         Some(World { moment, nodes, promises, pinned })
-    }
-
-    fn function_table(&self) -> FunctionTable {
-        let code = |function: &SavedFunction| FunctionRef {
-            name: function.name.clone(),
-            sha256: function.sha256,
-            bytes: function.bytes,
-        };
-        self.functions.iter().map(|(name, function)| (name.clone(), code(function))).collect()
     }
 }
 

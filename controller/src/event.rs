@@ -76,6 +76,8 @@ pub enum Output {
     },
     /// Ask a node how it stands, then say [`Input::Answered`].
     Ask(NodeId),
+    /// Tell all nodes whose signatures count now.
+    Signers,
     /// Tell a node its desired state, then say [`Input::Answered`].
     Tell(Box<Desired>),
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod routes;
+mod upload;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -13,30 +14,50 @@ use axum::http::header::{HOST, ORIGIN};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
-use protocol::module::MODULE_BYTES_MAX;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 
+use crate::shell::logs::LogBook;
 use crate::shell::objects::Reader;
 use crate::shell::run::Shared;
 use crate::shell::store::Modules;
 use answer::Failure;
+pub use upload::Patience;
 
 /// Largest workflow, TOML or JSON: 32 tasks take some kilobytes.
 const WORKFLOW_BYTES_MAX: usize = 256 * 1024;
 
 /// What the handlers share.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Api {
     shared: Shared,
     modules: Modules,
+    logs: LogBook,
     /// Absent where there is no bus, as in tests.
     reader: Option<Reader>,
+    /// One permit for each upload under way.
+    uploads: Semaphore,
+    /// One permit for each client that follows a log.
+    followers: Arc<Semaphore>,
+    patience: Patience,
 }
 
 impl Api {
     /// An API over a controller; without a reader no objects can be read.
-    pub const fn new(shared: Shared, modules: Modules, reader: Option<Reader>) -> Self {
-        Self { shared, modules, reader }
+    pub fn new(
+        shared: Shared,
+        (modules, logs): (Modules, LogBook),
+        reader: Option<Reader>,
+    ) -> Self {
+        let (uploads, patience) = (Semaphore::new(upload::UPLOADS_MAX), Patience::default());
+        let followers = Arc::new(Semaphore::new(routes::log::FOLLOWERS_MAX));
+        Self { shared, modules, logs, reader, uploads, followers, patience }
+    }
+
+    /// Waits so long for uploads.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 }
 
@@ -52,7 +73,6 @@ pub async fn serve(
 }
 
 fn router(api: Api) -> Router {
-    let modules_max = usize::try_from(MODULE_BYTES_MAX).unwrap_or(usize::MAX);
     let v1 = Router::new()
         .route("/nodes", get(routes::nodes))
         .route("/nodes/{id}", get(routes::node))
@@ -67,9 +87,16 @@ fn router(api: Api) -> Router {
         .route("/objects", get(routes::object))
         .route("/clock", get(routes::clock))
         .route("/health", get(routes::health))
-        .route("/functions", get(routes::functions))
-        .layer(DefaultBodyLimit::max(WORKFLOW_BYTES_MAX))
-        .route("/functions/{name}", post(routes::push).layer(DefaultBodyLimit::max(modules_max)));
+        .route("/functions", get(routes::function::functions).post(routes::function::push))
+        .route(
+            "/functions/{name}",
+            get(routes::function::function).delete(routes::function::remove),
+        )
+        .route("/functions/{name}/logs", get(routes::log::logs))
+        .route("/keys", get(routes::function::keys).post(routes::function::trust))
+        .route("/keys/{id}/revoke", post(routes::function::revoke))
+        // An upload bounds itself.
+        .layer(DefaultBodyLimit::max(WORKFLOW_BYTES_MAX));
     Router::new()
         .nest(crate::api::PREFIX, v1)
         .fallback(routes::nothing_there)

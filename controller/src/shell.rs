@@ -2,6 +2,7 @@
 
 pub mod bus_side;
 pub mod feed;
+pub mod logs;
 pub mod objects;
 pub mod run;
 pub mod signal;

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use controller::api;
 use support::component;
 use support::served::start_server;
+use support::signing::function_toml;
 
 /// What a command did.
 struct Done {
@@ -28,9 +29,15 @@ async fn operator() -> Operator {
 }
 
 fn run(url: &str, arguments: &[&str]) -> Done {
+    run_in(url, None, arguments)
+}
+
+/// The same; keys are looked for below a folder of configuration.
+fn run_in(url: &str, config_home: Option<&str>, arguments: &[&str]) -> Done {
     let output = Command::new(env!("CARGO_BIN_EXE_starbelt"))
         .args(arguments)
         .env("STARBELT_CONTROLLER", url)
+        .env("XDG_CONFIG_HOME", config_home.unwrap_or("/nonexistent"))
         .output()
         .expect("the test's set-up works");
     Done {
@@ -63,10 +70,25 @@ impl Operator {
         path.display().to_string()
     }
 
+    /// Makes a key and has it trusted, as on the first day; answers its file.
+    fn key(&self) -> String {
+        let dir = self.dir.path().join("keys").display().to_string();
+        let file = format!("{dir}/laptop.key");
+        if !Path::new(&file).exists() {
+            let made = self.good(&["key", "new", "laptop", "--dir", &dir]);
+            assert!(made.contains("key id") && made.contains("starbelt key trust"), "{made}");
+            let trusted = self.good(&["key", "trust", &format!("{dir}/laptop.pub")]);
+            assert!(trusted.contains("laptop") && trusted.contains("trusted"), "{trusted}");
+        }
+        file
+    }
+
     fn deploy(&self) -> String {
-        let module = self.file("f.wasm", &component(1));
+        let (key, module) = (self.key(), self.file("f.wasm", &component(1)));
         for name in ["ingest", "extract"] {
-            let table = self.good(&["fn", "push", name, &module]);
+            let said = self.file("said.toml", function_toml(name, 1).as_bytes());
+            let push = ["fn", "push", name, &module, "--manifest", &said, "--key", &key];
+            let table = self.good(&push);
             assert!(table.starts_with("FUNCTION") && table.contains(name), "{table}");
         }
         let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
@@ -133,17 +155,6 @@ async fn exit_codes_tell_scripts_what_happened() {
         "no contact",
     );
     operator.refused(&["--controller", "http://127.0.0.1:1", "node", "ls"], 4, "does not answer");
-    operator.refused(&["fn", "push", "f", "/nowhere.wasm"], 1, "/nowhere.wasm cannot be read");
-    let module = operator.file("m.wasm", &component(1));
-    let said = "[function]\nname = \"f\"\nversion = 1\nworld = \"starbelt:function/function@0.2.0\"\n\
-                limits = { linear_memory_mib = 8, deadline_ms = 0 }\n";
-    let manifest = operator.file("function.toml", said.as_bytes());
-    let push = |name| ["fn", "push", name, &module, "--manifest", &manifest];
-    operator.refused(&push("f"), 78, "function.limits.deadline_ms: 0 is outside 1 to 30000");
-    operator.file("function.toml", said.replace("deadline_ms = 0", "deadline_ms = 9").as_bytes());
-    operator.refused(&push("g"), 78, "function.name: f is not g");
-    assert!(operator.good(&push("f")).contains("f "));
-
     let workflow = toml::to_string(&support::workflow()).expect("the test's set-up works");
     let file = operator.file("early.toml", workflow.as_bytes());
     operator.refused(&["workflow", "submit", &file], 3, "fn push ingest");
@@ -161,6 +172,61 @@ async fn exit_codes_tell_scripts_what_happened() {
     let zero = workflow.replace("run_deadline_ms = 10000", "run_deadline_ms = 0");
     let zero = operator.file("zero.toml", zero.as_bytes());
     operator.refused(&["workflow", "submit", &zero], 78, "run_deadline_ms 0 is not greater than 0");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pushing_tells_scripts_what_is_wrong_with_files_keys_and_versions() {
+    let operator = operator().await;
+    let module = operator.file("m.wasm", &component(1));
+    let manifest = operator.file("function.toml", function_toml("f", 2).as_bytes());
+    let push = ["fn", "push", "f", &module, "--manifest", &manifest];
+    operator.refused(&push[..4], 2, "--manifest");
+    // A laptop without a key, then with one that nobody trusts.
+    let home = operator.dir.path().join("config").display().to_string();
+    let with_home = |arguments: &[&str]| run_in(&operator.url, Some(&home), arguments);
+    let done = with_home(&push);
+    assert_eq!(done.code, 3, "{}", done.stderr);
+    assert!(done.stderr.contains("make one: starbelt key new NAME"), "{}", done.stderr);
+    assert_eq!(with_home(&["key", "new", "laptop"]).code, 0);
+    let twice = with_home(&["key", "new", "laptop"]);
+    assert_eq!(twice.code, 6, "{}", twice.stderr);
+    let denied = with_home(&push);
+    assert_eq!(denied.code, 5, "{}", denied.stderr);
+    assert!(denied.stderr.contains("starbelt key trust FILE"), "{}", denied.stderr);
+    let public = format!("{home}/starbelt/keys/laptop.pub");
+    operator.good(&["key", "trust", &public]);
+    // The only key, by its name, and by its file.
+    assert!(with_home(&push).stdout.contains("f "));
+    let by_name = [&push[..], &["--key", "laptop"]].concat();
+    assert_eq!(with_home(&by_name).code, 0);
+    let secret = format!("{home}/starbelt/keys/laptop.key");
+    let signed = [&push[..], &["--key", &secret]].concat();
+    operator.good(&signed);
+    assert_eq!(with_home(&["key", "new", "other"]).code, 0);
+    assert_eq!(with_home(&push).code, 2, "two keys to choose from");
+
+    operator.file("function.toml", function_toml("f", 1).as_bytes());
+    operator.refused(&signed, 6, "version 1 is lower than 2");
+    let said = function_toml("f", 3).replace("deadline_ms = 1000", "deadline_ms = 0");
+    operator.file("function.toml", said.as_bytes());
+    operator.refused(&signed, 78, "function.limits.deadline_ms: 0 is outside 1 to 30000");
+    operator.file("function.toml", function_toml("g", 3).as_bytes());
+    operator.refused(&signed, 78, "function.name: g is not f");
+    let nowhere = ["fn", "push", "f", "/nowhere.wasm", "--manifest", &manifest, "--key", &secret];
+    operator.refused(&nowhere, 1, "/nowhere.wasm cannot be read");
+
+    let keys: api::KeyList = serde_json::from_str(&operator.good(&["-o", "json", "key", "list"]))
+        .expect("the test's set-up works");
+    let id = keys.keys[0].id.to_string();
+    operator.refused(&["key", "revoke", "0101010101010101"], 3, "there is no key");
+    operator.refused(&["key", "revoke", "1"], 2, "16 hexadecimal digits");
+    assert!(operator.good(&["key", "revoke", &id]).contains("nodes stop running f"));
+    operator.file("function.toml", function_toml("f", 3).as_bytes());
+    operator.refused(&signed, 5, "was revoked");
+    operator.refused(&["key", "trust", &public], 6, "stays so");
+    assert!(operator.good(&["fn", "list"]).contains("(revoked)"));
+    assert!(operator.good(&["fn", "remove", "f"]).contains("f "));
+    operator.refused(&["fn", "rm", "f"], 3, "f");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -88,6 +88,8 @@ fn sections_of_later_versions_are_refused_by_name_and_line() {
     assert_eq!(message, expected);
 }
 
+const KEY: protocol::signed::KeyId = protocol::signed::KeyId([7; 8]);
+
 const FUNCTION: &str = r#"
 [function]
 name = "detect"
@@ -125,7 +127,7 @@ fn function(text: &str) -> Result<FunctionFile, String> {
 fn functions_say_what_they_are_and_it_makes_a_manifest() {
     let said = function(FUNCTION).expect("a good file");
     let component = support::component(1);
-    let manifest = said.manifest(&component).expect("a manifest");
+    let manifest = said.manifest(&component, KEY).expect("a manifest");
     assert_eq!(manifest.exec.chosen, None, "auto is the default");
     assert_eq!(manifest.exec.mode(), ExecutionMode::Cpu);
     assert_eq!((manifest.exec.switch.gap_ms, manifest.exec.switch.up_dwell_s), (100, 60));
@@ -133,10 +135,10 @@ fn functions_say_what_they_are_and_it_makes_a_manifest() {
     assert_eq!((slo.low_rate_latency_ms, slo.window_s), (2000, 600));
     assert!(protocol::encode(&manifest).is_ok());
     let chosen = function(&FUNCTION.replace("gap_ms = 100", "mode = \"cpu\""));
-    let chosen = chosen.expect("a good file").manifest(&component).expect("a manifest");
+    let chosen = chosen.expect("a good file").manifest(&component, KEY).expect("a manifest");
     assert_eq!(chosen.exec.chosen, Some(ExecutionMode::Cpu), "an author who says so is told apart");
     assert_eq!(chosen.exec.identified, manifest.exec.identified);
-    assert!(said.manifest(b"no component").is_err());
+    assert!(said.manifest(b"no component", KEY).is_err());
 }
 
 #[test]

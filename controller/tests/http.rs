@@ -5,23 +5,30 @@ mod support;
 use std::time::{Duration, Instant};
 
 use controller::api::{self, ErrorBody, NodeState, PREFIX, PlacementState};
+use controller::deploy::UPLOAD_TYPE;
+use controller::keys::SigningKey;
 use serde::de::DeserializeOwned;
-use support::component;
 use support::served::{Served, start_server};
+use support::signing::{key, trust_body, upload};
 
 struct Client {
     agent: ureq::Agent,
     base: String,
+    /// A key that is trusted.
+    key: SigningKey,
     /// The modules; lives as long as the server.
     _dir: tempfile::TempDir,
 }
 
 async fn client() -> Client {
     let dir = tempfile::tempdir().expect("the test's set-up works");
-    let Served { address } = start_server(dir.path()).await;
+    let Served { address, .. } = start_server(dir.path()).await;
     let config = ureq::Agent::config_builder().http_status_as_error(false).build();
     let base = format!("http://{address}{PREFIX}");
-    Client { agent: ureq::Agent::new_with_config(config), base, _dir: dir }
+    let client =
+        Client { agent: ureq::Agent::new_with_config(config), base, key: key(), _dir: dir };
+    let _: api::KeyInfo = client.post("/keys", "application/json", &trust_body(&client.key));
+    client
 }
 
 impl Client {
@@ -88,8 +95,8 @@ impl Client {
 
     fn deploy(&self) -> api::WorkflowInfo {
         for name in ["ingest", "extract"] {
-            let path = format!("/functions/{name}");
-            self.post::<api::FunctionInfo>(&path, "application/wasm", &component(1));
+            let body = upload(name, 1, 1, &self.key);
+            self.post::<api::FunctionInfo>("/functions", UPLOAD_TYPE, &body);
         }
         let body = serde_json::to_vec(&support::workflow()).expect("the test's set-up works");
         self.post("/workflows", "application/json", &body)
@@ -149,6 +156,10 @@ async fn every_path_answers_what_its_type_says() {
     assert_eq!((health.state, health.nodes_up), (api::HealthState::Ready, 4));
     let functions: api::FunctionList = client.get("/functions");
     assert_eq!(functions.functions[0].workflows, ["flood"]);
+    let function: api::FunctionInfo = client.get("/functions/ingest");
+    assert!(functions.functions.contains(&function));
+    let keys: api::KeyList = client.get("/keys");
+    assert_eq!(keys.keys[0].functions, ["extract", "ingest"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -160,6 +171,8 @@ async fn what_cannot_be_is_refused_with_status_code_and_words() {
         ("/nodes/sat-9", 404, "not_found", "known: drone, ground, sat-1, sat-2"),
         ("/nodes/Sat!", 400, "bad_request", "a-z"),
         ("/workflows/w", 404, "not_found", "known: flood"),
+        ("/functions/f", 404, "not_found", "known: extract, ingest"),
+        ("/functions/F", 400, "bad_request", "a-z"),
         ("/placements?workflow=w", 404, "not_found", "workflow w"),
         ("/placements?workflow=flood&task=t", 404, "not_found", "known: ingest, extract"),
         ("/runs?after=x", 400, "bad_request", "after"),
@@ -195,15 +208,12 @@ async fn bodies_are_bounded_and_checked() {
     let renamed = toml::to_string(&renamed).expect("the test's set-up works");
     client.post_refused("/workflows", renamed.as_bytes(), 409, "conflict", "other tasks");
 
-    client.post_refused("/functions/f", b"\0asm\x01\0\0\0", 400, "bad_request", "core module");
-    client.post_refused("/functions/f", b"", 400, "bad_request", "empty");
-    client.post_refused("/functions/F", &component(1), 400, "bad_request", "a-z");
-    client.post_refused("/functions/f", &vec![0; 4 * 1024 * 1024 + 1], 413, "too_large", "");
-    // The same again is no change; another version replaces the first.
-    let info: api::FunctionInfo =
-        client.post("/functions/ingest", "application/wasm", &component(2));
-    let list: api::FunctionList = client.get("/functions");
-    assert!(list.functions.iter().any(|function| function.sha256 == info.sha256));
+    for (key, words) in [("{}", "missing field"), (r#"{"name":"a","public_key":"1"}"#, "64 hex")] {
+        client.post_refused("/keys", key.as_bytes(), 400, "bad_config", words);
+    }
+    let no_key = format!(r#"{{"name":"a","public_key":"{}"}}"#, "ff".repeat(32));
+    client.post_refused("/keys", no_key.as_bytes(), 400, "bad_config", "no ed25519 public key");
+    client.post_refused("/keys/1/revoke", b"", 400, "bad_request", "16 hexadecimal digits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

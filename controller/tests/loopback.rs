@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use controller::api::{self, HealthState, NodeState};
+use controller::deploy::UPLOAD_TYPE;
 use controller::shell::zenoh::{Bus, BusRole, Class};
 use protocol::belt::{Fetch, Fetched, ObjectMeta};
 use protocol::event::EventQuery;
@@ -18,10 +19,11 @@ use protocol::key::{BeltService, Keys, SimKeys};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery};
 use protocol::report::Group;
+use protocol::signed::{SignedManifest, Signers};
 use protocol::sim::SimClock;
 use protocol::{decode, encode};
 use serde::de::DeserializeOwned;
-use support::{FakeAgent, component, id, link, power, queue, start, thermal};
+use support::{FakeAgent, component, id, link, power, queue, signing, start, thermal};
 use types::{
     Epoch, FleetId, FunctionId, LeaderEpoch, NodeId, ObjectId, OwnerEpoch, RunId, SkyClock,
     StateKey, TaskId, Version, WallTime, WorkflowId,
@@ -368,8 +370,10 @@ async fn ready(world: &World, process: &Process) {
 }
 
 async fn desired_is_acknowledged(world: &World, process: &Process) {
+    let key = signing::key();
+    let _: api::KeyInfo = process.post("/keys", "application/json", &signing::trust_body(&key));
     let pushed: api::FunctionInfo =
-        process.post("/functions/ingest", "application/wasm", &component(1));
+        process.post("/functions", UPLOAD_TYPE, &signing::upload("ingest", 1, 1, &key));
     assert_eq!(pushed.sha256.len(), 64);
     let taken: api::WorkflowInfo =
         process.post("/workflows", "application/toml", WORKFLOW.as_bytes());
@@ -467,7 +471,7 @@ async fn plan_and_modules_are_served(world: &World) {
     assert_eq!((same.version, same.pairs.len()), (own.version, 0));
 
     let bytes = component(1);
-    let sha256 = controller::shell::store::sha256(&bytes);
+    let sha256 = controller::deploy::sha256(&bytes);
     let key = world.keys.module(&FunctionId::new("ingest").expect("the test's set-up works"));
     let part = async |sha256, offset| -> ModuleChunk {
         let query = encode(&ModuleQuery { sha256, offset }).expect("the test's set-up works");
@@ -478,6 +482,21 @@ async fn plan_and_modules_are_served(world: &World) {
     let rest = bytes[10..].to_vec();
     assert_eq!(part(sha256, 10).await, ModuleChunk::Part { total, bytes: rest });
     assert_eq!(part([9; 32], 0).await, ModuleChunk::NotFound);
+
+    // What nodes check it with: its signed manifest, under the hash that they are told, and whose signatures count.
+    let told = world.agent("drone", |agent, _| {
+        agent.obeyed.last().expect("the test's set-up works").tasks[0].function.clone()
+    });
+    assert_eq!((told.sha256, told.bytes), (sha256, total));
+    let ModuleChunk::Part { bytes: signed, .. } = part(told.manifest, 0).await else {
+        panic!("the signed manifest is not served");
+    };
+    assert_eq!(controller::deploy::sha256(&signed), told.manifest);
+    let signed: SignedManifest = decode(&signed).expect("the test's set-up works");
+    let signers: Signers =
+        decode(&ask(world.keys.signers(), vec![]).await).expect("the test's set-up works");
+    assert_eq!((signers.epoch, signers.serial), (LeaderEpoch(1), 1));
+    assert!(controller::keys::is_signed_by(&signed, &signers.trusted[0].key));
 }
 
 fn objects_are_read_back(process: &Process) {

@@ -9,7 +9,8 @@ use controller::api::{Handover, HandoverKind, HandoverState, HealthState, Placem
 use controller::controller::{Controller, Saved, SavedFunction, SubmitError};
 use controller::event::{Input, Now, Output};
 use protocol::desired::Role;
-use support::{FakeAgent, contact_plan, id, queue, start, workflow};
+use protocol::signed::KeyId;
+use support::{FakeAgent, contact_plan, id, queue, signing, start, workflow};
 use types::{Epoch, FunctionId, Instant, LeaderEpoch, NodeId, SkyClock, WallTime, WorkflowId};
 
 /// Sky seconds per wall second.
@@ -27,9 +28,11 @@ struct Bed {
     tells: Vec<(u64, NodeId)>,
 }
 
-fn function(name: &str) -> SavedFunction {
+fn function(name: &str, key: KeyId) -> SavedFunction {
     let name = FunctionId::new(name).expect("the test's set-up works");
-    SavedFunction { name, sha256: [7; 32], bytes: 100, imports: vec![] }
+    let tenant = protocol::manifest::default_tenant();
+    let (manifest, sha256, imports) = ([6; 32], [7; 32], vec![]);
+    SavedFunction { name, version: 1, manifest, key, tenant, sha256, bytes: 100, imports }
 }
 
 impl Bed {
@@ -72,8 +75,14 @@ impl Bed {
     }
 
     fn deploy(&mut self) {
+        let key = signing::key();
+        let (name, public) = (key.name().clone(), key.public());
+        let trusted = self.controller.trust(self.now(), name, public);
+        let (key, outputs) = trusted.expect("the test's set-up works");
+        self.carry_out(outputs);
         for name in ["ingest", "extract"] {
-            let outputs = self.controller.push(self.now(), function(name));
+            let outputs = self.controller.push(self.now(), function(name, key));
+            let outputs = outputs.expect("the test's set-up works");
             self.carry_out(outputs);
         }
         let outputs =
@@ -104,6 +113,7 @@ impl Bed {
         for output in outputs {
             match output {
                 Output::Save => self.saved = self.controller.save(),
+                Output::Signers => {}
                 Output::Replay { node, from_seq } => {
                     let frame = if self.lost.contains(&node) {
                         Err("lost".to_owned())

@@ -18,6 +18,7 @@ use types::NodeId;
 
 use crate::claim::Claim;
 use crate::client::{Api, ClientError};
+use crate::deploy::{DeployError, push_functions};
 use crate::faults::{self, LinkFaults, Schedule, Step};
 use crate::fleet::{Fleet, FleetError};
 use crate::layout::Layout;
@@ -48,6 +49,9 @@ pub enum DemoError {
     /// The controller refused or vanished.
     #[error("the controller's API: {0}")]
     Api(#[from] ClientError),
+    /// The functions could not be pushed.
+    #[error(transparent)]
+    Deploy(#[from] DeployError),
     /// The fleet did not come up.
     #[error("after {} s {problem}; logs are in {}", START_TIMEOUT.as_secs(), logs.display())]
     NotReady {
@@ -223,18 +227,12 @@ impl<'a> Demo<'a> {
         }
     }
 
-    /// Pushes the four functions and submits the workflow, as a platform engineer would.
+    /// Makes a key, signs and pushes the four functions, and submits the workflow, as a platform engineer would.
     fn deploy(&self) -> Result<(), DemoError> {
-        for task in &self.collector.workflow().tasks {
-            let path = artifacts::component_path(task.function.as_str());
-            let component =
-                std::fs::read(&path).map_err(io_error(format!("reading {}", path.display())))?;
-            let pushed: api::FunctionInfo = self.api.post(
-                &format!("/functions/{}", task.function),
-                "application/wasm",
-                &component,
-            )?;
-            say(&format!("pushed {} ({} KiB)", pushed.name, pushed.bytes.div_ceil(1024)))?;
+        let dir = &self.bed.layout().dir;
+        for pushed in push_functions(&self.api, dir, self.collector.workflow())? {
+            let (name, version, kib) = (pushed.name, pushed.version, pushed.bytes.div_ceil(1024));
+            say(&format!("signed and pushed {name} {version} ({kib} KiB)"))?;
         }
         let body = serde_json::to_vec(self.collector.workflow())
             .map_err(|error| DemoError::Workflow(error.to_string()))?;

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use clap::Parser;
 use controller::api;
 use hil_tests::client::Api;
+use hil_tests::deploy::push_functions;
 use hil_tests::faults::LinkFaults;
 use hil_tests::fleet::{CONTROLLER, CONTROLLER_SITE, DRONE, Fleet};
 use hil_tests::layout::{self, Layout};
@@ -146,16 +147,8 @@ fn the_recorded_snapshot_yields_the_same_plan(bed: &Bed) {
     let text = layout::workflow_toml(&bed.fleet, layout::FLOOD_RESPONSE);
     let workflow: placement::Workflow = toml::from_str(&text).expect("a shipped workflow");
     let body = serde_json::to_vec(&workflow).expect("a workflow is JSON");
-    for task in &workflow.tasks {
-        let component = std::fs::read(artifacts::component_path(task.function.as_str()));
-        let path = format!("/functions/{}", task.function);
-        let pushed = bed.api.post::<api::FunctionInfo>(
-            &path,
-            "application/wasm",
-            &component.expect("guests are built"),
-        );
-        pushed.expect("a shipped function is taken");
-    }
+    let dir = tempfile::tempdir().expect("a directory");
+    push_functions(&bed.api, dir.path(), &workflow).expect("shipped functions are taken");
     let submitted = bed.api.post::<api::WorkflowInfo>("/workflows", "application/json", &body);
     submitted.expect("a shipped workflow is taken");
     for _ in 0..3 {

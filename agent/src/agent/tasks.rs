@@ -54,6 +54,7 @@ struct Held {
 #[derive(Debug, Default)]
 pub(super) struct Tasks {
     held: BTreeMap<GroupId, Held>,
+    /// By the SHA-256 of their signed manifests.
     code: BTreeMap<[u8; 32], Code>,
 }
 
@@ -100,19 +101,19 @@ impl Tasks {
             self.load(&spec.function, effects);
             self.hold(now, spec, generation, effects);
         }
-        let used: BTreeSet<_> = specs.iter().map(|spec| spec.function.sha256).collect();
-        self.code.retain(|sha256, _| {
-            let is_used = used.contains(sha256);
+        let used: BTreeSet<_> = specs.iter().map(|spec| spec.function.manifest).collect();
+        self.code.retain(|manifest, _| {
+            let is_used = used.contains(manifest);
             if !is_used {
-                effects.outputs.push(Output::Unload(*sha256));
+                effects.outputs.push(Output::Unload(*manifest));
             }
             is_used
         });
     }
 
     fn load(&mut self, function: &FunctionRef, effects: &mut Effects) {
-        if self.code.get(&function.sha256).is_none_or(|code| *code == Code::Failed) {
-            self.code.insert(function.sha256, Code::Coming);
+        if self.code.get(&function.manifest).is_none_or(|code| *code == Code::Failed) {
+            self.code.insert(function.manifest, Code::Coming);
             effects.outputs.push(Output::Load(function.clone()));
         }
     }
@@ -207,16 +208,18 @@ impl Tasks {
 
     pub(super) fn loaded(
         &mut self,
-        sha256: [u8; 32],
+        manifest: [u8; 32],
         result: Result<(), String>,
         effects: &mut Effects,
     ) {
-        let Some(code) = self.code.get_mut(&sha256) else { return };
+        let Some(code) = self.code.get_mut(&manifest) else { return };
         match result {
             Ok(()) => *code = Code::Loaded,
+            // It was looked at again, and that it cannot run was told.
+            Err(_) if *code == Code::Failed => return,
             Err(reason) => {
                 *code = Code::Failed;
-                for held in self.held.values().filter(|h| h.spec.function.sha256 == sha256) {
+                for held in self.held.values().filter(|h| h.spec.function.manifest == manifest) {
                     let TaskSpec { workflow, task, function, .. } = &held.spec;
                     let name = &function.name;
                     effects.refused(format!("{workflow}.{task} cannot run {name}: {reason}"));
@@ -336,7 +339,7 @@ impl Tasks {
     }
 
     fn phase(&self, held: &Held) -> Phase {
-        let code = self.code.get(&held.spec.function.sha256).unwrap_or(&Code::Coming);
+        let code = self.code.get(&held.spec.function.manifest).unwrap_or(&Code::Coming);
         match (code, &held.status.ownership) {
             (Code::Failed, _) => Phase::Failed,
             (_, Ownership::Freezing { .. } | Ownership::Granting { .. }) => Phase::Freezing,
@@ -426,7 +429,7 @@ fn is_new_part(old: &TaskSpec, new: &TaskSpec) -> bool {
         (_, Role::Owner { .. }) => true,
         (Role::Owner { .. }, Role::Standby { .. }) => false,
     };
-    !same_part || old.function.sha256 != new.function.sha256
+    !same_part || old.function.manifest != new.function.manifest
 }
 
 fn retry_after(error: &TransferError) -> Duration {

@@ -51,6 +51,7 @@ fn spec(task: &str, role: Role) -> TaskSpec {
             name: FunctionId::new(task).unwrap(),
             sha256: [u8::try_from(task.len()).unwrap(); 32],
             bytes: 1000,
+            manifest: [u8::try_from(task.len()).unwrap(); 32],
         },
         role,
         replica: None,
@@ -131,8 +132,8 @@ impl Story {
     }
 
     fn loads(&mut self, task: &str) -> Vec<Output> {
-        let sha256 = spec(task, OWNER).function.sha256;
-        self.says(Input::Loaded { sha256, result: Ok(()) })
+        let manifest = spec(task, OWNER).function.manifest;
+        self.says(Input::Loaded { manifest, result: Ok(()) })
     }
 
     /// Owns a task that takes calls, since epoch 1.
@@ -243,7 +244,7 @@ fn a_task_that_stays_the_same_is_left_alone() {
             Output::Hold(spec) => Some(format!("hold {}", spec.task)),
             Output::LetGo(group) => Some(format!("let go {}", group.task)),
             Output::Load(function) => Some(format!("load {}", function.name)),
-            Output::Unload(sha256) => Some(format!("unload {}", sha256[0])),
+            Output::Unload(manifest) => Some(format!("unload {}", manifest[0])),
             _ => None,
         })
         .collect();

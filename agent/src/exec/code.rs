@@ -1,19 +1,41 @@
-//! Code at hand: each function is compiled once, and calls wait for it as long as they may.
+//! Code at hand: each function is checked and compiled once, and calls wait for it as long as they may. A function is known
+//! by the hash of its signed manifest: the same code with other rights is another one.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
+use protocol::Message as _;
 use protocol::desired::FunctionRef;
+use protocol::manifest::default_tenant;
 use protocol::report::CodeMode;
+use protocol::signed::SignedManifest;
 use runtime::{Function, MeasureState, PoolMode, Runtime, RuntimeConfig};
 use tokio::sync::watch;
 
+use super::grants::Grants;
 use super::locked;
-use super::module::{ModuleStore, Modules, fetch};
-use super::processes::default_tenant;
+use super::module::{ModuleStore, Modules, Size, Wanted, fetch};
+use super::trust::{Refusal, TrustBook};
+use crate::clock::Clock;
+
+/// Largest signed manifest.
+const MANIFEST_BYTES_MAX: u32 = 132 * 1024;
+const _: () = assert!(SignedManifest::BYTES_MAX < MANIFEST_BYTES_MAX as usize);
+/// Between two questions for the signers, as long as nobody answers.
+const SIGNERS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A function that may run here, and what it may do.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The code.
+    pub function: Function,
+    /// Its rights.
+    pub grants: Arc<Grants>,
+}
 
 /// A function: still on its way, at hand, or of no use.
-type Slot = watch::Sender<Option<Result<Function, String>>>;
+type Slot = watch::Sender<Option<Result<Loaded, String>>>;
 
 /// All functions of a node; clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -23,7 +45,9 @@ pub struct CodeBook {
 
 #[derive(Debug)]
 struct Inner {
-    store: ModuleStore,
+    stores: Stores,
+    trust: TrustBook,
+    clock: Clock,
     config: RuntimeConfig,
     /// Started with the first function: a node without one does not pay for an engine.
     runtime: OnceLock<Result<Runtime, String>>,
@@ -32,11 +56,22 @@ struct Inner {
     compiling: tokio::sync::Mutex<()>,
 }
 
+/// Where code is kept.
+#[derive(Clone, Debug)]
+pub struct Stores {
+    /// Components.
+    pub modules: ModuleStore,
+    /// Signed manifests.
+    pub manifests: ModuleStore,
+}
+
 impl CodeBook {
     /// No code yet.
-    pub fn new(store: ModuleStore, config: RuntimeConfig) -> Self {
+    pub fn new(stores: Stores, trust: TrustBook, clock: Clock, config: RuntimeConfig) -> Self {
         let inner = Inner {
-            store,
+            stores,
+            trust,
+            clock,
             config,
             runtime: OnceLock::new(),
             slots: Mutex::new(BTreeMap::new()),
@@ -45,13 +80,15 @@ impl CodeBook {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Gets a function from disk or from `source`, and compiles it. Takes as long as the source is out of reach.
+    /// Gets a function from disk or from `source`, checks who signed it and what it may, and compiles it. Takes as long as
+    /// the source is out of reach. A function that is at hand already is only checked again.
     ///
     /// # Errors
-    /// What is wrong with the module, in words.
+    /// What is wrong with it, in words; nothing runs it then.
     pub async fn load(&self, source: &impl Modules, function: &FunctionRef) -> Result<(), String> {
-        let slot = self.slot(&function.sha256);
-        let loaded = self.load_anew(source, function).await;
+        let slot = self.slot(&function.manifest);
+        let at_hand = slot.borrow().clone().and_then(Result::ok).map(|loaded| loaded.function);
+        let loaded = self.load_anew(source, function, at_hand).await;
         let result = loaded.as_ref().map(|_| ()).map_err(Clone::clone);
         slot.send_replace(Some(loaded));
         result
@@ -61,21 +98,91 @@ impl CodeBook {
         &self,
         source: &impl Modules,
         function: &FunctionRef,
+        at_hand: Option<Function>,
+    ) -> Result<Loaded, String> {
+        let grants = Arc::new(self.admitted(source, function).await?);
+        let code = match at_hand {
+            Some(code) => code,
+            None => self.code(source, function).await?,
+        };
+        Ok(Loaded { function: code, grants })
+    }
+
+    /// The rights of a function whose signed manifest passes the checks of [`TrustBook::admit`].
+    async fn admitted(
+        &self,
+        source: &impl Modules,
+        function: &FunctionRef,
+    ) -> Result<Grants, String> {
+        let wanted = Wanted {
+            function: function.name.clone(),
+            sha256: function.manifest,
+            size: Size::AtMost(MANIFEST_BYTES_MAX),
+        };
+        let signed = fetch(source, &self.inner.stores.manifests, &wanted).await;
+        let signed: Arc<[u8]> = signed.map_err(|error| error.to_string())?.into();
+        let check = || {
+            let (this, function, signed) = (self.clone(), function.clone(), Arc::clone(&signed));
+            blocking(move || {
+                let wall = this.inner.clock.now().wall;
+                this.inner.trust.admit(&function, &signed, wall)
+            })
+        };
+        let checked = match check().await? {
+            // It may have been trusted just now.
+            Err(Refusal::UnknownKey(_)) => {
+                self.ask_signers(source).await?;
+                check().await?
+            }
+            checked => checked,
+        };
+        match checked {
+            Ok(manifest) => Ok(Grants::of(&manifest)),
+            Err(refusal) => {
+                tracing::warn!(function = %function.name, %refusal, "function refused");
+                Err(refusal.to_string())
+            }
+        }
+    }
+
+    /// Asks whose signatures count, until somebody answers.
+    async fn ask_signers(&self, source: &impl Modules) -> Result<(), String> {
+        loop {
+            match source.signers().await {
+                Ok(list) => {
+                    let trust = self.inner.trust.clone();
+                    if let Err(error) = blocking(move || trust.take(list)).await? {
+                        tracing::warn!(%error, "list of signers not taken");
+                    }
+                    return Ok(());
+                }
+                Err(error) => tracing::debug!(%error, "signers"),
+            }
+            tokio::time::sleep(SIGNERS_PAUSE).await;
+        }
+    }
+
+    /// Whose signatures count here.
+    pub fn trust(&self) -> &TrustBook {
+        &self.inner.trust
+    }
+
+    /// The code of a function that may run.
+    async fn code(
+        &self,
+        source: &impl Modules,
+        function: &FunctionRef,
     ) -> Result<Function, String> {
         if let Some(function) = self.cached(function).await? {
             return Ok(function);
         }
-        let (sha256, store) = (function.sha256, self.inner.store.clone());
-        let on_disk = blocking(move || store.read(&sha256)).await?;
-        let bytes = match on_disk {
-            Some(bytes) => bytes,
-            None => {
-                let bytes = fetch(source, function).await.map_err(|error| error.to_string())?;
-                let store = self.inner.store.clone();
-                let write = move || store.write(&sha256, &bytes).map(|()| bytes);
-                blocking(write).await?.map_err(|error| error.to_string())?
-            }
+        let wanted = Wanted {
+            function: function.name.clone(),
+            sha256: function.sha256,
+            size: Size::Exactly(function.bytes),
         };
+        let bytes = fetch(source, &self.inner.stores.modules, &wanted).await;
+        let bytes = bytes.map_err(|error| error.to_string())?;
         let _one_at_a_time = self.inner.compiling.lock().await;
         let this = self.clone();
         let compile = move || this.runtime()?.load(&bytes).map_err(|error| words(&error));
@@ -100,8 +207,8 @@ impl CodeBook {
     ///
     /// # Errors
     /// Why it never will be, in words.
-    pub async fn at_hand(&self, sha256: &[u8; 32]) -> Result<Function, String> {
-        let mut slot = self.slot(sha256).subscribe();
+    pub async fn at_hand(&self, manifest: &[u8; 32]) -> Result<Loaded, String> {
+        let mut slot = self.slot(manifest).subscribe();
         match slot.wait_for(Option::is_some).await {
             Ok(loaded) => loaded.clone().unwrap_or_else(|| Err("it is gone".to_owned())),
             Err(_closed) => Err("it is not wanted any more".to_owned()),
@@ -109,8 +216,8 @@ impl CodeBook {
     }
 
     /// Forgets code; its module stays on disk.
-    pub fn unload(&self, sha256: &[u8; 32]) {
-        locked(&self.inner.slots).remove(sha256);
+    pub fn unload(&self, manifest: &[u8; 32]) {
+        locked(&self.inner.slots).remove(manifest);
     }
 
     /// How code is executed; `None` while the engine has not started.
@@ -136,9 +243,9 @@ impl CodeBook {
         self.inner.runtime.get_or_init(start).as_ref().map_err(Clone::clone)
     }
 
-    fn slot(&self, sha256: &[u8; 32]) -> Arc<Slot> {
+    fn slot(&self, manifest: &[u8; 32]) -> Arc<Slot> {
         let mut slots = locked(&self.inner.slots);
-        Arc::clone(slots.entry(*sha256).or_insert_with(|| Arc::new(watch::Sender::new(None))))
+        Arc::clone(slots.entry(*manifest).or_insert_with(|| Arc::new(watch::Sender::new(None))))
     }
 }
 

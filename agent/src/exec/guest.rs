@@ -1,8 +1,11 @@
 //! What a guest sees of its node: the state and objects of its call, the node, the sky, a log.
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, StateWrite};
-use types::{Epoch, NodeId, StateKey, TaskId};
+use std::sync::Arc;
 
+use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, StateWrite};
+use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
+
+use super::grants::Grants;
 use super::{Surroundings, locked};
 use crate::state::{CallState, GroupId, StateFault};
 
@@ -12,10 +15,14 @@ pub(super) struct GuestHost {
     pub(super) state: CallState,
     pub(super) around: Surroundings,
     pub(super) group: GroupId,
+    pub(super) grants: Arc<Grants>,
+    /// The function and the run, for what it logs.
+    pub(super) said_by: (FunctionId, RunId),
 }
 
 impl Host for GuestHost {
     fn state_get(&mut self, key: &StateKey) -> Result<Option<(Vec<u8>, u64)>, HostFault> {
+        self.grants.state(key)?;
         self.state.state_get(key).map_err(host_fault)
     }
 
@@ -25,15 +32,18 @@ impl Host for GuestHost {
         value: Vec<u8>,
         expect: Option<u64>,
     ) -> Result<u64, HostFault> {
+        self.grants.state(key)?;
         self.state.state_put(key, value, expect).map_err(host_fault)
     }
 
     fn state_delete(&mut self, key: &StateKey) -> Result<(), HostFault> {
+        self.grants.state(key)?;
         self.state.state_delete(key).map_err(host_fault)
     }
 
     fn state_keys(&mut self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>, HostFault> {
-        self.state.state_keys(prefix).map_err(host_fault)
+        let keys = self.state.state_keys(prefix).map_err(host_fault)?;
+        Ok(self.grants.visible(keys))
     }
 
     fn inputs(&mut self) -> Vec<InputInfo> {
@@ -65,10 +75,12 @@ impl Host for GuestHost {
         offset: u64,
         len: u32,
     ) -> Result<Option<Vec<u8>>, HostFault> {
+        self.grants.state(key)?;
         self.state.state_get_range(key, offset, len).map_err(host_fault)
     }
 
     fn state_batch(&mut self, writes: Vec<StateWrite>) -> Result<Vec<u64>, HostFault> {
+        writes.iter().try_for_each(|write| self.grants.state(&write.key))?;
         let writes = writes.into_iter().map(|write| (write.key, write.value, write.expect));
         self.state.state_batch(writes.collect()).map_err(host_fault)
     }
@@ -134,7 +146,8 @@ impl Host for GuestHost {
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        let group = &self.group;
+        let (group, (function, run)) = (&self.group, &self.said_by);
+        self.around.logs.line((group, function), (self.around.clock.sky(), *run), level, message);
         match level {
             Level::Trace => tracing::trace!(target: "function", %group, "{message}"),
             Level::Debug => tracing::debug!(target: "function", %group, "{message}"),

@@ -10,10 +10,10 @@ use protocol::invoke::{
     RECORD_LINKS_MAX,
 };
 use runtime::{
-    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, Function, HostFault,
-    Request,
+    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HostFault, Request,
 };
 
+use super::code::Loaded;
 use super::guest::GuestHost;
 use super::module::Modules;
 use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
@@ -158,9 +158,9 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         }
     }
 
-    async fn function(&mut self, spec: &TaskSpec) -> Result<Function, Fault> {
+    async fn function(&mut self, spec: &TaskSpec) -> Result<Loaded, Fault> {
         let started = Instant::now();
-        let at_hand = self.inner.code.at_hand(&spec.function.sha256);
+        let at_hand = self.inner.code.at_hand(&spec.function.manifest);
         let function = tokio::time::timeout_at(self.deadline.into(), at_hand).await;
         let waited = started.elapsed();
         if Duration::from_millis(1) <= waited {
@@ -174,7 +174,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
     /// Runs the guest, off the reactor and as soon as a core is free.
     async fn guest(
         &mut self,
-        function: Function,
+        Loaded { function, grants }: Loaded,
         spec: &TaskSpec,
         state: CallState,
     ) -> Result<(CallState, CallReport), Fault> {
@@ -184,19 +184,20 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let _core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
         self.record.queue_ns += ns(queued_at.elapsed());
         let left = self.deadline.saturating_duration_since(Instant::now());
+        let bound = grants.bound(spec);
         let limits = CallLimits {
-            linear_memory_mib: spec.linear_memory_mib.0,
-            deadline: left.min(Duration::from_millis(u64::from(spec.deadline_ms))),
-            // The manifest's, once deployments are signed.
-            budget: Budget::USUAL,
+            linear_memory_mib: bound.linear_memory_mib.0,
+            deadline: left.min(Duration::from_millis(u64::from(bound.deadline_ms))),
+            budget: grants.budget(),
         };
-        // The default until sizing chooses one, for the only tenant until manifests name theirs.
-        let profile = CallProfile::from(limits);
+        // The default until sizing chooses one.
+        let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
         self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
+        let said_by = (spec.function.name.clone(), self.call.run);
         let ran = blocking(move || {
-            let mut host = GuestHost { state, around, group };
+            let mut host = GuestHost { state, around, group, grants, said_by };
             let request = request_of(&call, left);
             let runtime = code.runtime().map_err(Fault::Internal)?;
             let report = runtime.call(&function, request, profile, &mut host);

@@ -1,12 +1,13 @@
-//! Modules on disk: fetched piece by piece, checked against their hash, kept over restarts.
+//! Components and signed manifests on disk: fetched piece by piece, checked against their hash, kept over restarts. What
+//! has come of one that is not whole is kept, too, so that neither a cut nor the end of the process costs it.
 
 use std::future::Future;
-use std::io::Write as _;
+use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use protocol::desired::FunctionRef;
 use protocol::module::{MODULE_BYTES_MAX, ModuleChunk, ModuleQuery};
+use protocol::signed::Signers;
 use sha2::{Digest as _, Sha256};
 use types::FunctionId;
 
@@ -26,6 +27,44 @@ pub trait Modules: Send + Sync {
         function: &FunctionId,
         query: ModuleQuery,
     ) -> impl Future<Output = Result<ModuleChunk, PeerError>> + Send;
+
+    /// Asks whose signatures count.
+    fn signers(&self) -> impl Future<Output = Result<Signers, PeerError>> + Send;
+}
+
+/// What is fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Wanted {
+    /// Of which function.
+    pub(super) function: FunctionId,
+    /// Its SHA-256.
+    pub(super) sha256: [u8; 32],
+    /// Its size.
+    pub(super) size: Size,
+}
+
+/// How large something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    /// So many bytes.
+    Exactly(u32),
+    /// Whoever has it says so, and it may be so many.
+    AtMost(u32),
+}
+
+impl Size {
+    const fn max(self) -> u32 {
+        match self {
+            Self::Exactly(bytes) | Self::AtMost(bytes) => bytes,
+        }
+    }
+
+    fn fits(self, total: u32) -> bool {
+        match self {
+            Self::Exactly(bytes) => total == bytes,
+            Self::AtMost(bytes) => 1 <= total && total <= bytes,
+        }
+    }
 }
 
 /// Why a module cannot be had.
@@ -37,6 +76,9 @@ pub enum ModuleError {
         /// Its size.
         bytes: u32,
     },
+    /// Work on the disk was lost.
+    #[error("work was lost: {0}")]
+    Lost(String),
     /// The disk failed.
     #[error("{path}: {source}")]
     Disk {
@@ -47,20 +89,33 @@ pub enum ModuleError {
     },
 }
 
-/// The modules of a node, a file each, named by hash.
+/// Components or signed manifests of a node, a file each, named by hash.
 #[derive(Clone, Debug)]
 pub struct ModuleStore {
     dir: PathBuf,
+    ending: &'static str,
 }
 
 impl ModuleStore {
-    /// Opens a directory, which is made if absent.
+    /// Opens a directory of components, which is made if absent.
     ///
     /// # Errors
     /// [`ModuleError::Disk`] when it cannot be made.
     pub fn open(dir: PathBuf) -> Result<Self, ModuleError> {
+        Self::of(dir, "wasm")
+    }
+
+    /// The same, of signed manifests.
+    ///
+    /// # Errors
+    /// [`ModuleError::Disk`] when it cannot be made.
+    pub fn of_manifests(dir: PathBuf) -> Result<Self, ModuleError> {
+        Self::of(dir, "manifest")
+    }
+
+    fn of(dir: PathBuf, ending: &'static str) -> Result<Self, ModuleError> {
         std::fs::create_dir_all(&dir).map_err(disk(&dir))?;
-        Ok(Self { dir })
+        Ok(Self { dir, ending })
     }
 
     /// The bytes of a module, if they are here and are what their name says; what is not is removed.
@@ -77,17 +132,42 @@ impl ModuleStore {
         None
     }
 
-    /// Keeps a module: written aside, flushed, then renamed, so that it is there as a whole or not at all.
+    /// Keeps all of something: it is there as a whole or not at all. What has come of it need not be written again.
     ///
     /// # Errors
     /// [`ModuleError::Disk`].
-    pub fn write(&self, sha256: &[u8; 32], bytes: &[u8]) -> Result<(), ModuleError> {
-        self.make_room()?;
-        let (path, aside) = (self.path(sha256), self.path(sha256).with_extension("part"));
-        let mut file = std::fs::File::create(&aside).map_err(disk(&aside))?;
-        file.write_all(bytes).and_then(|()| file.sync_all()).map_err(disk(&aside))?;
+    fn finish(&self, sha256: &[u8; 32]) -> Result<(), ModuleError> {
+        let (path, aside) = (self.path(sha256), self.aside(sha256));
+        let file = std::fs::File::options().append(true).open(&aside).map_err(disk(&aside))?;
+        file.sync_all().map_err(disk(&aside))?;
         std::fs::rename(&aside, &path).map_err(disk(&path))?;
         std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(disk(&self.dir))
+    }
+
+    /// What has come so far of something that has at most `max` bytes; nothing, if that is more.
+    fn begun(&self, sha256: &[u8; 32], max: u32) -> Vec<u8> {
+        let aside = self.aside(sha256);
+        let size = std::fs::metadata(&aside).map_or(0, |facts| facts.len());
+        if size <= u64::from(max) { std::fs::read(&aside).unwrap_or_default() } else { Vec::new() }
+    }
+
+    /// Keeps what has come: `part` follows the first `offset` bytes. Not yet durable, since the hash of the whole decides.
+    ///
+    /// # Errors
+    /// [`ModuleError::Disk`].
+    fn add(&self, sha256: &[u8; 32], offset: u64, part: &[u8]) -> Result<(), ModuleError> {
+        let aside = self.aside(sha256);
+        if offset == 0 {
+            self.make_room()?;
+        }
+        let mut options = std::fs::File::options();
+        let mut file =
+            options.write(true).create(true).truncate(false).open(&aside).map_err(disk(&aside))?;
+        // What stands behind may be of something else, or torn.
+        file.set_len(offset)
+            .and_then(|()| file.seek(std::io::SeekFrom::Start(offset)))
+            .and_then(|_| file.write_all(part))
+            .map_err(disk(&aside))
     }
 
     /// Removes the modules that were written first, so that one more fits.
@@ -109,7 +189,11 @@ impl ModuleStore {
     fn path(&self, sha256: &[u8; 32]) -> PathBuf {
         // The only thing that this has to do with BLAKE3 is that it writes 32 bytes as text.
         let name = blake3::Hash::from_bytes(*sha256).to_hex();
-        self.dir.join(format!("{name}.wasm"))
+        self.dir.join(format!("{name}.{}", self.ending))
+    }
+
+    fn aside(&self, sha256: &[u8; 32]) -> PathBuf {
+        self.path(sha256).with_extension("part")
     }
 }
 
@@ -123,50 +207,95 @@ fn sha256_of(bytes: &[u8]) -> [u8; 32] {
     Sha256::digest(bytes).into()
 }
 
-/// Fetches a module, however long that takes and over however many contacts; drop the future to give up.
+/// Gets something from disk or from `source`, however long that takes and over however many contacts and starts; drop the
+/// future to give up.
 ///
 /// # Errors
-/// [`ModuleError::TooLarge`] for a module that no agent takes.
+/// [`ModuleError`] for what no agent takes, and when the disk fails.
 pub(super) async fn fetch(
     source: &impl Modules,
-    function: &FunctionRef,
+    store: &ModuleStore,
+    wanted: &Wanted,
 ) -> Result<Vec<u8>, ModuleError> {
-    if MODULE_BYTES_MAX < function.bytes {
-        return Err(ModuleError::TooLarge { bytes: function.bytes });
+    let max = wanted.size.max();
+    if MODULE_BYTES_MAX < max {
+        return Err(ModuleError::TooLarge { bytes: max });
     }
-    let wanted = usize::try_from(function.bytes).expect("4 MiB fit into memory");
-    let mut bytes = Vec::new();
+    let (sha256, disk) = (wanted.sha256, store.clone());
+    let (whole, mut bytes) =
+        blocking(move || (disk.read(&sha256), disk.begun(&sha256, max))).await?;
+    if let Some(whole) = whole {
+        return Ok(whole);
+    }
+    // What came before the last start may be all that was missing.
+    let mut is_whole = is_it(&bytes, wanted);
     let mut pause = PAUSE_FIRST;
-    loop {
-        let offset = u32::try_from(bytes.len()).expect("at most 4 MiB are taken");
-        let query = ModuleQuery { sha256: function.sha256, offset };
-        let trouble = match source.part(&function.name, query).await {
-            Ok(ModuleChunk::Part { total, bytes: part }) => {
-                let room = wanted - bytes.len();
-                if total == function.bytes && !part.is_empty() && part.len() <= room {
-                    bytes.extend_from_slice(&part);
-                    pause = PAUSE_FIRST;
-                    None
-                } else {
-                    Some("a part does not belong to it".to_owned())
+    while !is_whole {
+        match part(source, wanted, bytes.len()).await {
+            Ok(Answer::Part(part, total)) => {
+                let (disk, offset) = (store.clone(), bytes.len() as u64);
+                bytes.extend_from_slice(&part);
+                blocking(move || disk.add(&sha256, offset, &part)).await??;
+                pause = PAUSE_FIRST;
+                if bytes.len() < total {
+                    continue;
                 }
+                is_whole = is_it(&bytes, wanted);
+                if is_whole {
+                    break;
+                }
+                tracing::warn!(function = %wanted.function, "what was fetched has another hash, again");
+                bytes.clear();
             }
-            Ok(ModuleChunk::NotFound) => Some("nobody has it yet".to_owned()),
-            Err(error) => Some(error.to_string()),
-        };
-        if bytes.len() == wanted {
-            if sha256_of(&bytes) == function.sha256 {
-                return Ok(bytes);
+            Ok(Answer::AllCame) => bytes.clear(),
+            Err(trouble) => {
+                tracing::debug!(function = %wanted.function, bytes = bytes.len(), trouble, "module part");
             }
-            tracing::warn!(function = %function.name, "fetched module has another hash, again");
-            bytes.clear();
-        } else if trouble.is_none() {
-            continue;
         }
-        tracing::debug!(function = %function.name, offset, ?trouble, "module part");
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(PAUSE_MAX);
     }
+    let disk = store.clone();
+    blocking(move || disk.finish(&sha256)).await??;
+    Ok(bytes)
+}
+
+/// What the source says.
+enum Answer {
+    /// The next part, and the size of the whole.
+    Part(Vec<u8>, usize),
+    /// As much has come as there is, and it is not what was wanted.
+    AllCame,
+}
+
+/// The next part; or why there is none, in words.
+async fn part(source: &impl Modules, wanted: &Wanted, have: usize) -> Result<Answer, String> {
+    let offset = u32::try_from(have).map_err(|error| error.to_string())?;
+    let query = ModuleQuery { sha256: wanted.sha256, offset };
+    match source.part(&wanted.function, query).await {
+        Ok(ModuleChunk::Part { total, bytes }) => {
+            let whole = usize::try_from(total).map_err(|error| error.to_string())?;
+            let fits = have.checked_add(bytes.len()).is_some_and(|end| end <= whole);
+            match wanted.size.fits(total) {
+                true if whole <= have => Ok(Answer::AllCame),
+                true if fits && !bytes.is_empty() => Ok(Answer::Part(bytes, whole)),
+                _ => Err("a part does not belong to it".to_owned()),
+            }
+        }
+        Ok(ModuleChunk::NotFound) => Err("nobody has it yet".to_owned()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn is_it(bytes: &[u8], wanted: &Wanted) -> bool {
+    !bytes.is_empty() && sha256_of(bytes) == wanted.sha256
+}
+
+/// Does work that blocks off the reactor.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, ModuleError> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| ModuleError::Lost(error.to_string()))
 }
 
 #[cfg(test)]

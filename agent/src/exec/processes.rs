@@ -1,10 +1,10 @@
 //! The processes in which functions are compiled and run: this program again, with verbs that nobody else uses.
 
+use protocol::manifest::default_tenant;
 use runtime::{
     CacheConfig, ChildProgram, CompileIn, CompileLimits, JailReport, RunnerProgram, Runtime,
-    RuntimeConfig, TENANT_DEFAULT,
+    RuntimeConfig,
 };
-use types::TenantId;
 
 use crate::config::{Config, Isolation};
 
@@ -14,14 +14,6 @@ const OWN_PROGRAM: &str = "/proc/self/exe";
 pub const COMPILE_VERB: &str = "compile-module";
 /// The verb with which it runs functions until its agent ends.
 pub const RUN_VERB: &str = "run-functions";
-
-/// The tenant of everything that names none.
-///
-/// # Panics
-/// Never: its name is by the rules.
-pub fn default_tenant() -> TenantId {
-    TenantId::new(TENANT_DEFAULT).expect("a name by the rules")
-}
 
 /// How functions are compiled and run on a node.
 pub fn runtime_config(config: &Config, cache: Option<CacheConfig>) -> RuntimeConfig {

@@ -7,9 +7,11 @@ use std::time::Duration;
 
 use protocol::desired::Desired;
 use protocol::plan::{PlanMessage, PlanQuery};
+use protocol::signed::Signers;
 use protocol::{decode, encode};
 use runtime::{CacheConfig, RuntimeConfig};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 use types::{Arch, BootId, NodeId, SkyClock};
 
 use super::work::{CLOCK, Parts, SENSORS, Work};
@@ -20,10 +22,12 @@ use crate::agent::{Agent, Remembered, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, Endpoint, SourceConfig};
 use crate::event::Record;
-use crate::exec::code::CodeBook;
-use crate::exec::module::{ModuleError, ModuleStore};
+use crate::exec::code::{CodeBook, Stores};
+use crate::exec::log::LogTap;
+use crate::exec::module::{ModuleError, ModuleStore, Modules as _};
 use crate::exec::processes;
 use crate::exec::secret::{SecretError, device_secret};
+use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
 use crate::sensor::{Memory, Sensors};
@@ -44,6 +48,12 @@ const PLAN_INTERVAL: Duration = Duration::from_secs(30);
 const PLAN_RETRY: Duration = Duration::from_secs(1);
 /// Plans that wait to be read.
 const PLANS_MAX: usize = 2;
+/// Between two looks for a newer list of signers: every one is also put, so this only fills gaps.
+const SIGNERS_INTERVAL: Duration = Duration::from_secs(30);
+/// Between two messages with lines of the same task.
+const LOG_INTERVAL: Duration = Duration::from_millis(200);
+/// Lists of signers that wait to be read.
+const SIGNERS_MAX: usize = 2;
 /// Between two times that battery and temperature are kept, and garbage is collected.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How long the objects of finished runs are kept, on the wall clock.
@@ -101,22 +111,24 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         let config = config.clone();
         tokio::task::spawn_blocking(move || open_store(&config))
     };
-    let Opened { state, modules, remembered, memory, clock: known } =
+    let Opened { state, stores, trust, remembered, memory, clock: known } =
         opened.await.map_err(std::io::Error::other)??;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
     let sensors = Arc::new(Mutex::new(Sensors::new(&config, memory)));
     let plan = PlanBook::new(config.node.clone());
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
+    let logs = LogTap::default();
     let around = Surroundings {
         node: config.node.clone(),
         kind: config.kind,
         clock: clock.clone(),
         plan: plan.clone(),
         sensors: Arc::clone(&sensors),
+        logs: logs.clone(),
         watts_per_core: config.battery.load.map(|load| load.watts_per_core),
     };
-    let code = CodeBook::new(modules, runtime_config(&config)?);
+    let code = CodeBook::new(stores, trust, clock.clone(), runtime_config(&config)?);
     let exec = Executor::new(around, state.clone(), fleet.clone(), code);
     let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let work = Work::new(Parts {
@@ -139,8 +151,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let now = work.clock().now();
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
     work.fleet().serve(boot, question_sender).await?;
-    background.push(tokio::spawn(follow_plan(Arc::clone(&work), plan)));
-    background.push(tokio::spawn(keep_house(Arc::clone(&work))));
+    background.extend(chores(&work, plan, logs, boot));
     let mut shell = Shell {
         agent,
         work,
@@ -156,6 +167,16 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     Ok(shell)
 }
 
+/// What is done all the time.
+fn chores(work: &Arc<Work>, plan: PlanBook, logs: LogTap, boot: BootId) -> [JoinHandle<()>; 4] {
+    [
+        tokio::spawn(follow_plan(Arc::clone(work), plan)),
+        tokio::spawn(follow_signers(Arc::clone(work))),
+        tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
+        tokio::spawn(keep_house(Arc::clone(work))),
+    ]
+}
+
 /// How functions are executed here; what is compiled is kept beside the store.
 fn runtime_config(config: &Config) -> Result<RuntimeConfig, StartError> {
     let dir = &config.store.dir;
@@ -166,7 +187,8 @@ fn runtime_config(config: &Config) -> Result<RuntimeConfig, StartError> {
 
 struct Opened {
     state: StateService,
-    modules: ModuleStore,
+    stores: Stores,
+    trust: TrustBook,
     remembered: Remembered,
     memory: Memory,
     clock: Option<SkyClock>,
@@ -199,7 +221,11 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
     });
     let fence = state.load_record(&Record::Fence.to_string()).map_err(unusable)?;
     Ok(Opened {
-        modules: ModuleStore::open(config.store.dir.join("functions"))?,
+        stores: Stores {
+            modules: ModuleStore::open(config.store.dir.join("functions"))?,
+            manifests: ModuleStore::of_manifests(config.store.dir.join("manifests"))?,
+        },
+        trust: TrustBook::open(state.clone()).map_err(unusable)?,
         remembered: Remembered { desired, fence },
         memory: json_record(&state, SENSORS).map_err(unusable)?.unwrap_or_default(),
         clock,
@@ -326,6 +352,53 @@ async fn follow_plan(work: Arc<Work>, plan: PlanBook) {
         }
         // Without a subscription there is nothing to receive, and nothing may spin.
         tokio::time::sleep_until(next).await;
+    }
+}
+
+/// Follows whose signatures count: what is put, and what was missed.
+async fn follow_signers(work: Arc<Work>) {
+    let (frames, mut put) = mpsc::channel(SIGNERS_MAX);
+    if let Err(error) = work.fleet().follow_signers(frames).await {
+        tracing::error!(%error, "the list of signers is only asked for");
+    }
+    while work.is_wanted() {
+        match work.fleet().signers().await {
+            Ok(list) => work.trust(list).await,
+            Err(error) => tracing::debug!(%error, "signers"),
+        }
+        let next = tokio::time::Instant::now() + SIGNERS_INTERVAL;
+        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
+            match decode::<Signers>(&frame) {
+                Ok(list) => work.trust(list).await,
+                Err(error) => tracing::warn!(%error, "list of signers dropped"),
+            }
+        }
+        tokio::time::sleep_until(next).await;
+    }
+}
+
+/// Sends what functions log, a message for each task at most so often.
+async fn send_logs(work: Arc<Work>, logs: LogTap, boot: BootId) {
+    let mut seq = 0;
+    while work.is_wanted() {
+        logs.news().await;
+        // What comes meanwhile goes along.
+        tokio::time::sleep(LOG_INTERVAL).await;
+        loop {
+            let taken = logs.take();
+            if taken.is_empty() {
+                break;
+            }
+            for lines in taken {
+                seq += 1;
+                let now = work.clock().now();
+                let at = (now.sky, Duration::from_nanos(now.at.0));
+                match encode(&lines.batch(work.me(), boot, seq, at)) {
+                    Ok(frame) => work.fleet().publish_log(frame),
+                    Err(error) => tracing::error!(%error, "log cannot be sent"),
+                }
+            }
+        }
     }
 }
 

@@ -13,6 +13,7 @@ use protocol::desired::{FunctionRef, TaskSpec};
 use protocol::event::Event;
 use protocol::invoke::{Invoke, Invoked, Outcome};
 use protocol::report::{Group, LinkSample, Report};
+use protocol::signed::Signers;
 use protocol::sim::SimEnv;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
@@ -58,13 +59,17 @@ pub(super) struct Work {
     frames_kib: Arc<Semaphore>,
     ordered: mpsc::UnboundedSender<Ordered>,
     events: mpsc::Sender<Box<Event>>,
-    loads: Mutex<BTreeMap<[u8; 32], JoinHandle<()>>>,
+    /// The functions that are wanted, by their signed manifests, and the work that gets them.
+    loads: Mutex<BTreeMap<[u8; 32], Load>>,
     silent: Mutex<BTreeMap<NodeId, bool>>,
     reports_dropped: AtomicU64,
     sampling: tokio::sync::Mutex<()>,
     crew: Crew,
     store_work: Mutex<Option<JoinHandle<()>>>,
 }
+
+/// A function that is wanted, and the work that gets it.
+type Load = (FunctionRef, JoinHandle<()>);
 
 /// Work on the store that must be done in order. Bounded by the machine: one write per record and one role per task
 /// are under way.
@@ -187,11 +192,11 @@ impl Work {
                 self.order(Ordered::NoRole(group));
             }
             Output::Load(function) => self.load(function),
-            Output::Unload(sha256) => {
-                if let Some(load) = locked(&self.loads).remove(&sha256) {
+            Output::Unload(manifest) => {
+                if let Some((_, load)) = locked(&self.loads).remove(&manifest) {
                     load.abort();
                 }
-                self.exec().code().unload(&sha256);
+                self.exec().code().unload(&manifest);
             }
             Output::Replicate { group, to } => self.replicate(group, to),
             Output::HandOver { group, to } => self.hand_over(group, to),
@@ -233,7 +238,7 @@ impl Work {
     pub(super) async fn finish(&self) {
         self.keep_sensors();
         self.order(Ordered::End);
-        for load in std::mem::take(&mut *locked(&self.loads)).into_values() {
+        for (_, load) in std::mem::take(&mut *locked(&self.loads)).into_values() {
             load.abort();
         }
         let store_work = locked(&self.store_work).take();
@@ -271,13 +276,33 @@ impl Work {
     }
 
     fn load(self: &Arc<Self>, function: FunctionRef) {
-        let (this, sha256) = (Arc::clone(self), function.sha256);
+        let (this, wanted) = (Arc::clone(self), function.clone());
+        let manifest = function.manifest;
         let load = tokio::spawn(async move {
-            let result = this.exec().code().load(this.fleet(), &function).await;
-            this.tell(Input::Loaded { sha256, result }).await;
+            let result = this.exec().code().load(this.fleet(), &wanted).await;
+            this.tell(Input::Loaded { manifest, result }).await;
         });
-        if let Some(old) = locked(&self.loads).insert(sha256, load) {
+        if let Some((_, old)) = locked(&self.loads).insert(manifest, (function, load)) {
             old.abort();
+        }
+    }
+
+    /// Takes a list of signers; what is wanted is checked again if it is another one.
+    pub(super) async fn trust(self: &Arc<Self>, list: Signers) {
+        let (epoch, serial) = (list.epoch, list.serial);
+        let trust = self.exec().code().trust().clone();
+        match tokio::task::spawn_blocking(move || trust.take(list)).await {
+            Ok(Ok(true)) => {
+                tracing::info!(%epoch, serial, "list of signers");
+                let wanted: Vec<FunctionRef> =
+                    locked(&self.loads).values().map(|(function, _)| function.clone()).collect();
+                for function in wanted {
+                    self.load(function);
+                }
+            }
+            Ok(Ok(false)) => {}
+            Ok(Err(error)) => tracing::warn!(%epoch, serial, %error, "list of signers not taken"),
+            Err(error) => tracing::error!(%error, "list of signers was lost"),
         }
     }
 

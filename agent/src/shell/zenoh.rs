@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use protocol::key::{BeltService, Keys, invoked_task};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::report::{Group, Ping};
+use protocol::signed::Signers;
 use protocol::{decode, encode};
 use tokio::sync::{mpsc, oneshot};
 use types::{BootId, FunctionId, NodeId, TaskId, WorkflowId};
@@ -225,7 +226,18 @@ impl Fleet {
     /// # Errors
     /// [`BusError`] when the key cannot be declared.
     pub async fn follow_plan(&self, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {
-        let key = self.inner.keys.plan();
+        self.follow(self.inner.keys.plan(), frames).await
+    }
+
+    /// Follows whose signatures count, in the same way.
+    ///
+    /// # Errors
+    /// [`BusError`] when the key cannot be declared.
+    pub async fn follow_signers(&self, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {
+        self.follow(self.inner.keys.signers(), frames).await
+    }
+
+    async fn follow(&self, key: String, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {
         let dropped = Arc::clone(&self.inner.frames_dropped);
         let take = move |sample: Sample| {
             if frames.try_send(bytes_of(sample.payload())).is_err() {
@@ -251,6 +263,15 @@ impl Fleet {
         let put = self.inner.session.put(key, frame).priority(Priority::DataLow);
         if let Err(error) = put.congestion_control(CongestionControl::Drop).wait() {
             tracing::debug!(%error, "report was not sent");
+        }
+    }
+
+    /// Publishes lines that functions logged: behind events, and dropped where a link is congested.
+    pub fn publish_log(&self, frame: Vec<u8>) {
+        let key = self.inner.keys.logs(&self.inner.me);
+        let put = self.inner.session.put(key, frame).priority(Priority::DataLow);
+        if let Err(error) = put.congestion_control(CongestionControl::Drop).wait() {
+            tracing::debug!(%error, "log was not sent");
         }
     }
 
@@ -387,6 +408,15 @@ impl Modules for Fleet {
         decode(&answer).map_err(|error| {
             self.inner.frames_dropped.fetch_add(1, Ordering::Relaxed);
             unreachable(error.to_string())
+        })
+    }
+
+    async fn signers(&self) -> Result<Signers, PeerError> {
+        let (node, key) = (controller(), self.inner.keys.signers());
+        let answer = self.ask(&node, key, Vec::new(), Class::Interactive, FETCH_TIMEOUT).await?;
+        decode(&answer).map_err(|error| {
+            self.inner.frames_dropped.fetch_add(1, Ordering::Relaxed);
+            PeerError::Unreachable { node, reason: error.to_string() }
         })
     }
 }

@@ -1,5 +1,7 @@
 //! Agents as processes on loopback, over real sessions of the bus: one binary, since linking it takes a while.
 
+mod deploy;
 mod node;
+mod signing;
 mod support;
 mod workflow;

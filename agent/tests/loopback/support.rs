@@ -14,13 +14,15 @@ use protocol::event::{Event, EventKind, EventPage, EventQuery};
 use protocol::key::Keys;
 use protocol::module::{MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
 use protocol::report::{QueueReport, Report, ReportBody};
+use protocol::signed::Signers;
 use protocol::{Message, decode, encode};
-use sha2::{Digest as _, Sha256};
 use types::{
     BootId, Epoch, FleetId, FunctionId, Generation, LeaderEpoch, MiB, MilliCpu, NodeId,
     PlanVersion, SkyClock, TaskId, WallTime, WorkflowId,
 };
 use zenoh::Wait as _;
+
+use crate::signing::{self, sha256};
 
 /// How long anything may take on a busy machine before a test gives up.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -189,6 +191,34 @@ pub(super) struct Session {
     keys: Keys,
     events: Arc<Mutex<BTreeMap<EventName, Event>>>,
     reports: Arc<Mutex<Vec<Report>>>,
+    held: Held,
+    signers: Arc<Mutex<Signers>>,
+}
+
+/// Components and signed manifests by their hash.
+type Held = Arc<Mutex<BTreeMap<[u8; 32], Vec<u8>>>>;
+
+/// Gives parts of what is held.
+fn serve_modules(session: &zenoh::Session, keys: &Keys, held: &Held) {
+    let held = Arc::clone(held);
+    session
+        .declare_queryable(keys.modules())
+        .callback(move |query| {
+            let asked = query.payload().map(|p| p.to_bytes().into_owned()).unwrap_or_default();
+            let Ok(asked) = decode::<ModuleQuery>(&asked) else { return };
+            let held = held.lock().expect("no panic");
+            let chunk = held.get(&asked.sha256).map_or(ModuleChunk::NotFound, |bytes| {
+                let from = usize::try_from(asked.offset).unwrap_or(usize::MAX).min(bytes.len());
+                let to = (from + MODULE_CHUNK_BYTES).min(bytes.len());
+                let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+                ModuleChunk::Part { total, bytes: bytes[from..to].to_vec() }
+            });
+            let frame = encode(&chunk).expect("a part fits");
+            query.reply(query.key_expr().clone(), frame).wait().ok();
+        })
+        .background()
+        .wait()
+        .expect("a key");
 }
 
 /// Opens a session in router mode that dials and listens.
@@ -219,6 +249,11 @@ pub(super) fn open(listen: Option<u16>, dials: &[u16]) -> zenoh::Session {
 impl Session {
     /// A controller that hears all reports and events, and gives the modules of `functions`.
     pub(super) fn controller(dials: &[u16], functions: &[&str]) -> Self {
+        Self::trusting(dials, functions, signing::signers(1, true))
+    }
+
+    /// The same, with another list of signers.
+    pub(super) fn trusting(dials: &[u16], functions: &[&str], signers: Signers) -> Self {
         let (zenoh, keys) = (open(None, dials), keys());
         let events = Arc::<Mutex<BTreeMap<_, _>>>::default();
         let reports = Arc::<Mutex<Vec<_>>>::default();
@@ -230,25 +265,35 @@ impl Session {
             all_reports.lock().expect("no panic").push(report);
         });
         let modules: Vec<_> = functions.iter().map(|name| module(name)).collect();
+        let signed = functions.iter().zip(&modules).map(|(name, bytes)| signed(name, bytes));
+        let held: BTreeMap<[u8; 32], Vec<u8>> =
+            signed.chain(modules.iter().cloned()).map(|bytes| (sha256(&bytes), bytes)).collect();
+        let held = Arc::new(Mutex::new(held));
+        let signers = Arc::new(Mutex::new(signers));
+        serve_modules(&zenoh, &keys, &held);
+        let list = Arc::clone(&signers);
         zenoh
-            .declare_queryable(keys.modules())
+            .declare_queryable(keys.signers())
             .callback(move |query| {
-                let asked = query.payload().map(|p| p.to_bytes().into_owned()).unwrap_or_default();
-                let Ok(asked) = decode::<ModuleQuery>(&asked) else { return };
-                let found = modules.iter().find(|bytes| sha256(bytes) == asked.sha256);
-                let chunk = found.map_or(ModuleChunk::NotFound, |bytes| {
-                    let from = usize::try_from(asked.offset).unwrap_or(usize::MAX).min(bytes.len());
-                    let to = (from + MODULE_CHUNK_BYTES).min(bytes.len());
-                    let total = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-                    ModuleChunk::Part { total, bytes: bytes[from..to].to_vec() }
-                });
-                let frame = encode(&chunk).expect("a part fits");
+                let frame = encode(&*list.lock().expect("no panic")).expect("a list fits");
                 query.reply(query.key_expr().clone(), frame).wait().ok();
             })
             .background()
             .wait()
             .expect("a key");
-        Self { zenoh, keys, events, reports }
+        Self { zenoh, keys, events, reports, held, signers }
+    }
+
+    /// Has another list of signers, and puts it.
+    pub(super) fn trust(&self, list: &Signers) {
+        *self.signers.lock().expect("no panic") = list.clone();
+        let frame = encode(list).expect("a list fits");
+        self.zenoh.put(self.keys.signers(), frame).wait().expect("a session");
+    }
+
+    /// Has one more component or signed manifest.
+    pub(super) fn hold(&self, bytes: &[u8]) {
+        self.held.lock().expect("no panic").insert(sha256(bytes), bytes.to_vec());
     }
 
     /// Asks and waits for the first answer, if any comes.
@@ -365,12 +410,13 @@ fn collect<M: Message>(
     session.declare_subscriber(key).callback(decoded).background().wait().expect("a key");
 }
 
-fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
+/// The signed manifest of an example.
+fn signed(name: &str, component: &[u8]) -> Vec<u8> {
+    signing::sign(&signing::manifest(name, component))
 }
 
 /// The bytes of an example function, if it is built.
-fn module(name: &str) -> Vec<u8> {
+pub(super) fn module(name: &str) -> Vec<u8> {
     std::fs::read(artifacts::component_path(name)).expect("available() was asked")
 }
 
@@ -418,6 +464,7 @@ pub(super) fn task_spec(name: &str, role: Role, replica: Option<&NodeId>) -> Tas
             name: FunctionId::new(name).expect("a valid name"),
             sha256: sha256(&bytes),
             bytes: u32::try_from(bytes.len()).expect("a few kilobytes"),
+            manifest: sha256(&signed(name, &bytes)),
         },
         role,
         replica: replica.cloned(),

@@ -1,7 +1,8 @@
-//! Functions: the modules that were pushed.
+//! Functions: what was pushed.
 
+use protocol::signed::KeyId;
 use serde::{Deserialize, Serialize};
-use types::FunctionId;
+use types::{FunctionId, TenantId};
 
 /// `GET /api/v1/functions`
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,13 +11,25 @@ pub struct FunctionList {
     pub functions: Vec<FunctionInfo>,
 }
 
-/// `POST /api/v1/functions/{name}` with the component as body answers this.
+/// A function. Answers `POST /api/v1/functions` with a body of type `application/vnd.starbelt.function` (4 bytes: the
+/// length of the signed manifest, the highest first; the frame of the signed manifest; the component), and
+/// `DELETE /api/v1/functions/{name}`, as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FunctionInfo {
     /// Its name.
     pub name: FunctionId,
+    /// Its version.
+    pub version: u64,
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Who signed it.
+    pub key: KeyId,
+    /// Whether that key is trusted now; without that nodes do not run it.
+    pub trusted: bool,
     /// SHA-256 of the component, hexadecimal.
     pub sha256: String,
+    /// SHA-256 of the signed manifest, hexadecimal.
+    pub manifest_sha256: String,
     /// Size of the component.
     pub bytes: u64,
     /// What the component imports.

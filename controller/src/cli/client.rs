@@ -74,16 +74,40 @@ impl Client {
         self.read(request.header("content-type", content_type).send(body))
     }
 
+    /// `GET` of a path whose answer is read as it comes; with `is_endless` without a limit of time.
+    pub(super) fn stream(
+        &self,
+        path: &str,
+        is_endless: bool,
+    ) -> Result<impl std::io::Read + Send + 'static, CliError> {
+        let request = self.agent.get(format!("{}{path}", self.base));
+        let request =
+            if is_endless { request.config().timeout_global(None).build() } else { request };
+        let mut answer = request.call().map_err(|error| self.unreachable(&error))?;
+        if !answer.status().is_success() {
+            let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);
+            let text = body.read_to_string().map_err(|error| self.unreachable(&error))?;
+            return Err(refusal(answer.status().as_u16(), &text));
+        }
+        Ok(answer.into_body().into_reader())
+    }
+
+    fn unreachable(&self, error: &ureq::Error) -> CliError {
+        let rule = "is it running, and is --controller right?";
+        let message = format!("the controller at {} does not answer: {error}; {rule}", self.base);
+        CliError::new(exit_code::UNREACHABLE, message)
+    }
+
+    /// `DELETE` of a path.
+    pub(super) fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<Answer<T>, CliError> {
+        self.read(self.agent.delete(format!("{}{path}", self.base)).call())
+    }
+
     fn read<T: DeserializeOwned>(
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
     ) -> Result<Answer<T>, CliError> {
-        let unreachable = |error: ureq::Error| {
-            let rule = "is it running, and is --controller right?";
-            let message =
-                format!("the controller at {} does not answer: {error}; {rule}", self.base);
-            CliError::new(exit_code::UNREACHABLE, message)
-        };
+        let unreachable = |error: ureq::Error| self.unreachable(&error);
         let mut answer = answer.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX);

@@ -3,10 +3,13 @@
 use std::collections::BTreeMap;
 
 use placement::Workflow;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use types::{FunctionId, WorkflowId};
+use protocol::signed::KeyId;
+use serde::{Deserialize, Serialize};
+use types::{FunctionId, TenantId, WorkflowId};
 
+use super::signers::{Seen, SignerBook};
 use super::{Controller, Deployment};
+use crate::hex::{read_hex, write_hex};
 use crate::hosting::{Hosting, SavedHosting};
 
 /// Everything that a controller leaves to the next one.
@@ -16,6 +19,10 @@ pub struct Saved {
     pub workflows: Vec<SavedWorkflow>,
     /// The functions.
     pub functions: Vec<SavedFunction>,
+    /// The highest version of every function that there ever was.
+    pub seen: BTreeMap<FunctionId, Seen>,
+    /// Whose signatures count.
+    pub signers: SignerBook,
     /// Where everything runs.
     pub hosting: SavedHosting,
 }
@@ -29,11 +36,20 @@ pub struct SavedWorkflow {
     pub is_driving: bool,
 }
 
-/// A function; its bytes lie in a file that is named after their hash.
+/// A function; component and signed manifest lie in files that are named after their hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedFunction {
     /// Its name.
     pub name: FunctionId,
+    /// Its version.
+    pub version: u64,
+    /// SHA-256 of the signed manifest.
+    #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
+    pub manifest: [u8; 32],
+    /// Who signed it.
+    pub key: KeyId,
+    /// Whose it is.
+    pub tenant: TenantId,
     /// SHA-256 of the component.
     #[serde(serialize_with = "write_hex", deserialize_with = "read_hex")]
     pub sha256: [u8; 32],
@@ -66,38 +82,9 @@ impl Controller {
         Saved {
             workflows: workflows.collect(),
             functions: self.functions.values().cloned().collect(),
+            seen: self.seen.clone(),
+            signers: self.signers.clone(),
             hosting: self.hosting.save(),
         }
     }
-}
-
-/// Bytes as hexadecimal text.
-pub(crate) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
-        // Writing to a String cannot fail.
-        write!(text, "{byte:02x}").ok();
-        text
-    })
-}
-
-/// Hexadecimal text of 64 digits as bytes.
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.is_ascii() {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (slot, digits) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
-        *slot = u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
-    }
-    Some(bytes)
-}
-
-fn write_hex<S: Serializer>(bytes: &[u8; 32], serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_str(&hex(bytes))
-}
-
-fn read_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::Error> {
-    let text = String::deserialize(deserializer)?;
-    unhex(&text).ok_or_else(|| serde::de::Error::custom("a SHA-256 has 64 hexadecimal digits"))
 }

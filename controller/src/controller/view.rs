@@ -4,20 +4,21 @@ mod node;
 mod place;
 mod plan;
 
+use protocol::signed::KeyId;
 use topology::LinkNeed;
-use types::{LatencyUs, NodeId, NodeKind, TaskId, WorkflowId};
+use types::{FunctionId, KeyName, LatencyUs, NodeId, NodeKind, TaskId, WorkflowId};
 
 use self::place::run_info;
 use self::plan::{pair_summary, pair_windows};
-use super::saved::hex;
 use super::{Controller, Deployment, Run, SavedFunction};
 use crate::api::{
     ClockInfo, FunctionInfo, FunctionList, HandoverKind, HandoverList, HandoverState, Health,
-    HealthState, LinkSampleInfo, LinkSamples, NodeInfo, NodeList, PlacementList, PlanInfo, RunPage,
-    WorkflowInfo, WorkflowList,
+    HealthState, KeyInfo, KeyList, LinkSampleInfo, LinkSamples, NodeInfo, NodeList, PlacementList,
+    PlanInfo, RunPage, WorkflowInfo, WorkflowList,
 };
 use crate::event::Now;
 use crate::fleet::{Lease, Node};
+use crate::hex::hex;
 use crate::hosting::TaskKey;
 
 /// Most run records in one answer.
@@ -191,17 +192,52 @@ impl Controller {
 
     /// A function and who uses it.
     pub fn function_info(&self, function: &SavedFunction) -> FunctionInfo {
-        let uses = |deployment: &&Deployment| {
-            deployment.workflow.tasks.iter().any(|task| task.function == function.name)
-        };
-        let users = self.deployments.values().filter(uses);
         FunctionInfo {
             name: function.name.clone(),
+            version: function.version,
+            tenant: function.tenant.clone(),
+            key: function.key,
+            trusted: self.signers.is_trusted(function.key),
             sha256: hex(&function.sha256),
+            manifest_sha256: hex(&function.manifest),
             bytes: u64::from(function.bytes),
             imports: function.imports.clone(),
-            workflows: users.map(|deployment| deployment.workflow.id.to_string()).collect(),
+            workflows: self.users_of(&function.name),
         }
+    }
+
+    /// A function of that name.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`].
+    pub fn function(&self, name: &FunctionId) -> Result<FunctionInfo, ViewError> {
+        let known = self.functions.keys().map(FunctionId::as_str);
+        let function = self.functions.get(name);
+        let function = function.ok_or_else(|| not_found("function", name.as_str(), known))?;
+        Ok(self.function_info(function))
+    }
+
+    /// Whose signatures count, and whose do not any more.
+    pub fn keys(&self) -> KeyList {
+        let trusted = self
+            .signers
+            .trusted()
+            .map(|(id, name, key)| self.key_info(id, Some((name.clone(), hex(key)))));
+        let revoked = self.signers.revoked().map(|id| self.key_info(id, None));
+        KeyList { keys: trusted.chain(revoked).collect() }
+    }
+
+    /// A key that is trusted or revoked; `None` if it is neither.
+    pub fn key(&self, id: KeyId) -> Option<KeyInfo> {
+        self.keys().keys.into_iter().find(|key| key.id == id)
+    }
+
+    fn key_info(&self, id: KeyId, trusted: Option<(KeyName, String)>) -> KeyInfo {
+        let signed = self.functions.values().filter(|function| function.key == id);
+        let (name, public_key) = trusted.unzip();
+        let revoked = name.is_none();
+        let functions = signed.map(|function| function.name.to_string()).collect();
+        KeyInfo { id, name, public_key, revoked, functions }
     }
 
     /// The clock of the sky.

@@ -27,6 +27,7 @@ fn wanted(owner_epoch: u64) -> Wanted {
             name: FunctionId::new("f").unwrap(),
             sha256: [1; 32],
             bytes: 9,
+            manifest: [2; 32],
         },
         role: Role::Owner { owner_epoch: OwnerEpoch(owner_epoch), successor: None },
         replica: None,

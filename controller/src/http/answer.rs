@@ -6,7 +6,8 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{ApiError, ErrorBody};
-use crate::controller::{SubmitError, ViewError};
+use crate::controller::{RemoveError, SignerError, SubmitError, ViewError};
+use crate::deploy::PushError;
 use crate::shell::objects::ReadError;
 use crate::shell::store::StoreError;
 
@@ -39,6 +40,10 @@ impl Failure {
         Self::new(StatusCode::FORBIDDEN, "denied", message)
     }
 
+    pub(super) const fn conflict(message: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "conflict", message)
+    }
+
     pub(super) const fn unavailable(message: String) -> Self {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", message)
     }
@@ -66,9 +71,53 @@ impl From<SubmitError> for Failure {
         match error {
             SubmitError::Invalid(_) => Self::bad_config(message),
             SubmitError::NoFunction { .. } | SubmitError::NoNode { .. } => Self::not_found(message),
-            SubmitError::OtherTasks(_) | SubmitError::TooMany => {
-                Self::new(StatusCode::CONFLICT, "conflict", message)
+            SubmitError::OtherTasks(_) | SubmitError::TooMany => Self::conflict(message),
+        }
+    }
+}
+
+impl From<PushError> for Failure {
+    fn from(error: PushError) -> Self {
+        let message = error.to_string();
+        match error {
+            PushError::TooLarge { .. } => {
+                Self::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", message)
             }
+            PushError::Cut(_)
+            | PushError::Manifest(_)
+            | PushError::OtherWorld(_)
+            | PushError::Component { .. } => Self::bad_config(message),
+            PushError::UnknownKey(_)
+            | PushError::RevokedKey(_)
+            | PushError::BadSignature(_)
+            | PushError::OtherKey { .. }
+            | PushError::OtherComponent
+            | PushError::NotYet { .. }
+            | PushError::Expired { .. } => Self::denied(message),
+            PushError::Rollback { .. } | PushError::OtherContent { .. } | PushError::TooMany(_) => {
+                Self::conflict(message)
+            }
+        }
+    }
+}
+
+impl From<RemoveError> for Failure {
+    fn from(error: RemoveError) -> Self {
+        let message = error.to_string();
+        match error {
+            RemoveError::NotFound { .. } => Self::not_found(message),
+            RemoveError::Used { .. } => Self::conflict(message),
+        }
+    }
+}
+
+impl From<SignerError> for Failure {
+    fn from(error: SignerError) -> Self {
+        let message = error.to_string();
+        match error {
+            SignerError::NoKey => Self::bad_config(message),
+            SignerError::Unknown { .. } => Self::not_found(message),
+            SignerError::Revoked(_) | SignerError::TooMany(_) => Self::conflict(message),
         }
     }
 }

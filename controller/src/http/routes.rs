@@ -1,8 +1,10 @@
 //! One handler per path.
 
+pub(super) mod function;
+pub(super) mod log;
+
 use std::sync::Arc;
 
-use accel::{ScanLimits, inspect};
 use axum::Json;
 use axum::body::Bytes;
 use axum::extract::rejection::{BytesRejection, PathRejection, QueryRejection};
@@ -12,15 +14,14 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri};
 use placement::Workflow;
 use serde::Deserialize;
 use tokio::sync::oneshot;
-use types::{FunctionId, LatencyUs, NodeId, ObjectId, RunId, StateKey, TaskId, WorkflowId};
+use types::{LatencyUs, NodeId, ObjectId, RunId, StateKey, TaskId, WorkflowId};
 
 use super::Api;
 use super::answer::Failure;
 use crate::api::{
-    ClockInfo, DecisionInfo, FunctionInfo, FunctionList, HandoverList, Health, LinkSamples,
-    NodeInfo, NodeList, ObjectInfo, PlacementList, PlanInfo, RunPage, WorkflowInfo, WorkflowList,
+    ClockInfo, DecisionInfo, HandoverList, Health, LinkSamples, NodeInfo, NodeList, ObjectInfo,
+    PlacementList, PlanInfo, RunPage, WorkflowInfo, WorkflowList,
 };
-use crate::controller::SavedFunction;
 use crate::shell::run::Wake;
 
 type Answer<T> = Result<Json<T>, Failure>;
@@ -214,36 +215,6 @@ pub(super) async fn clock(State(api): State<Arc<Api>>) -> Answer<ClockInfo> {
 pub(super) async fn health(State(api): State<Arc<Api>>) -> Json<Health> {
     let dropped = api.shared.dropped();
     Json(api.shared.read(|controller, now| controller.health(now, dropped)))
-}
-
-pub(super) async fn functions(State(api): State<Arc<Api>>) -> Json<FunctionList> {
-    Json(api.shared.read(|controller, _| controller.functions()))
-}
-
-pub(super) async fn push(
-    State(api): State<Arc<Api>>,
-    name: Named<FunctionId>,
-    body: Result<Bytes, BytesRejection>,
-) -> Answer<FunctionInfo> {
-    let (Path(name), body) = (name?, body?);
-    let modules = api.modules.clone();
-    let stored = tokio::task::spawn_blocking(move || -> Result<SavedFunction, Failure> {
-        let facts = inspect(&body, &ScanLimits::AGENT)
-            .map_err(|error| Failure::bad_request(format!("function {name}: {error}")))?;
-        let bytes = u32::try_from(body.len()).unwrap_or(u32::MAX);
-        let sha256 = modules.add(&body)?;
-        Ok(SavedFunction { name, sha256, bytes, imports: facts.imports.into_iter().collect() })
-    });
-    let function = stored.await.map_err(|error| {
-        let status = StatusCode::INTERNAL_SERVER_ERROR;
-        Failure::new(status, "internal", format!("reading the component failed: {error}"))
-    })??;
-    let (done, taken) = oneshot::channel();
-    let is_brought = api.shared.bring(Wake::Push(function.clone(), done)).await;
-    if !is_brought || taken.await.is_err() {
-        return Err(stopping());
-    }
-    Ok(Json(api.shared.read(|controller, _| controller.function_info(&function))))
 }
 
 pub(super) async fn nothing_there(uri: Uri) -> Failure {

@@ -1,4 +1,4 @@
-//! What the controller hears on the fleet's bus, and what it answers there: reports, events, plan, modules.
+//! What the controller hears on the fleet's bus, and what it answers there: reports, events, plan, signers, modules.
 
 use protocol::key::{Keys, module_function};
 use protocol::module::{MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
@@ -7,6 +7,7 @@ use protocol::report::Ping;
 use protocol::{decode, encode};
 use types::{FleetId, NodeId};
 
+use super::logs::LogBook;
 use super::run::Shared;
 use super::store::Modules;
 use super::zenoh::{Bus, BusError, Question};
@@ -16,7 +17,7 @@ use crate::topology_feed::{known, to_wire};
 /// The parameter by which a node asks for its own pairs of the plan: `…/_topo/plan?node=sat-1`.
 const NODE_PARAMETER: &str = "node=";
 
-/// Subscribes to all reports and events, and answers for plan, modules and round-trip probes.
+/// Subscribes to all reports, events and logs, and answers for plan, signers, modules and round-trip probes.
 ///
 /// # Errors
 /// [`BusError`] when a key cannot be declared.
@@ -25,7 +26,7 @@ pub async fn attend(
     fleet: &FleetId,
     me: &NodeId,
     shared: &Shared,
-    modules: &Modules,
+    (modules, logs): (&Modules, &LogBook),
 ) -> Result<(), BusError> {
     let keys = Keys::new(fleet);
     let sink = shared.clone();
@@ -38,9 +39,13 @@ pub async fn attend(
         sink.offer(Input::Event { key: key.to_owned(), frame });
     })
     .await?;
+    let book = logs.clone();
+    bus.subscribe(&keys.all_logs(), move |key, frame| book.take(key, &frame)).await?;
     let plans = shared.clone();
     bus.serve(&keys.plan(), move |question| plan_answer(&plans, question)).await?;
     bus.serve(&keys.ping(me), pong).await?;
+    let trusting = shared.clone();
+    bus.serve(&keys.signers(), move |_| signers_answer(&trusting)).await?;
     let modules = modules.clone();
     bus.serve(&keys.modules(), move |question| module_answer(&modules, question)).await
 }
@@ -76,6 +81,13 @@ fn plan_answer(shared: &Shared, question: &Question<'_>) -> Option<Vec<u8>> {
     encode(&message).inspect_err(|error| tracing::warn!(%error, "plan not answered")).ok()
 }
 
+/// Whose signatures count now.
+fn signers_answer(shared: &Shared) -> Option<Vec<u8>> {
+    let signers = shared.read(|controller, _| controller.signers());
+    encode(&signers).inspect_err(|error| tracing::error!(%error, "signers not answered")).ok()
+}
+
+/// A part of a component or of a signed manifest.
 fn module_answer(modules: &Modules, question: &Question<'_>) -> Option<Vec<u8>> {
     let query = match decode::<ModuleQuery>(question.frame) {
         Ok(query) => query,

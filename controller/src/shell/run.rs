@@ -10,21 +10,24 @@ use protocol::desired::Desired;
 use protocol::encode;
 use protocol::event::EventQuery;
 use protocol::key::{Keys, SimKeys};
+use protocol::signed::KeyId;
 use protocol::sim::SimClock;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{Interval, MissedTickBehavior};
 use topology::ContactPlan;
-use types::{Generation, Instant, NodeId, PlanVersion, SkyClock, WallTime};
+use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, SkyClock, WallTime};
 
 use super::bus_side;
 use super::feed::Predictor;
+use super::logs::LogBook;
 use super::objects::Reader;
 use super::store::{Modules, Store, StoreError};
 use super::zenoh::{Bus, BusError, BusRole, Class};
 use crate::config::{Config, ConfigError};
-use crate::controller::{Controller, SavedFunction, SubmitError};
+use crate::controller::{Controller, RemoveError, SavedFunction, SignerError, SubmitError};
+use crate::deploy::PushError;
 use crate::event::{Input, Now, Output};
 use crate::executor::ANSWER_TIMEOUT;
 use crate::http;
@@ -81,7 +84,54 @@ pub enum Wake {
     /// Someone submits a workflow.
     Submit(Box<Workflow>, oneshot::Sender<Result<(), SubmitError>>),
     /// Someone pushed a function.
-    Push(SavedFunction, oneshot::Sender<()>),
+    Push(SavedFunction, oneshot::Sender<Result<(), PushError>>),
+    /// Someone removes a function.
+    Remove(FunctionId, oneshot::Sender<Result<(), RemoveError>>),
+    /// Someone trusts a key.
+    Trust(KeyName, [u8; 32], oneshot::Sender<Result<KeyId, SignerError>>),
+    /// Someone revokes a key.
+    Revoke(KeyId, oneshot::Sender<Result<(), SignerError>>),
+}
+
+/// The answer to whoever brought a wake, held back until what it says is durable.
+#[must_use]
+pub struct Answered(Option<Box<dyn FnOnce() + Send>>);
+
+impl Answered {
+    /// Nobody waits.
+    const NOBODY: Self = Self(None);
+
+    fn with<T: Send + 'static>(waiting: oneshot::Sender<T>, answer: T) -> Self {
+        Self(Some(Box::new(move || {
+            // Who asked may have gone; it is done all the same.
+            waiting.send(answer).ok();
+        })))
+    }
+
+    /// Tells who waits.
+    pub fn say(self) {
+        if let Some(say) = self.0 {
+            say();
+        }
+    }
+}
+
+impl std::fmt::Debug for Answered {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Answered").field(&self.0.is_some()).finish()
+    }
+}
+
+/// What follows, and what the one who asked for it is told.
+fn answered<T: Send + 'static, E: Send + 'static>(
+    waiting: oneshot::Sender<Result<T, E>>,
+    result: Result<(T, Vec<Output>), E>,
+) -> (Vec<Output>, Answered) {
+    let (outputs, answer) = match result {
+        Ok((value, outputs)) => (outputs, Ok(value)),
+        Err(error) => (Vec::new(), Err(error)),
+    };
+    (outputs, Answered::with(waiting, answer))
 }
 
 /// The controller as its shell shares it: one task writes, answers of the API read.
@@ -139,24 +189,32 @@ impl Shared {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// Does what a wake asks for and says what follows.
-    pub fn take(&self, wake: Wake) -> Vec<Output> {
+    /// Does what a wake asks for; says what follows, and what to answer once that is done.
+    pub fn take(&self, wake: Wake) -> (Vec<Output>, Answered) {
+        let unit = |outputs| ((), outputs);
         match wake {
-            Wake::Input(input) => self.write(|controller, now| controller.handle(now, input)),
+            Wake::Input(input) => {
+                (self.write(|controller, now| controller.handle(now, input)), Answered::NOBODY)
+            }
             Wake::Submit(workflow, done) => {
                 let result = self.write(|controller, now| controller.submit(now, *workflow));
-                let (outputs, answer) = match result {
-                    Ok(outputs) => (outputs, Ok(())),
-                    Err(error) => (Vec::new(), Err(error)),
-                };
-                // Who asked may have gone; the workflow is taken all the same.
-                done.send(answer).ok();
-                outputs
+                answered(done, result.map(unit))
             }
             Wake::Push(function, done) => {
-                let outputs = self.write(|controller, now| controller.push(now, function));
-                done.send(()).ok();
-                outputs
+                let result = self.write(|controller, now| controller.push(now, function));
+                answered(done, result.map(unit))
+            }
+            Wake::Remove(name, done) => {
+                let result = self.write(|controller, now| controller.remove(now, &name));
+                answered(done, result.map(unit))
+            }
+            Wake::Trust(name, key, done) => {
+                let result = self.write(|controller, now| controller.trust(now, name, key));
+                answered(done, result)
+            }
+            Wake::Revoke(id, done) => {
+                let result = self.write(|controller, now| controller.revoke(now, id));
+                answered(done, result.map(unit))
             }
         }
     }
@@ -186,16 +244,20 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
         BusRole::Router { listen: config.bus.listen.clone(), connect: config.bus.connect.clone() };
     let bus = Bus::open(&role).await?;
     let keys = Keys::new(&config.controller.fleet);
-    bus_side::attend(&bus, &config.controller.fleet, &config.controller.name, &shared, &modules)
-        .await?;
+    let logs = LogBook::new(config.controller.fleet.clone());
+    let (fleet, me) = (&config.controller.fleet, &config.controller.name);
+    bus_side::attend(&bus, fleet, me, &shared, (&modules, &logs)).await?;
     let clock = follow_clock(&config, &shared).await;
     let reader = Reader::new(bus.clone(), keys.clone());
     let (stop_http, http_stops) = oneshot::channel::<()>();
-    let server =
-        http::serve(listener, http::Api::new(shared.clone(), modules, Some(reader)), async {
+    let server = http::serve(
+        listener,
+        http::Api::new(shared.clone(), (modules, logs), Some(reader)),
+        async {
             // Either told to stop, or the owner has ended.
             http_stops.await.ok();
-        });
+        },
+    );
     let server = tokio::spawn(server);
     tracing::info!(%epoch, %address, nodes = config.node.len(), "controller runs");
     let mut owner = Owner {
@@ -327,8 +389,9 @@ impl Owner {
                 tracing::info!(version = %plan.version, until = %plan.end(), "contact plan");
                 self.publish(Arc::clone(plan));
             }
-            let outputs = self.shared.take(wake);
+            let (outputs, answered) = self.shared.take(wake);
             self.carry_out(outputs)?;
+            answered.say();
         }
     }
 
@@ -364,6 +427,23 @@ impl Owner {
         });
     }
 
+    /// Puts whose signatures count; nodes that do not hear it ask.
+    fn publish_signers(&mut self) {
+        let signers = self.shared.read(|controller, _| controller.signers());
+        let (bus, key) = (self.bus.clone(), self.keys.signers());
+        self.jobs.spawn(async move {
+            match encode(&signers) {
+                Ok(frame) => {
+                    if let Err(error) = bus.put(&key, frame, Class::Command).await {
+                        tracing::warn!(%error, "signers not put");
+                    }
+                }
+                Err(error) => tracing::error!(%error, "signers cannot be sent"),
+            }
+            None
+        });
+    }
+
     fn carry_out(&mut self, outputs: Vec<Output>) -> Result<(), RunError> {
         let mut is_saved = false;
         for output in outputs {
@@ -375,6 +455,7 @@ impl Owner {
                     tokio::task::block_in_place(|| self.store.save(state))?;
                     is_saved = true;
                 }
+                Output::Signers => self.publish_signers(),
                 Output::Replay { node, from_seq } => self.replay(node, from_seq),
                 Output::Ask(node) => self.tell(node, None),
                 Output::Tell(desired) => self.tell(desired.node.clone(), Some(desired)),

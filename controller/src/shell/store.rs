@@ -1,20 +1,21 @@
-//! The state directory: epoch, running table, modules. Everything is durable before it is acted upon.
+//! The state directory: epoch, running table, components and signed manifests. Everything is durable before it is acted upon.
 //!
 //! Files are replaced, never changed: written beside, synced, renamed, and the directory synced too.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use sha2::{Digest as _, Sha256};
 use types::LeaderEpoch;
 
-use crate::controller::{Saved, SavedFunction, hex};
+use crate::controller::{Saved, SavedFunction};
+use crate::deploy::sha256;
+use crate::hex::hex;
 
 /// The version of the format of `state.json`.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What went wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -57,6 +58,12 @@ pub struct Store {
 struct StateFile {
     format: u32,
     state: Saved,
+}
+
+/// What is read first: the rest means what its format says.
+#[derive(serde::Deserialize)]
+struct Format {
+    format: u32,
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -111,11 +118,13 @@ impl Store {
             Err(error) => return Err(failed("reading", &path)(error)),
         };
         let corrupt = |rule| StoreError::Corrupt { path: path.clone(), rule };
+        let Format { format } =
+            serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if format != FORMAT {
+            return Err(corrupt(format!("format {format} is not {FORMAT}")));
+        }
         let file: StateFile =
             serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
-        if file.format != FORMAT {
-            return Err(corrupt(format!("format {} is not {FORMAT}", file.format)));
-        }
         Ok(file.state)
     }
 
@@ -153,52 +162,65 @@ fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
 
 type Held = BTreeMap<[u8; 32], Arc<[u8]>>;
 
-/// The bytes of modules by their hash, on disk and at hand.
+/// Components and signed manifests by their hash, on disk and at hand.
 #[derive(Clone, Debug)]
 pub struct Modules {
     dir: PathBuf,
     held: Arc<RwLock<Held>>,
 }
 
+/// What a file in the folder of modules is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A component.
+    Component,
+    /// A signed manifest.
+    Manifest,
+}
+
 impl Modules {
-    /// Reads the modules of `functions`; answers what is wrong with those that cannot be served.
+    /// Reads what `functions` need; answers what is wrong with those that cannot be served. What none of them needs is
+    /// removed, also what a push left that was broken off.
     pub fn open(dir: PathBuf, functions: &[SavedFunction]) -> (Self, Vec<String>) {
         let mut held = BTreeMap::new();
         let mut problems = Vec::new();
+        let mut needed = BTreeSet::new();
         for function in functions {
-            let path = dir.join(file_name(&function.sha256));
-            match fs::read(&path) {
-                Ok(bytes) if sha256(&bytes) == function.sha256 => {
-                    held.insert(function.sha256, Arc::from(bytes));
-                }
-                Ok(_) => problems.push(format!(
-                    "{}: the bytes do not hash to the name; push function {} again",
-                    path.display(),
-                    function.name
-                )),
-                Err(error) => problems.push(format!(
-                    "{}: {error}; push function {} again",
-                    path.display(),
-                    function.name
-                )),
+            for (hash, kind) in
+                [(function.sha256, Kind::Component), (function.manifest, Kind::Manifest)]
+            {
+                let name = file_name(&hash, kind);
+                let path = dir.join(&name);
+                needed.insert(name);
+                let problem = match fs::read(&path) {
+                    Ok(bytes) if sha256(&bytes) == hash => {
+                        held.insert(hash, Arc::from(bytes));
+                        continue;
+                    }
+                    Ok(_) => "the bytes do not hash to the name".to_owned(),
+                    Err(error) => error.to_string(),
+                };
+                let name = &function.name;
+                problems.push(format!("{}: {problem}; push function {name} again", path.display()));
             }
         }
+        problems.extend(remove_others(&dir, &needed));
         (Self { dir, held: Arc::new(RwLock::new(held)) }, problems)
     }
 
-    /// The bytes of a module.
+    /// The bytes of a component or a signed manifest.
     pub fn get(&self, sha256: &[u8; 32]) -> Option<Arc<[u8]>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).get(sha256).cloned()
     }
 
-    /// Makes a module durable and serves it from now on; answers its hash. Blocks for one sync.
+    /// Makes bytes durable and serves them from now on; answers their hash. Blocks for one sync.
     ///
     /// # Errors
-    /// [`StoreError`] when it cannot be written.
-    pub fn add(&self, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
+    /// [`StoreError`] when they cannot be written.
+    pub fn add(&self, kind: Kind, bytes: &[u8]) -> Result<[u8; 32], StoreError> {
         let sha256 = sha256(bytes);
         if self.get(&sha256).is_none() {
-            replace(&self.dir, &file_name(&sha256), bytes)?;
+            replace(&self.dir, &file_name(&sha256, kind), bytes)?;
             let mut held = self.held.write().unwrap_or_else(PoisonError::into_inner);
             held.insert(sha256, Arc::from(bytes));
         }
@@ -206,18 +228,31 @@ impl Modules {
     }
 }
 
-fn file_name(sha256: &[u8; 32]) -> String {
-    format!("{}.wasm", hex(sha256))
+/// Removes the files whose names nobody needs; answers what could not be.
+fn remove_others(dir: &Path, needed: &BTreeSet<String>) -> Vec<String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let is_needed =
+        |entry: &fs::DirEntry| entry.file_name().to_str().is_some_and(|name| needed.contains(name));
+    let others = entries.filter(|entry| !is_needed(entry)).map(|entry| entry.path());
+    let remove = |path: PathBuf| {
+        fs::remove_file(&path).err().map(|error| format!("{}: {error}", path.display()))
+    };
+    others.filter_map(remove).collect()
 }
 
-/// SHA-256 of some bytes.
-pub fn sha256(bytes: &[u8]) -> [u8; 32] {
-    Sha256::digest(bytes).into()
+fn file_name(sha256: &[u8; 32], kind: Kind) -> String {
+    let ending = match kind {
+        Kind::Component => "wasm",
+        Kind::Manifest => "manifest",
+    };
+    format!("{}.{ending}", hex(sha256))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use protocol::manifest::default_tenant;
+    use protocol::signed::KeyId;
     use types::FunctionId;
 
     #[test]
@@ -252,24 +287,50 @@ mod tests {
         assert!(matches!(store.load(), Err(StoreError::Corrupt { .. })));
     }
 
-    #[test]
-    fn modules_are_found_again_and_a_changed_one_is_not_served() {
-        let dir = tempfile::tempdir().unwrap();
-        let (modules, _) = Modules::open(dir.path().to_owned(), &[]);
-        let hash = modules.add(b"code").unwrap();
-        let function = SavedFunction {
+    fn function(sha256: [u8; 32], manifest: [u8; 32]) -> SavedFunction {
+        SavedFunction {
             name: FunctionId::new("f").unwrap(),
-            sha256: hash,
+            version: 1,
+            manifest,
+            key: KeyId([1; 8]),
+            tenant: default_tenant(),
+            sha256,
             bytes: 4,
             imports: vec![],
-        };
-        let again = std::slice::from_ref(&function);
-        let (found, problems) = Modules::open(dir.path().to_owned(), again);
+        }
+    }
+
+    #[test]
+    fn what_was_added_is_found_again_and_what_was_changed_is_not_served() {
+        let dir = tempfile::tempdir().unwrap();
+        let open = |functions: &[SavedFunction]| Modules::open(dir.path().to_owned(), functions);
+        let (modules, _) = open(&[]);
+        let hash = modules.add(Kind::Component, b"code").unwrap();
+        let manifest = modules.add(Kind::Manifest, b"said").unwrap();
+        let function = [function(hash, manifest)];
+        let (found, problems) = open(&function);
         assert_eq!(found.get(&hash).as_deref(), Some(b"code".as_slice()));
+        assert_eq!(found.get(&manifest).as_deref(), Some(b"said".as_slice()));
         assert_eq!(problems, Vec::<String>::new());
-        fs::write(dir.path().join(file_name(&hash)), b"cod3").unwrap();
-        let (found, problems) = Modules::open(dir.path().to_owned(), again);
-        assert_eq!(found.get(&hash), None);
+        fs::write(dir.path().join(file_name(&hash, Kind::Component)), b"cod3").unwrap();
+        fs::remove_file(dir.path().join(file_name(&manifest, Kind::Manifest))).unwrap();
+        let (found, problems) = open(&function);
+        assert_eq!((found.get(&hash), found.get(&manifest)), (None, None));
+        assert_eq!(problems.len(), 2);
         assert!(problems[0].contains("push function f again"), "{problems:?}");
+    }
+
+    #[test]
+    fn what_no_function_needs_is_gone_after_a_start() {
+        let dir = tempfile::tempdir().unwrap();
+        let (modules, _) = Modules::open(dir.path().to_owned(), &[]);
+        let hash = modules.add(Kind::Component, b"code").unwrap();
+        let manifest = modules.add(Kind::Manifest, b"said").unwrap();
+        modules.add(Kind::Component, b"of a function that was removed").unwrap();
+        // A push that was broken off.
+        fs::write(dir.path().join(".x.wasm.new"), b"par").unwrap();
+        let (_, problems) = Modules::open(dir.path().to_owned(), &[function(hash, manifest)]);
+        assert_eq!(problems, Vec::<String>::new());
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2);
     }
 }

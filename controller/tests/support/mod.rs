@@ -2,6 +2,7 @@
 #![expect(dead_code, reason = "each test program uses its part")]
 
 pub(crate) mod served;
+pub(crate) mod signing;
 
 use std::collections::BTreeMap;
 

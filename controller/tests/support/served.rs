@@ -7,7 +7,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use controller::controller::{Controller, Saved};
 use controller::event::{Input, Output};
-use controller::http::{Api, serve};
+use controller::http::{Api, Patience, serve};
+use controller::shell::logs::LogBook;
 use controller::shell::run::{Shared, Wake};
 use controller::shell::store::Modules;
 use tokio::net::TcpListener;
@@ -19,10 +20,16 @@ use super::{FakeAgent, config, contact_plan, id, link, power, queue, start};
 /// Where the server listens, like `127.0.0.1:4711`.
 pub(crate) struct Served {
     pub(crate) address: String,
+    pub(crate) logs: LogBook,
 }
 
 /// Serves a controller that knows clock, plan and four nodes; what is submitted is placed at once.
 pub(crate) async fn start_server(dir: &Path) -> Served {
+    start_server_with(dir, Patience::default()).await
+}
+
+/// The same; it waits so long for uploads.
+pub(crate) async fn start_server_with(dir: &Path, patience: Patience) -> Served {
     let wall = SystemTime::now().duration_since(UNIX_EPOCH).expect("after 1970");
     let wall = WallTime(i64::try_from(wall.as_nanos()).expect("before 2262"));
     // The sky stands almost still, so that a slow machine tests the same as a fast one.
@@ -36,8 +43,10 @@ pub(crate) async fn start_server(dir: &Path) -> Served {
     let mut owner = Owner::new(shared.clone(), clock);
     owner.begin();
     tokio::spawn(owner.attend(wakes));
-    tokio::spawn(serve(listener, Api::new(shared, modules, None), std::future::pending()));
-    Served { address }
+    let logs = LogBook::new(types::FleetId::new("demo").expect("a name"));
+    let api = Api::new(shared, (modules, logs.clone()), None).with_patience(patience);
+    tokio::spawn(serve(listener, api, std::future::pending()));
+    Served { address, logs }
 }
 
 struct Owner {
@@ -81,18 +90,22 @@ impl Owner {
 
     /// Does one thing and all that follows from it, as agents do that answer at once.
     fn work(&mut self, wake: Wake) {
-        let mut outputs: VecDeque<Output> = self.shared.take(wake).into();
+        let (outputs, answered) = self.shared.take(wake);
+        let mut outputs = VecDeque::from(outputs);
         while let Some(output) = outputs.pop_front() {
             for input in self.answers(output) {
-                outputs.extend(self.shared.take(Wake::Input(input)));
+                let (more, nobody) = self.shared.take(Wake::Input(input));
+                outputs.extend(more);
+                nobody.say();
             }
         }
+        answered.say();
     }
 
     fn answers(&mut self, output: Output) -> Vec<Input> {
         let sky = self.sky();
         let (node, told, frame) = match output {
-            Output::Save => return vec![],
+            Output::Save | Output::Signers => return vec![],
             Output::Replay { node, from_seq } => {
                 let frame = Ok(self.agents[&node].page(from_seq));
                 return vec![Input::Replayed { node, frame }];

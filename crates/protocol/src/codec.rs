@@ -71,6 +71,12 @@ pub enum Schema {
     Ping = 27,
     /// [`crate::manifest::Manifest`].
     Manifest = 28,
+    /// [`crate::signed::SignedManifest`].
+    SignedManifest = 29,
+    /// [`crate::signed::Signers`].
+    Signers = 30,
+    /// [`crate::log::LogBatch`].
+    LogBatch = 31,
 }
 
 /// A type that travels.

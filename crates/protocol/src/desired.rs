@@ -71,6 +71,8 @@ pub struct FunctionRef {
     pub sha256: [u8; 32],
     /// Size of the component in bytes.
     pub bytes: u32,
+    /// SHA-256 of the signed manifest, under which it is asked for like a module.
+    pub manifest: [u8; 32],
 }
 
 /// The part that a node plays for a task.

@@ -42,6 +42,16 @@ impl Keys {
         format!("{}/*/evt", self.prefix)
     }
 
+    /// What functions log on a node: put, beside its events, dropped where a link is full.
+    pub fn logs(&self, node: &NodeId) -> String {
+        format!("{}/{node}/evt/log", self.prefix)
+    }
+
+    /// What functions log on all nodes.
+    pub fn all_logs(&self) -> String {
+        format!("{}/*/evt/log", self.prefix)
+    }
+
     /// A command to a node.
     pub fn command(&self, node: &NodeId, id: u64) -> String {
         format!("{}/{node}/cmd/{id}", self.prefix)
@@ -110,6 +120,11 @@ impl Keys {
     /// The bytes of all modules.
     pub fn modules(&self) -> String {
         format!("{}/_fn/*/module", self.prefix)
+    }
+
+    /// Whose signatures the fleet takes, from the controller: put when that changes, and queried.
+    pub fn signers(&self) -> String {
+        format!("{}/_ctl/signers", self.prefix)
     }
 
     /// Fleet segments that later work will use; nobody may name them otherwise.

@@ -4,8 +4,8 @@
 //! largest size, checked before anything is decoded, and is validated after. Field and variant order is the
 //! wire format: append only, golden bytes in `tests/golden` hold it.
 //!
-//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`desired`], [`invoke`], [`belt`], [`plan`],
-//! [`module`], [`command`], [`sim`], [`manifest`].
+//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`log`], [`desired`], [`invoke`], [`belt`], [`plan`],
+//! [`module`], [`command`], [`sim`], [`manifest`], [`signed`].
 #![no_std]
 
 extern crate alloc;
@@ -17,11 +17,13 @@ pub mod desired;
 pub mod event;
 pub mod invoke;
 pub mod key;
+pub mod log;
 pub mod manifest;
 pub mod module;
 pub mod plan;
 pub mod report;
 mod rule;
+pub mod signed;
 pub mod sim;
 
 pub use codec::{DecodeError, EncodeError, Message, Schema, WIRE_VERSION, decode, encode};

@@ -1,17 +1,24 @@
-//! The manifest of a function. Its slots are reserved now, because it will be signed as it stands.
+//! The manifest of a function: what it is, what it is granted, what it asks for. It is signed as it stands, so all
+//! that the platform may want to know has its place; what is in [`slots`] is kept now and acted on later.
+
+pub mod slots;
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use types::{Backend, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKey};
+use types::{
+    Backend, Epoch, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKey, TenantId,
+};
 
+use self::slots::{Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Trigger};
 use crate::codec::{Message, Schema};
 use crate::rule;
+use crate::signed::KeyId;
 
 /// Most entries in a list of a manifest.
 pub const ENTRIES_MAX: usize = 64;
-/// Most values in a list of slots, which are longer.
+/// Most triggers, services or kinds of devices.
 pub const SLOTS_MAX: usize = 16;
 /// Longest name of a slot, topic, model, variant kind or capability, in bytes.
 pub const LABEL_BYTES_MAX: usize = 64;
@@ -37,14 +44,18 @@ pub struct Manifest {
     pub sha256: [u8; 32],
     /// SHA-256 of the contract's WIT text that it was built against.
     pub world: [u8; 32],
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The key that signs it.
+    pub key: KeyId,
+    /// It may not be loaded before (wall clock, UTC); `None`: no such bound.
+    pub not_before: Option<Epoch>,
+    /// It may not be loaded after (wall clock, UTC); `None`: no such bound.
+    pub not_after: Option<Epoch>,
     /// Its limits.
     pub limits: Limits,
-    /// Prefixes of state keys that it may use.
-    pub state_prefixes: Vec<StateKey>,
-    /// Topics on which it may emit.
-    pub topics: Vec<String>,
-    /// Models that it may run.
-    pub models: Vec<String>,
+    /// What it may use.
+    pub grants: Grants,
     /// How it executes, and why.
     pub exec: Exec,
     /// What its calls must keep to, if its author says so.
@@ -56,13 +67,34 @@ pub struct Manifest {
     /// Resource profiles to choose from; none: its task's resources.
     pub profiles: Vec<ResourceProfile>,
     /// What starts it.
-    pub triggers: Vec<SlotValue>,
-    /// Services and devices that it needs.
-    pub needs: Vec<SlotValue>,
-    /// Schemas of input and output.
-    pub schemas: Vec<SlotValue>,
-    /// What to do when it fails, budgets, preferences, data class.
-    pub policies: Vec<SlotValue>,
+    pub triggers: Vec<Trigger>,
+    /// What its node must have.
+    pub needs: Needs,
+    /// What a request looks like; `None`: anything.
+    pub input: Option<Payload>,
+    /// What an answer looks like; `None`: anything.
+    pub output: Option<Payload>,
+    /// What to do when it fails.
+    pub failure: FailurePolicy,
+    /// What a call and all that it causes may use up.
+    pub budgets: Budgets,
+    /// What counts where several nodes will do, the most important first; each at most once.
+    pub preferences: Vec<Preference>,
+    /// How its data are to be handled.
+    pub data: DataPolicy,
+}
+
+/// What a function may use. What is not listed is denied.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grants {
+    /// Prefixes of state keys, by whole segments.
+    pub state_prefixes: Vec<StateKey>,
+    /// Topics on which it may emit.
+    pub topics: Vec<String>,
+    /// Models that it may run.
+    pub models: Vec<String>,
+    /// Functions that it may call.
+    pub calls: Vec<FunctionId>,
 }
 
 /// Limits of one call.
@@ -216,32 +248,19 @@ pub struct ResourceProfile {
     pub memory_mib: MiB,
 }
 
-/// A named value that this version keeps and does not act on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SlotValue {
-    /// Its name.
-    pub name: String,
-    /// Its value.
-    pub value: String,
-}
-
 impl Message for Manifest {
     const SCHEMA: Schema = Schema::Manifest;
     const BYTES_MAX: usize = 128 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
-        let lists = [
-            self.state_prefixes.len(),
-            self.topics.len(),
-            self.models.len(),
-            self.variants.len(),
-            self.profiles.len(),
-        ];
-        if lists.iter().any(|len| ENTRIES_MAX < *len) {
+        if ENTRIES_MAX < self.variants.len() || ENTRIES_MAX < self.profiles.len() {
             return Err("a list of a manifest has at most 64 entries");
         }
+        if self.not_before.zip(self.not_after).is_some_and(|(from, until)| until < from) {
+            return Err("a manifest ends before it begins");
+        }
         self.limits.validate()?;
-        self.topics.iter().chain(&self.models).try_for_each(|text| label(text))?;
+        self.grants.validate()?;
         self.exec.validate()?;
         self.slo.iter().try_for_each(Slo::validate)?;
         self.capability.iter().try_for_each(Capability::validate)?;
@@ -251,30 +270,63 @@ impl Message for Manifest {
         if (0..self.profiles.len()).any(is_twice) {
             return Err("a resource profile occurs twice");
         }
-        [&self.triggers, &self.needs, &self.schemas, &self.policies]
-            .iter()
-            .try_for_each(|slots| validate_slots(slots))
+        self.validate_slots()
     }
 }
 
-fn label(text: &str) -> Result<(), &'static str> {
-    let fits = !text.is_empty() && text.len() <= LABEL_BYTES_MAX;
-    fits.then_some(()).ok_or("a name in a manifest has 1 to 64 bytes")
+impl Manifest {
+    fn validate_slots(&self) -> Result<(), &'static str> {
+        if SLOTS_MAX < self.triggers.len() {
+            return Err("a function has at most 16 triggers");
+        }
+        self.triggers.iter().try_for_each(Trigger::validate)?;
+        self.needs.validate()?;
+        self.input.iter().chain(&self.output).try_for_each(Payload::validate)?;
+        self.failure.validate(&self.grants.topics)?;
+        self.budgets.validate()?;
+        let is_twice = |at: usize| self.preferences[..at].contains(&self.preferences[at]);
+        if (0..self.preferences.len()).any(is_twice) {
+            return Err("a preference occurs twice");
+        }
+        self.data.validate()
+    }
+}
+
+impl Grants {
+    fn validate(&self) -> Result<(), &'static str> {
+        let Self { state_prefixes, topics, models, calls } = self;
+        let lists = [state_prefixes.len(), topics.len(), models.len(), calls.len()];
+        if lists.iter().any(|len| ENTRIES_MAX < *len) {
+            return Err("a list of a manifest has at most 64 entries");
+        }
+        topics.iter().chain(models).try_for_each(|text| label(text))
+    }
+}
+
+/// The tenant of who names none.
+///
+/// # Panics
+/// Never: it is a name.
+pub fn default_tenant() -> TenantId {
+    TenantId::new("default").expect("a name")
+}
+
+/// Whether a text can be the name of something in a manifest: it has no control characters, and none that mean more on
+/// the bus than themselves.
+pub fn is_label(text: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
+    (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+pub(crate) fn label(text: &str) -> Result<(), &'static str> {
+    is_label(text).then_some(()).ok_or(
+        "a name in a manifest has 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', '-' and '/'",
+    )
 }
 
 fn share(value: Option<f32>) -> Result<(), &'static str> {
     let possible = value.is_none_or(|value| (0.0..=1.0).contains(&value));
     possible.then_some(()).ok_or("a share or accuracy lies outside 0 to 1")
-}
-
-fn validate_slots(slots: &[SlotValue]) -> Result<(), &'static str> {
-    if SLOTS_MAX < slots.len() {
-        return Err("a list of slots has at most 16 entries");
-    }
-    slots.iter().try_for_each(|slot| {
-        label(&slot.name)?;
-        rule::reason(&slot.value)
-    })
 }
 
 impl Limits {

@@ -107,6 +107,8 @@ names! {
     FleetId = "fleet";
     /// A function: what is deployed and invoked.
     FunctionId = "function";
+    /// A signing key, for people; machines know it by its id.
+    KeyName = "key";
     /// A node: satellite, station, edge or cloud machine. Equals the CN of its certificate.
     NodeId = "node";
     /// A resource profile of a function, for example `1024mib-583m`; chosen by sizing once there is one.

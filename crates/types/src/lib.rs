@@ -13,12 +13,10 @@ pub mod unit;
 pub use exec::{Backend, ExecutionMode, InputClass};
 pub use geo::{Geodetic, InvalidGeodetic};
 pub use id::{
-    BootId, FleetId, FunctionId, Generation, InvalidName, InvalidStateKey, LeaderEpoch, NodeId,
-    ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId, StateKey, TaskId, TenantId,
-    Version, WindowId, WorkflowId,
+    BootId, FleetId, FunctionId, Generation, InvalidName, InvalidStateKey, KeyName, LeaderEpoch,
+    NodeId, ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId, StateKey, TaskId,
+    TenantId, Version, WindowId, WorkflowId,
 };
 pub use node::{Arch, Capacity, EnergySource, NodeKind};
 pub use time::{Epoch, Instant, InvalidEpoch, InvalidSkyClock, SkyClock, Uptime, WallTime};
-pub use unit::{
-    Celsius, InvalidUnit, Km, LatencyUs, MiB, MilliCpu, StateOfCharge, WattHours, Watts,
-};
+pub use unit::{Celsius, InvalidUnit, Km, LatencyUs, MiB, MilliCpu, StateOfCharge, Watts};

@@ -73,8 +73,6 @@ quantities! {
     Km = "distance in km", 0.0, 1.0e9, "0 to 1e9";
     /// The charge of a battery as a fraction of its present capacity, 0 to 1.
     StateOfCharge = "state of charge", 0.0, 1.0, "0 to 1";
-    /// Energy in watt hours; finite and not negative.
-    WattHours = "energy in Wh", 0.0, 1.0e9, "0 to 1e9";
     /// Power in watts; negative where it flows the other way.
     Watts = "power in W", -1.0e9, 1.0e9, "-1e9 to 1e9";
 }

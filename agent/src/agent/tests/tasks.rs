@@ -179,11 +179,20 @@ fn a_role_that_could_not_be_stored_is_tried_again() {
 fn code_that_cannot_run_is_told_and_loaded_anew_only_when_asked() {
     let mut story = Story::begin();
     story.obeys(desired(1, 1, &[spec("ingest", OWNER)]));
-    let sha256 = spec("ingest", OWNER).function.sha256;
+    let manifest = spec("ingest", OWNER).function.manifest;
     let result = Err("not a component".to_owned());
-    let outputs = story.says(Input::Loaded { sha256, result });
+    let outputs = story.says(Input::Loaded { manifest, result });
     let [EventKind::Refused { reason }] = &events(&outputs)[..] else { panic!("{outputs:?}") };
     assert_eq!(reason, "flood.ingest cannot run ingest: not a component");
+    assert_eq!(story.phase("ingest"), Some(Phase::Failed));
+    // It is looked at again when the list of signers changes: no news is not told twice, good news counts.
+    let result = Err("not a component".to_owned());
+    assert_eq!(events(&story.says(Input::Loaded { manifest, result })), []);
+    story.says(Input::Loaded { manifest, result: Ok(()) });
+    assert_ne!(story.phase("ingest"), Some(Phase::Failed));
+    let result = Err("it is signed with a key that was revoked".to_owned());
+    let outputs = story.says(Input::Loaded { manifest, result });
+    assert!(matches!(&events(&outputs)[..], [EventKind::Refused { .. }]), "{outputs:?}");
     assert_eq!(story.phase("ingest"), Some(Phase::Failed));
     let changed = TaskSpec { deadline_ms: 1, ..spec("ingest", OWNER) };
     let outputs = story.obeys(desired(1, 2, &[changed]));

@@ -135,4 +135,7 @@ every_message! {
     sim_fault_reply: protocol::sim::SimFaultReply,
     ping: protocol::report::Ping,
     manifest: protocol::manifest::Manifest,
+    signed_manifest: protocol::signed::SignedManifest,
+    signers: protocol::signed::Signers,
+    log_batch: protocol::log::LogBatch,
 }

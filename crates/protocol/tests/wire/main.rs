@@ -4,6 +4,8 @@ mod document;
 mod golden;
 mod hostile;
 mod limits;
+mod log;
+mod manifest;
 mod maxima;
 mod sample;
 mod variants;

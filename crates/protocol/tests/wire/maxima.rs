@@ -19,10 +19,6 @@ use protocol::invoke::{
     HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes, OUTPUTS_MAX, Outcome,
     RECORD_LINKS_MAX, SingleCopy,
 };
-use protocol::manifest::{
-    Capability, ENTRIES_MAX, Exec, ExecFacts, LABEL_BYTES_MAX, Limits, Manifest, Probe,
-    ResourceProfile, SLOTS_MAX, Slo, SlotValue, Switch, Variant,
-};
 use protocol::module::{MODULE_BYTES_MAX, MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
 use protocol::plan::{PAIRS_MAX, PlanMessage, PlanQuery, VALUES_MAX, WirePair};
 use protocol::report::{
@@ -31,9 +27,9 @@ use protocol::report::{
 };
 use protocol::sim::{FaultAction, SimFault, SimFaultReply};
 use types::{
-    Arch, Backend, BootId, Capacity, EnergySource, Epoch, ExecutionMode, FunctionId, Generation,
-    LeaderEpoch, MiB, MilliCpu, NodeId, NodeKind, ObjectId, OwnerEpoch, PlanVersion,
-    ResourceProfileId, RunId, StateKey, TaskId, Uptime, Version, WindowId, WorkflowId,
+    Arch, Backend, BootId, Capacity, EnergySource, Epoch, FunctionId, Generation, LeaderEpoch, MiB,
+    MilliCpu, NodeId, NodeKind, ObjectId, OwnerEpoch, PlanVersion, ResourceProfileId, RunId,
+    StateKey, TaskId, Uptime, Version, WindowId, WorkflowId,
 };
 
 use crate::sample;
@@ -43,12 +39,12 @@ const KEY_BYTES_MAX: usize = 256;
 const ZONE_BYTES_MAX: usize = 32;
 const SKY: Epoch = Epoch::from_unix_ns(i64::MIN);
 
-fn text(bytes: usize) -> String {
+pub(crate) fn text(bytes: usize) -> String {
     "x".repeat(bytes)
 }
 
 /// The longest name, another one for each number.
-fn name(number: usize) -> String {
+pub(crate) fn name(number: usize) -> String {
     format!("{number:0>NAME_BYTES_MAX$}")
 }
 
@@ -196,6 +192,7 @@ fn desired() -> Desired {
             name: FunctionId::new(&name(0)).expect("a valid name"),
             sha256: [0xff; 32],
             bytes: u32::MAX,
+            manifest: [0xff; 32],
         },
         role: Role::Owner {
             owner_epoch: OwnerEpoch(u64::MAX),
@@ -342,72 +339,8 @@ fn command(verb: Verb) -> Command {
     }
 }
 
-fn manifest() -> Manifest {
-    let label = || text(LABEL_BYTES_MAX);
-    let slots = || vec![SlotValue { name: label(), value: text(TEXT_BYTES_MAX) }; SLOTS_MAX];
-    let profile = |number| ResourceProfile {
-        id: ResourceProfileId::new(&name(number)).expect("a valid name"),
-        milli_cpu: MilliCpu(u32::MAX),
-        memory_mib: MiB(u32::MAX),
-    };
-    let variant = Variant {
-        kind: label(),
-        backend: Backend::InferGpu,
-        sha256: [0xff; 32],
-        accuracy: Some(1.0),
-    };
-    Manifest {
-        name: FunctionId::new(&name(0)).expect("a valid name"),
-        version: u64::MAX,
-        sha256: [0xff; 32],
-        world: [0xff; 32],
-        limits: Limits { linear_memory_mib: MiB(256), deadline_ms: 30_000 },
-        state_prefixes: vec![key(); ENTRIES_MAX],
-        topics: vec![label(); ENTRIES_MAX],
-        models: vec![label(); ENTRIES_MAX],
-        exec: Exec {
-            chosen: Some(ExecutionMode::Gpu),
-            identified: ExecutionMode::Gpu,
-            reason: text(TEXT_BYTES_MAX),
-            facts: ExecFacts {
-                instructions: u64::MAX,
-                float_ops: u64::MAX,
-                vector_ops: u64::MAX,
-                loop_depth_max: u32::MAX,
-                weighted_instructions: u64::MAX,
-                weighted_flops: u64::MAX,
-                weighted_bytes: u64::MAX,
-                data_bytes: u64::MAX,
-                memory_pages_min: u64::MAX,
-            },
-            switch: Switch {
-                gap_ms: 3_600_000,
-                min_rate: 1.0,
-                idle_rate: 1.0,
-                cold_wait_s: 86_400,
-                up_dwell_s: 86_400,
-                down_dwell_s: 86_400,
-                probe: Some(Probe { share: 1.0, min: 1000, seconds: 86_400 }),
-            },
-        },
-        slo: Some(Slo {
-            latency_p95_ms: 3_600_000,
-            low_rate_latency_ms: 3_600_000,
-            window_s: 86_400,
-            throughput_min: Some(1.0),
-        }),
-        capability: Some(Capability { name: label(), accuracy: Some(1.0) }),
-        variants: vec![variant; ENTRIES_MAX],
-        profiles: (0..ENTRIES_MAX).map(profile).collect(),
-        triggers: slots(),
-        needs: slots(),
-        schemas: slots(),
-        policies: slots(),
-    }
-}
-
 #[track_caller]
-fn fits<M: Message>(message: &M) {
+pub(crate) fn fits<M: Message>(message: &M) {
     if let Err(error) = encode(message) {
         panic!("the largest {:?} does not fit: {error}", M::SCHEMA);
     }
@@ -458,11 +391,10 @@ fn every_message_fits_its_frame_at_the_largest_that_its_rules_allow() {
     fits(&SimFault { node: node(), peer: Some(node()), action: FaultAction::Heal });
     fits(&SimFaultReply::NotFound { what: text(TEXT_BYTES_MAX) });
     fits(&Ping { nonce: u64::MAX });
-    fits(&manifest());
 }
 
 #[track_caller]
-fn is_refused<M: Message>(message: M, what: &str, change: impl FnOnce(&mut M)) {
+pub(crate) fn is_refused<M: Message>(message: M, what: &str, change: impl FnOnce(&mut M)) {
     let mut beyond = message;
     change(&mut beyond);
     let error = encode(&beyond);
@@ -547,40 +479,4 @@ fn one_more_in_a_desired_state_or_call_is_refused() {
     is_refused(plan(), "pairs", |p| p.pairs.push(p.pairs[0].clone()));
     is_refused(plan(), "loss", |p| p.pairs[0].loss_ppm_max += 1);
     is_refused(plan(), "confidence", |p| p.pairs[0].confidence_ppm += 1);
-}
-
-#[test]
-fn one_more_in_a_manifest_is_refused() {
-    let label = || text(LABEL_BYTES_MAX + 1);
-    let reason = || text(TEXT_BYTES_MAX + 1);
-    is_refused(manifest(), "prefixes", |m| m.state_prefixes.push(key()));
-    is_refused(manifest(), "topic", |m| m.topics[0] = label());
-    is_refused(manifest(), "no topic", |m| m.topics[0].clear());
-    is_refused(manifest(), "model", |m| m.models[0] = label());
-    is_refused(manifest(), "reason", |m| m.exec.reason = reason());
-    is_refused(manifest(), "kind", |m| m.variants[0].kind = label());
-    is_refused(manifest(), "accuracy", |m| m.variants[0].accuracy = Some(f32::NAN));
-    is_refused(manifest(), "capability", |m| {
-        m.capability = Some(Capability { name: label(), accuracy: None });
-    });
-    is_refused(manifest(), "profile twice", |m| m.profiles[1] = m.profiles[0].clone());
-    is_refused(manifest(), "empty profile", |m| m.profiles[0].memory_mib = MiB(0));
-    is_refused(manifest(), "slots", |m| m.policies.push(m.policies[0].clone()));
-    is_refused(manifest(), "slot name", |m| m.needs[0].name = label());
-    is_refused(manifest(), "slot value", |m| m.needs[0].value = reason());
-    is_refused(manifest(), "memory", |m| m.limits.linear_memory_mib = MiB(257));
-    is_refused(manifest(), "time", |m| m.limits.deadline_ms = 0);
-    is_refused(manifest(), "gap", |m| m.exec.switch.gap_ms += 1);
-    is_refused(manifest(), "rate", |m| m.exec.switch.min_rate = f32::NAN);
-    is_refused(manifest(), "dwell", |m| m.exec.switch.up_dwell_s += 1);
-    is_refused(manifest(), "probe", |m| {
-        m.exec.switch.probe = Some(Probe { share: 1.1, ..Probe::default() });
-    });
-    is_refused(manifest(), "latency", |m| {
-        m.slo = m.slo.map(|slo| Slo { latency_p95_ms: 0, ..slo });
-    });
-    is_refused(manifest(), "idle below", |m| {
-        m.slo = m.slo.map(|slo| Slo { low_rate_latency_ms: 1, ..slo });
-    });
-    is_refused(manifest(), "window", |m| m.slo = m.slo.map(|slo| Slo { window_s: 0, ..slo }));
 }

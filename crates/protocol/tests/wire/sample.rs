@@ -14,10 +14,7 @@ use protocol::invoke::{
     Budget, Committed, Fault, HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes,
     Outcome, SingleCopy,
 };
-use protocol::manifest::{
-    Capability, Exec, ExecFacts, Limits, Manifest, Probe, ResourceProfile, Slo, SlotValue, Switch,
-    Variant,
-};
+use protocol::log::{LogBatch, LogLevel, LogLine};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery, WirePair};
 use protocol::report::{
@@ -32,6 +29,8 @@ use types::{
     ResourceProfileId, RunId, SkyClock, StateKey, TaskId, Uptime, Version, WallTime, WindowId,
     WorkflowId,
 };
+
+pub(crate) use crate::manifest::sample::{manifest, signed_manifest, signers};
 
 fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("a valid sample")
@@ -62,6 +61,20 @@ fn known(value: f32) -> Reading {
 }
 
 const UNKNOWN: Reading = Reading::Unknown(NoReading::NoSensor);
+
+pub(crate) fn log_batch() -> LogBatch {
+    let line = |level| LogLine { at: sky(2), run: RunId(41), level, text: "hot".to_owned() };
+    let levels =
+        [LogLevel::Trace, LogLevel::Debug, LogLevel::Info, LogLevel::Warn, LogLevel::Error];
+    LogBatch {
+        header: header(4),
+        workflow: workflow(),
+        task: task("object-det"),
+        function: FunctionId::new("object-det").expect("a valid sample"),
+        lines: levels.map(line).to_vec(),
+        dropped: 9,
+    }
+}
 
 pub(crate) fn report_power() -> Report {
     report(ReportBody::Power(PowerReport {
@@ -271,6 +284,7 @@ pub(crate) fn desired() -> Desired {
             name: FunctionId::new(name).expect("a valid sample"),
             sha256: [0xab; 32],
             bytes: 54_321,
+            manifest: [0xac; 32],
         },
         role,
         replica: Some(node("sat-2")),
@@ -494,61 +508,4 @@ pub(crate) fn sim_fault_reply() -> SimFaultReply {
 
 pub(crate) fn ping() -> Ping {
     Ping { nonce: 0x0123_4567_89ab_cdef }
-}
-
-pub(crate) fn manifest() -> Manifest {
-    let slot =
-        |name: &str, value: &str| SlotValue { name: name.to_owned(), value: value.to_owned() };
-    Manifest {
-        name: FunctionId::new("object-det").expect("a valid sample"),
-        version: 12,
-        sha256: [0xcd; 32],
-        world: [0xef; 32],
-        limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 5_000 },
-        state_prefixes: vec![StateKey::new("tracks").expect("a valid sample")],
-        topics: vec!["alerts".to_owned()],
-        models: vec!["resnet-18".to_owned()],
-        exec: Exec {
-            chosen: Some(ExecutionMode::Cpu),
-            identified: ExecutionMode::CpuPreferred,
-            reason: "scalar loops".to_owned(),
-            facts: ExecFacts {
-                instructions: 1,
-                float_ops: 2,
-                vector_ops: 3,
-                loop_depth_max: 4,
-                weighted_instructions: 5,
-                weighted_flops: 6,
-                weighted_bytes: 7,
-                data_bytes: 8,
-                memory_pages_min: 9,
-            },
-            switch: Switch {
-                probe: Some(Probe { share: 0.25, min: 5, seconds: 30 }),
-                ..Switch::default()
-            },
-        },
-        slo: Some(Slo {
-            latency_p95_ms: 1_000,
-            low_rate_latency_ms: 2_000,
-            window_s: 600,
-            throughput_min: Some(0.5),
-        }),
-        capability: Some(Capability { name: "detection".to_owned(), accuracy: Some(0.75) }),
-        variants: vec![Variant {
-            kind: "onnx".to_owned(),
-            backend: Backend::InferGpu,
-            sha256: [2; 32],
-            accuracy: Some(0.5),
-        }],
-        profiles: vec![ResourceProfile {
-            id: ResourceProfileId::new("small").expect("a valid sample"),
-            milli_cpu: MilliCpu(500),
-            memory_mib: MiB(256),
-        }],
-        triggers: vec![slot("timer", "3s")],
-        needs: vec![slot("camera", "thermal")],
-        schemas: vec![slot("in", "burst/1")],
-        policies: vec![slot("on-failure", "retry")],
-    }
 }

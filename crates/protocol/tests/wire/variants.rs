@@ -263,6 +263,8 @@ fn modes_of_code_and_execution() {
     });
     assert_ne!(manifests[0].exec, manifests[1].exec, "what an author chose is no default");
     check("manifest_variants", manifests, golden!("manifest_variants"));
+    let slots = crate::manifest::sample::slot_variants();
+    check("manifest_slot_variants", slots, golden!("manifest_slot_variants"));
 }
 
 #[test]

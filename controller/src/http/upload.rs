@@ -1,0 +1,93 @@
+//! Takes the body of an upload: bounded in size, in time and in number, and in memory only, so that nothing of one that
+//! breaks off remains.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use axum::body::{Body, HttpBody as _};
+use axum::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use axum::http::{HeaderMap, StatusCode};
+use tokio::time::{Instant, timeout_at};
+
+use super::answer::Failure;
+use crate::deploy::{LENGTH_BYTES, PushError, UPLOAD_BYTES_MAX, UPLOAD_TYPE, manifest_length};
+
+/// Uploads that are taken at once: together less than 20 MiB.
+pub(super) const UPLOADS_MAX: usize = 4;
+
+/// How slow an upload may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Patience {
+    /// Longest time without a byte.
+    pub stall: Duration,
+    /// Longest time for all of it.
+    pub total: Duration,
+}
+
+impl Default for Patience {
+    /// The largest upload fits at 600 kbit/s.
+    fn default() -> Self {
+        Self { stall: Duration::from_secs(10), total: Duration::from_secs(60) }
+    }
+}
+
+/// Reads all of a body.
+///
+/// # Errors
+/// [`Failure`] for a body of another type, that is or says that it is too large, or that does not come.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    patience: Patience,
+) -> Result<Vec<u8>, Failure> {
+    let declared = check_head(headers)?;
+    let end = Instant::now() + patience.total;
+    let mut bytes = Vec::new();
+    loop {
+        let due = end.min(Instant::now() + patience.stall);
+        let next = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context));
+        let frame = match timeout_at(due, next).await {
+            Err(_late) => return Err(too_slow(bytes.len(), declared)),
+            Ok(None) => return Ok(bytes),
+            Ok(Some(Err(error))) => {
+                return Err(Failure::bad_request(format!("the upload broke off: {error}")));
+            }
+            Ok(Some(Ok(frame))) => frame,
+        };
+        // Trailers are no part of it.
+        let Ok(data) = frame.into_data() else { continue };
+        if UPLOAD_BYTES_MAX < bytes.len() + data.len() {
+            return Err(too_large(u64::try_from(bytes.len() + data.len()).unwrap_or(u64::MAX)));
+        }
+        bytes.extend_from_slice(&data);
+        if let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() {
+            manifest_length(*length)?;
+        }
+    }
+}
+
+/// Checks what is said about a body, before any of it is read; answers its size, if that is said.
+fn check_head(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+    let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    if said != UPLOAD_TYPE {
+        let rule = format!("a function is uploaded as {UPLOAD_TYPE}, not as {said:?}");
+        return Err(Failure::bad_request(rule));
+    }
+    let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
+    let declared = declared.and_then(|text| text.parse::<u64>().ok());
+    let limit = u64::try_from(UPLOAD_BYTES_MAX).unwrap_or(u64::MAX);
+    match declared {
+        Some(bytes) if limit < bytes => Err(too_large(bytes)),
+        declared => Ok(declared),
+    }
+}
+
+fn too_large(bytes: u64) -> Failure {
+    PushError::TooLarge { part: "upload", bytes, limit: UPLOAD_BYTES_MAX }.into()
+}
+
+fn too_slow(got: usize, declared: Option<u64>) -> Failure {
+    let of = declared.map_or_else(String::new, |bytes| format!(" of {bytes}"));
+    let rule = format!("the upload is too slow: {got}{of} bytes have come; nothing of it was kept");
+    Failure::new(StatusCode::REQUEST_TIMEOUT, "timeout", rule)
+}
