@@ -88,6 +88,8 @@ pub struct FunctionsConfig {
     pub isolation: Isolation,
     /// Linear memory of all calls in one of these processes, in MiB.
     pub runner_memory_mib: u32,
+    /// Of the linear memory that a call has written, what stays for the next one in its place, in MiB.
+    pub keep_mib: u32,
     /// Runners at once, where each tenant has its own; an idle one makes room for another.
     pub runners_max: usize,
     /// Address space of the child that compiles a component, in MiB; `None`: a quarter of the machine's memory, 512 at most.

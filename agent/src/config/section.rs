@@ -39,6 +39,10 @@ const REPORT_INTERVAL_MS: u64 = 1000;
 const PING_INTERVAL_MS: u64 = 2000;
 /// Least memory in which a function with the default grant of 32 MiB runs.
 const RUNNER_MEMORY_MIB_MIN: u32 = 32;
+/// What a place for a call keeps in memory: a megapixel in colors, or what passes between two stages.
+const KEEP_MIB: u64 = 16;
+/// The most that a call can be granted.
+const KEEP_MIB_MAX: u64 = 256;
 /// Tenants with a process of their own; each costs about 10 MiB.
 const RUNNERS_MAX: u64 = 8;
 /// Least memory in which anything compiles.
@@ -214,6 +218,7 @@ fn functions(mut section: Section<'_>, offered: MiB) -> FunctionsConfig {
     // Where too little is offered, that is what is refused, and not this.
     let most = u64::from(offered.0.max(least));
     let memory = section.integer("runner_memory_mib", u64::from(least)..=most, most);
+    let keep = section.integer("keep_mib", 0..=KEEP_MIB_MAX, KEEP_MIB);
     let runners = section.integer("runners_max", 1..=64, RUNNERS_MAX);
     let given = section.has("compile_memory_mib");
     let compile = section.integer("compile_memory_mib", COMPILE_MEMORY_MIB_MIN..=65_536, 512);
@@ -223,6 +228,7 @@ fn functions(mut section: Section<'_>, offered: MiB) -> FunctionsConfig {
         isolation,
         // Both are in range, or a problem is noted and nothing starts.
         runner_memory_mib: u32::try_from(memory).unwrap_or(least),
+        keep_mib: u32::try_from(keep).unwrap_or_default(),
         runners_max: usize::try_from(runners).unwrap_or(1),
         compile_memory_mib: u32::try_from(compile).ok().filter(|_| given),
         compile_cpu: Duration::from_secs(compile_cpu_s),

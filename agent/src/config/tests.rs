@@ -185,12 +185,13 @@ fn functions_run_in_one_runner_unless_told_otherwise() {
         FunctionsConfig {
             isolation: Isolation::Process,
             runner_memory_mib: 4096,
+            keep_mib: 16,
             runners_max: 8,
             compile_memory_mib: None,
             compile_cpu: Duration::from_secs(10),
         }
     );
-    let text = "[functions]\nisolation = \"tenant\"\nrunner_memory_mib = 512\nrunners_max = 3\n\
+    let text = "[functions]\nisolation = \"tenant\"\nrunner_memory_mib = 512\nkeep_mib = 64\nrunners_max = 3\n\
         compile_memory_mib = 256\ncompile_cpu_s = 30\n";
     let functions = load(&[GOOD, text], &[]).unwrap().functions;
     assert_eq!(
@@ -198,6 +199,7 @@ fn functions_run_in_one_runner_unless_told_otherwise() {
         FunctionsConfig {
             isolation: Isolation::Tenant,
             runner_memory_mib: 512,
+            keep_mib: 64,
             runners_max: 3,
             compile_memory_mib: Some(256),
             compile_cpu: Duration::from_secs(30),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, StateWrite};
+use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, Sealed, StateWrite};
 use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
 
 use super::grants::Grants;
@@ -63,6 +63,17 @@ impl Host for GuestHost {
         len: u32,
     ) -> Result<Vec<u8>, HostFault> {
         self.state.input_read(task, key, offset, len).map_err(host_fault)
+    }
+
+    fn input_sealed(&mut self, task: &TaskId, key: &StateKey) -> Result<Option<Sealed>, HostFault> {
+        let mut found = Ok(());
+        let sealed = Sealed::written(|memory| {
+            found = self.state.input_copy(task, key, memory);
+            Ok(())
+        });
+        found.map_err(host_fault)?;
+        // Without memory to share the function gets its parts one by one.
+        Ok(sealed.ok())
     }
 
     fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault> {

@@ -43,7 +43,8 @@ pub fn runtime_config(config: &Config, cache: Option<CacheConfig>) -> RuntimeCon
         Isolation::None => runtime::Isolation::None,
     };
     let memory_mib = config.capacity.memory_mib.0;
-    RuntimeConfig { memory_mib, cache, compile, isolation, ..RuntimeConfig::default() }
+    let keep_mib = functions.keep_mib;
+    RuntimeConfig { memory_mib, keep_mib, cache, compile, isolation, ..RuntimeConfig::default() }
 }
 
 /// What a runner on this machine is held by: starts one, asks it, and ends it. `None` if functions run in the agent.

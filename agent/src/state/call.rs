@@ -1,6 +1,7 @@
 //! One call's view of state: a snapshot to read, an overlay to write, and what came with the call.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use belt::{StageId, Stamp};
@@ -333,10 +334,27 @@ impl CallState {
         offset: u64,
         len: u32,
     ) -> Result<Vec<u8>, StateFault> {
-        let is_it = |row: &&ObjectRow| row.meta.id.task == *task && row.meta.id.key == *key;
-        let row = self.inputs.iter().find(is_it).ok_or(StateFault::NotFound)?;
+        let row = self.input(task, key)?;
         let len = usize::try_from(len).unwrap_or(usize::MAX);
         Ok(self.snapshot.read(row, offset, len)?)
+    }
+
+    /// Writes all of an input to where another process reads it.
+    ///
+    /// # Errors
+    /// [`StateFault::NotFound`] for what did not come with the call, [`StateFault::Internal`] if it cannot be written there.
+    pub fn input_copy(
+        &self,
+        task: &TaskId,
+        key: &StateKey,
+        out: &mut dyn io::Write,
+    ) -> Result<(), StateFault> {
+        Ok(self.snapshot.copy(self.input(task, key)?, out)?)
+    }
+
+    fn input(&self, task: &TaskId, key: &StateKey) -> Result<&ObjectRow, StateFault> {
+        let is_it = |row: &&ObjectRow| row.meta.id.task == *task && row.meta.id.key == *key;
+        self.inputs.iter().find(is_it).ok_or(StateFault::NotFound)
     }
 
     /// Writes an object for the stages after; a second write of a key appends to it.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io::Write;
 use std::ops::{Bound, Range};
 
 use belt::{GroupId, Hash};
@@ -166,11 +167,35 @@ impl Snapshot {
         offset: u64,
         len: usize,
     ) -> Result<Vec<u8>, StateError> {
+        let mut bytes = Vec::new();
+        self.each_piece(row, offset, len, |piece, all| {
+            if bytes.is_empty() {
+                bytes.reserve_exact(all);
+            }
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    }
+
+    /// Writes all bytes of an object.
+    pub(crate) fn copy(&self, row: &ObjectRow, out: &mut dyn Write) -> Result<(), StateError> {
+        self.each_piece(row, 0, usize::MAX, |piece, _| out.write_all(piece).map_err(failed(READ)))
+    }
+
+    /// Passes bytes of an object from `offset` on, at most `len`, in pieces, each with the number of all of them.
+    fn each_piece(
+        &self,
+        row: &ObjectRow,
+        offset: u64,
+        len: usize,
+        mut take: impl FnMut(&[u8], usize) -> Result<(), StateError>,
+    ) -> Result<(), StateError> {
         let left = usize::try_from(row.meta.bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
         let len = len.min(left);
-        let mut bytes = Vec::with_capacity(len);
-        while bytes.len() < len {
-            let at = offset + bytes.len() as u64;
+        let mut taken = 0;
+        while taken < len {
+            let at = offset + taken as u64;
             let part = u32::try_from(at / PART_BYTES as u64).map_err(failed(READ))?;
             let within = usize::try_from(at % PART_BYTES as u64).map_err(failed(READ))?;
             let found = self.blobs.get((row.blob, part)).map_err(failed(READ))?;
@@ -178,9 +203,11 @@ impl Snapshot {
             let Some(piece) = piece.filter(|piece| !piece.is_empty()) else {
                 return Err(StateError::new(READ, format!("bytes of {} are missing", row.meta.id)));
             };
-            bytes.extend_from_slice(&piece[..piece.len().min(len - bytes.len())]);
+            let piece = &piece[..piece.len().min(len - taken)];
+            take(piece, len)?;
+            taken += piece.len();
         }
-        Ok(bytes)
+        Ok(())
     }
 }
 

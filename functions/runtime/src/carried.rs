@@ -8,11 +8,15 @@ use std::sync::Arc;
 use types::{StateKey, TaskId};
 use wasmtime::component::WasmList;
 
+use crate::memfd::Sealed;
+
 /// The objects of one call that no host holds.
 #[derive(Default)]
 pub(crate) struct Carried {
     /// Inputs, in the order in which they came.
     pub(crate) inputs: Vec<CarriedInput>,
+    /// Inputs that the host was asked to share: `None` where it does not.
+    pub(crate) sealed: Vec<(TaskId, StateKey, Option<Sealed>)>,
     /// Objects that lie in the guest's memory and stay as they are until it has ended.
     pub(crate) handed: BTreeMap<StateKey, WasmList<u8>>,
     /// What goes back to the caller, if a function called this one; else the host takes outputs.
@@ -66,6 +70,12 @@ impl Bytes {
 }
 
 impl Carried {
+    /// What the host said when it was asked to share an input; `None`: it was not asked yet.
+    pub(crate) fn sealed(&self, task: &TaskId, key: &StateKey) -> Option<Option<&Sealed>> {
+        let found = self.sealed.iter().find(|(t, k, _)| t == task && k == key);
+        found.map(|(_, _, memory)| memory.as_ref())
+    }
+
     /// An input that is in memory.
     pub(crate) fn input(&self, task: &TaskId, key: &StateKey) -> Option<&Bytes> {
         let is_it = |input: &&CarriedInput| input.task == *task && input.key == *key;

@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 /// Share of the machine's memory that functions get unless told otherwise.
 const MEMORY_SHARE_PERCENT: u64 = 40;
+/// What a slot keeps unless told otherwise, in MiB: a megapixel in colors with room to work, or what passes between two stages.
+pub(crate) const KEEP_MIB: u32 = 16;
 /// What functions get where the machine's memory cannot be read.
 const MEMORY_MIB_UNKNOWN: u32 = 256;
 /// Share of the machine's memory that a compile child gets at most.
@@ -26,6 +28,10 @@ const COMPILE_WALL: Duration = Duration::from_secs(300);
 pub struct RuntimeConfig {
     /// Linear memory granted to all calls in flight together; a call that does not fit gets `Busy`.
     pub memory_mib: u32,
+    /// Of the linear memory that a call has written, what stays for the next call in its place, in MiB at most: that writes there
+    /// without waiting for the system. Cleared in between; all places together keep at most half of `memory_mib`, and are fewer
+    /// where each keeps more.
+    pub keep_mib: u32,
     /// What a component may hold.
     pub limits: ScanLimits,
     /// Where compiled code is kept over restarts; without it every start compiles anew.
@@ -139,6 +145,7 @@ impl Default for RuntimeConfig {
     fn default() -> Self {
         Self {
             memory_mib: share_of_machine(MEMORY_SHARE_PERCENT).unwrap_or(MEMORY_MIB_UNKNOWN),
+            keep_mib: KEEP_MIB,
             limits: ScanLimits::default(),
             cache: None,
             compile: CompileIn::default(),

@@ -3,7 +3,7 @@
 use wasmtime::{Config, Engine};
 
 use crate::RuntimeError;
-use crate::pool::{PoolMode, candidates};
+use crate::pool::{Memory, PoolMode, candidates};
 use crate::probe::address_space;
 
 /// Stack of a guest; what runs over it traps.
@@ -22,10 +22,10 @@ pub(crate) struct Made {
 ///
 /// # Errors
 /// [`RuntimeError::Engine`] when not even the plainest engine can be made.
-pub(crate) fn engine(memory_mib: u32) -> Result<Made, RuntimeError> {
+pub(crate) fn engine(memory: Memory) -> Result<Made, RuntimeError> {
     let mut failure = None;
-    for shape in candidates(address_space(), memory_mib) {
-        match Engine::new(&config(shape)) {
+    for shape in candidates(address_space(), memory) {
+        match Engine::new(&config(shape, memory)) {
             Ok(engine) => {
                 let mode = if engine.is_pulley() { PoolMode::Pulley } else { shape };
                 return Ok(Made { engine, mode, shape });
@@ -48,10 +48,10 @@ pub(crate) fn compiler(mode: PoolMode) -> wasmtime::Result<Engine> {
 }
 
 /// Features, and how instances get their memory.
-pub(crate) fn config(mode: PoolMode) -> Config {
+pub(crate) fn config(mode: PoolMode, memory: Memory) -> Config {
     let mut config = features();
     mode.shape_memory(&mut config);
-    mode.allocate(&mut config);
+    mode.allocate(&mut config, memory);
     config
 }
 

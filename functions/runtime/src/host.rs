@@ -4,12 +4,14 @@ pub(crate) mod calls;
 mod infer;
 mod node;
 pub(crate) mod objects;
+mod piece;
 mod state;
 pub(crate) mod wire;
 
 use serde::{Deserialize, Serialize};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
+use crate::memfd::Sealed;
 use crate::{Budget, CallHeader, CallProfile, CallReport, Function, HandOver};
 
 /// Serves one call of one function. Caps on state and objects are the host's; the runtime checks keys and names.
@@ -81,6 +83,19 @@ pub trait Host: Send {
         offset: u64,
         len: u32,
     ) -> Result<Vec<u8>, HostFault>;
+
+    /// All of an input in memory that another process can read; asked for a guest that runs in one, which then asks for parts of that
+    /// input no more. `None`: it asks for parts.
+    ///
+    /// # Errors
+    /// The fault that the function gets to see.
+    fn input_sealed(
+        &mut self,
+        _task: &TaskId,
+        _key: &StateKey,
+    ) -> Result<Option<Sealed>, HostFault> {
+        Ok(None)
+    }
 
     /// Writes an object for the stages after; appends if the key was written before in this call.
     ///

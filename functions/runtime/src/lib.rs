@@ -56,6 +56,7 @@ pub use crate::host::{
     Outgoing, Position, StateWrite, Tensor,
 };
 pub use crate::jail::{JailReport, Measure, MeasureState, confine};
+pub use crate::memfd::Sealed;
 pub use crate::place::Function;
 pub use crate::pool::PoolMode;
 pub use crate::remote::server::runner;
@@ -65,6 +66,7 @@ use crate::compile::compiler::Compiler;
 use crate::engine::Made;
 use crate::function::Loader;
 use crate::place::{Handle, Place};
+use crate::pool::Memory;
 use crate::remote::{Runners, Sharing};
 use crate::run::Runner;
 
@@ -111,14 +113,15 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`] when the engine or its thread does not start.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
-        let RuntimeConfig { memory_mib, limits, cache, compile, isolation } = config;
+        let RuntimeConfig { memory_mib, keep_mib, limits, cache, compile, isolation } = config;
         let (program, sharing) = match isolation {
             Isolation::None => (None, Sharing::One),
             Isolation::Process(program) => (Some(program), Sharing::One),
             Isolation::Tenant(program) => (Some(program), Sharing::Tenant),
         };
-        let memory_mib = program.as_ref().map_or(memory_mib, |program| program.memory_mib);
-        let Made { engine, mode, shape } = engine::engine(memory_mib)?;
+        let mib = program.as_ref().map_or(memory_mib, |program| program.memory_mib);
+        let memory = Memory { mib, keep_mib };
+        let Made { engine, mode, shape } = engine::engine(memory)?;
         let cache = cache.as_ref().map(|cache| CodeCache::open(cache, &engine));
         let cache = cache.transpose().map_err(|source| RuntimeError::Cache { source })?;
         let compiler = Compiler::new(compile, shape);
@@ -126,14 +129,14 @@ impl Runtime {
             // The engine was made to see whether it can be; a runner makes its own like it.
             Some(program) => Place::Elsewhere(Runners::new(
                 program,
-                sharing,
+                (sharing, memory),
                 (mode, shape),
                 (limits, compiler, cache),
             )),
             None => {
                 let loader = Loader::new(&engine, limits, cache, compiler)
                     .map_err(|error| RuntimeError::Engine { source: error.into() })?;
-                let runner = Runner::new(engine, mode, memory_mib)
+                let runner = Runner::new(engine, mode, mib, false)
                     .map_err(|source| RuntimeError::Thread { source })?;
                 Place::Here(loader, Arc::new(runner))
             }

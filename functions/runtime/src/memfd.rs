@@ -1,7 +1,9 @@
 //! Memory that another process gets to read and nobody can change any more: a sealed file without a name.
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
 use rustix::buffer::spare_capacity;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, fcntl_get_seals, fstat, memfd_create};
@@ -10,6 +12,53 @@ use rustix::io::{Errno, pread};
 /// All that must hold before bytes are taken: nobody writes, cuts, grows, or lifts the seals.
 const SEALS: SealFlags =
     SealFlags::WRITE.union(SealFlags::SHRINK).union(SealFlags::GROW).union(SealFlags::SEAL);
+
+/// Bytes that nobody can change any more, in memory that processes share without a copy.
+#[derive(Clone, Debug)]
+pub struct Sealed {
+    memory: Arc<File>,
+    length: u64,
+}
+
+impl Sealed {
+    /// What `write` writes. The memory counts as that of this process until nobody has it any more.
+    ///
+    /// # Errors
+    /// What the system says, or `write`.
+    pub fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+        let mut memory = create("starbelt-object")?;
+        write(&mut memory)?;
+        seal(&memory)?;
+        let length = fstat(&memory)?.st_size.cast_unsigned();
+        Ok(Self { memory: Arc::new(memory), length })
+    }
+
+    /// Takes memory from another process.
+    ///
+    /// # Errors
+    /// Memory that is not sealed, or is larger than `bytes_max`; else what the system says.
+    pub(crate) fn take(memory: File, bytes_max: usize) -> io::Result<Self> {
+        let length = checked_length(&memory, bytes_max)? as u64;
+        Ok(Self { memory: Arc::new(memory), length })
+    }
+
+    /// How many bytes there are.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Copies the bytes from `offset` on to where there is room for so many.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::UnexpectedEof`] where there are not so many.
+    pub fn read_at(&self, room: &mut [u8], offset: u64) -> io::Result<()> {
+        self.memory.read_exact_at(room, offset)
+    }
+
+    pub(crate) fn memory(&self) -> &File {
+        &self.memory
+    }
+}
 
 /// Fresh memory without seals; `name` is for those who look for it in `/proc`.
 ///
@@ -51,18 +100,7 @@ pub(crate) fn sealed(name: &str, parts: &[&[u8]]) -> io::Result<File> {
 /// # Errors
 /// Memory that is not sealed, or is larger than `bytes_max`; else what the system says.
 pub(crate) fn read(memory: &File, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let invalid = |rule: String| io::Error::new(io::ErrorKind::InvalidData, rule);
-    let seals = fcntl_get_seals(memory)?;
-    if !seals.contains(SEALS) {
-        return Err(invalid(format!(
-            "memory must be sealed before it is handed over, has {seals:?}"
-        )));
-    }
-    // The library's own way is another system call, which a jail need not allow.
-    let length = usize::try_from(fstat(memory)?.st_size).ok().filter(|length| *length <= bytes_max);
-    let Some(length) = length else {
-        return Err(invalid(format!("memory that is handed over has at most {bytes_max} bytes")));
-    };
+    let length = checked_length(memory, bytes_max)?;
     // Into memory that nobody has cleared: that would take as long as the copy.
     let mut bytes = Vec::with_capacity(length);
     while bytes.len() < length {
@@ -74,10 +112,23 @@ pub(crate) fn read(memory: &File, bytes_max: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// How many bytes sealed memory has.
+fn checked_length(memory: &File, bytes_max: usize) -> io::Result<usize> {
+    let invalid = |rule: String| io::Error::new(io::ErrorKind::InvalidData, rule);
+    let seals = fcntl_get_seals(memory)?;
+    if !seals.contains(SEALS) {
+        return Err(invalid(format!(
+            "memory must be sealed before it is handed over, has {seals:?}"
+        )));
+    }
+    // The library's own way is another system call, which a jail need not allow.
+    let length = usize::try_from(fstat(memory)?.st_size).ok().filter(|length| *length <= bytes_max);
+    length
+        .ok_or_else(|| invalid(format!("memory that is handed over has at most {bytes_max} bytes")))
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::FileExt as _;
-
     use super::*;
 
     #[test]

@@ -27,8 +27,36 @@ const NARROW_BYTES: u64 = 64 * MIB;
 /// The unreachable range after a slot with bounds checks.
 const BOUNDED_GUARD_BYTES: u64 = 64 * 1024;
 
-/// Memory of a slot that is cleared instead of given back: cheaper below about 30 touched pages.
-const KEEP_RESIDENT_BYTES: usize = 128 * 1024;
+/// Memory that a slot keeps where the system cannot say which pages were written, so that all of it is cleared after each call:
+/// cheaper than giving it back below about 30 written pages.
+const KEEP_BLINDLY_BYTES: usize = 128 * 1024;
+
+/// Linear memory of all calls of an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Memory {
+    /// Granted to calls in flight together, in MiB.
+    pub(crate) mib: u32,
+    /// What a slot keeps of what a call has written in it, at most, in MiB.
+    pub(crate) keep_mib: u32,
+}
+
+impl Memory {
+    /// Slots of a pool: as many as have room with what is expected of each. All together keep at most half of the memory.
+    fn slots(self) -> u32 {
+        let expected = LINEAR_MEMORY_MIB_DEFAULT.max(self.keep_mib.saturating_mul(2));
+        (self.mib / expected).clamp(SLOTS_MIN, SLOTS_MAX)
+    }
+
+    /// What each of so many slots keeps: a page that is written again costs no fault, which takes five times as long as its copy.
+    fn keep_bytes(self, slots: u32) -> usize {
+        if !PoolingAllocationConfig::is_pagemap_scan_available() {
+            return KEEP_BLINDLY_BYTES;
+        }
+        let share = u64::from(self.mib) * MIB / 2 / u64::from(slots.max(1));
+        let bytes = (u64::from(self.keep_mib) * MIB).min(share);
+        usize::try_from(bytes).unwrap_or(KEEP_BLINDLY_BYTES)
+    }
+}
 
 /// How instances get their memory. Part of telemetry, since it changes what a call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,8 +75,8 @@ pub enum PoolMode {
 }
 
 /// What to try, in this order, for so much address space and memory; the last always works.
-pub(crate) fn candidates(address_space: u64, memory_mib: u32) -> Vec<PoolMode> {
-    let slots = (memory_mib / LINEAR_MEMORY_MIB_DEFAULT).clamp(SLOTS_MIN, SLOTS_MAX);
+pub(crate) fn candidates(address_space: u64, memory: Memory) -> Vec<PoolMode> {
+    let slots = memory.slots();
     let fits = |reservation: u64| {
         u64::from(slots) * (reservation + guard_bytes(reservation)) <= address_space / 2
     };
@@ -90,11 +118,12 @@ impl PoolMode {
     }
 
     /// Where they come from, which it does not.
-    pub(crate) fn allocate(self, config: &mut Config) {
+    pub(crate) fn allocate(self, config: &mut Config, memory: Memory) {
         let strategy = match self {
             Self::Pooling { slots, .. } => {
                 let bytes_max = u64::from(self.linear_memory_mib_max()) * MIB;
-                let pool = pool(slots, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+                let mut pool = pool(slots, usize::try_from(bytes_max).unwrap_or(usize::MAX));
+                pool.linear_memory_keep_resident(memory.keep_bytes(slots));
                 InstanceAllocationStrategy::Pooling(pool)
             }
             Self::OnDemand | Self::Pulley => InstanceAllocationStrategy::OnDemand,
@@ -117,7 +146,6 @@ fn pool(slots: u32, memory_bytes_max: usize) -> PoolingAllocationConfig {
         .max_memories_per_module(1)
         .table_elements(TABLE_ELEMENTS_MAX)
         .max_memory_size(memory_bytes_max)
-        .linear_memory_keep_resident(KEEP_RESIDENT_BYTES)
         .pagemap_scan(Enabled::Auto);
     pool
 }
@@ -126,9 +154,14 @@ fn pool(slots: u32, memory_bytes_max: usize) -> PoolingAllocationConfig {
 mod tests {
     use super::*;
 
+    /// Memory of which slots keep what is usual.
+    fn memory(mib: u32) -> Memory {
+        Memory { mib, keep_mib: crate::config::KEEP_MIB }
+    }
+
     #[track_caller]
     fn check(address_bits: u32, memory_mib: u32, slots: u32, reservation: u64) {
-        let first = candidates(1 << address_bits, memory_mib)[0];
+        let first = candidates(1 << address_bits, memory(memory_mib))[0];
         assert_eq!(first, PoolMode::Pooling { slots, reservation });
     }
 
@@ -148,7 +181,7 @@ mod tests {
 
     #[test]
     fn without_address_space_instances_are_made_on_demand() {
-        assert_eq!(candidates(0, 64_000), [PoolMode::OnDemand]);
+        assert_eq!(candidates(0, memory(64_000)), [PoolMode::OnDemand]);
     }
 
     #[test]
@@ -157,5 +190,19 @@ mod tests {
         assert_eq!(narrow.linear_memory_mib_max(), 64);
         let wide = PoolMode::Pooling { slots: 8, reservation: WIDE_BYTES };
         assert_eq!(wide.linear_memory_mib_max(), LINEAR_MEMORY_MIB_MAX);
+    }
+
+    #[test]
+    fn slots_keep_at_most_half_of_the_memory() {
+        for mib in [64, 256, 1_638, 9_600, 64_000] {
+            for keep_mib in [0, 1, 16, 128, 4_096] {
+                let memory = Memory { mib, keep_mib };
+                let slots = memory.slots();
+                let kept = u64::from(slots) * memory.keep_bytes(slots) as u64;
+                let blind = u64::from(slots) * KEEP_BLINDLY_BYTES as u64;
+                assert!(kept <= (u64::from(mib) * MIB / 2).max(blind), "{memory:?}: {kept}");
+            }
+        }
+        assert_eq!(Memory { mib: 9_600, keep_mib: 128 }.slots(), 37);
     }
 }

@@ -34,7 +34,7 @@ use crate::compile::compiler::Compiler;
 use crate::config::RunnerProgram;
 use crate::function::LoadError;
 use crate::jail::JailReport;
-use crate::pool::PoolMode;
+use crate::pool::{Memory, PoolMode};
 use crate::{
     BODY_BYTES_MAX, CallFault, CallProfile, CallReport, DEADLINE_MAX, Host, Request, Usage, memfd,
 };
@@ -63,8 +63,8 @@ pub(crate) struct Runners {
     program: RunnerProgram,
     sharing: Sharing,
     mode: PoolMode,
-    /// What each makes its engine for, which is what code is compiled for.
-    shape: PoolMode,
+    /// What each makes its engine for, which is what code is compiled for, and with which memory.
+    shape: (PoolMode, Memory),
     scan: ScanLimits,
     compiler: Compiler,
     cache: Option<CodeCache>,
@@ -75,11 +75,11 @@ pub(crate) struct Runners {
 impl Runners {
     pub(crate) fn new(
         program: RunnerProgram,
-        sharing: Sharing,
+        (sharing, memory): (Sharing, Memory),
         (mode, shape): (PoolMode, PoolMode),
         (scan, compiler, cache): (ScanLimits, Compiler, Option<CodeCache>),
     ) -> Self {
-        let (slots, one_at_a_time) = (Mutex::default(), Mutex::default());
+        let (slots, one_at_a_time, shape) = (Mutex::default(), Mutex::default(), (shape, memory));
         Self { program, sharing, mode, shape, scan, compiler, cache, slots, one_at_a_time }
     }
 

@@ -31,6 +31,8 @@ pub(crate) struct Runner {
     ticker: Ticker,
     memory_mib: u32,
     granted_mib: AtomicU32,
+    /// Whether the hosts of its calls are in another process.
+    pub(crate) is_apart: bool,
 }
 
 /// A call to run.
@@ -56,9 +58,14 @@ pub(crate) struct Ended {
 }
 
 impl Runner {
-    pub(crate) fn new(engine: Engine, mode: PoolMode, memory_mib: u32) -> std::io::Result<Self> {
+    pub(crate) fn new(
+        engine: Engine,
+        mode: PoolMode,
+        memory_mib: u32,
+        is_apart: bool,
+    ) -> std::io::Result<Self> {
         let ticker = Ticker::start(engine.clone())?;
-        Ok(Self { engine, mode, ticker, memory_mib, granted_mib: AtomicU32::new(0) })
+        Ok(Self { engine, mode, ticker, memory_mib, granted_mib: AtomicU32::new(0), is_apart })
     }
 
     /// Runs a call of a trigger, or says why not.

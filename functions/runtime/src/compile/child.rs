@@ -155,7 +155,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::pool::candidates;
+    use crate::pool::{Memory, candidates};
 
     #[test]
     fn a_job_reads_back_and_half_a_job_does_not() {
@@ -183,8 +183,9 @@ mod tests {
             engine.precompile_compatibility_hash().hash(&mut hasher);
             hasher.finish()
         };
-        for mode in candidates(1 << 47, 256).into_iter().chain([PoolMode::Pulley]) {
-            let runs = Engine::new(&engine::config(mode)).unwrap();
+        let memory = Memory { mib: 256, keep_mib: 1 };
+        for mode in candidates(1 << 47, memory).into_iter().chain([PoolMode::Pulley]) {
+            let runs = Engine::new(&engine::config(mode, memory)).unwrap();
             assert_eq!(hash(&runs), hash(&engine::compiler(mode).unwrap()), "{mode:?}");
         }
     }

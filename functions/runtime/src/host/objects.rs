@@ -7,14 +7,19 @@ use wasmtime::StoreContextMut;
 use wasmtime::component::{Linker, WasmList};
 
 use super::part;
+use super::piece::{Part, Piece};
 use super::wire::{key, task, to_guest};
 use crate::HostFault;
 use crate::bindings::objects::Input;
 use crate::bindings::types::Fault;
 use crate::carried::NotTaken;
 use crate::context::Context;
+use crate::memfd::Sealed;
 
 const INTERFACE: &str = "starbelt:function/objects@0.2.0";
+
+/// From here on a part is worth the memory: it would travel as sealed memory itself.
+const SEALED_FROM_BYTES: u32 = 64 * 1024;
 
 type Calling<'a> = StoreContextMut<'a, Context>;
 /// What a function of the contract answers.
@@ -58,15 +63,18 @@ fn inputs(context: &mut Context) -> Vec<Input> {
     inputs
 }
 
-/// Bytes for a guest: copied into its memory by whoever called, before anything else can happen to them.
+/// Bytes for a guest: copied into its memory by the engine, before anything else can happen to them.
 fn read(
     context: &mut Context,
     task_name: String,
     key_text: String,
     offset: u64,
     len: u32,
-) -> Result<&'static [u8], Fault> {
+) -> Result<Piece, Fault> {
     let (task, key) = (task(&task_name)?, key(&key_text)?);
+    if let Some(memory) = sealed(context, &task, &key, len)? {
+        return Ok(Piece::Sealed(Part::of(memory, offset, len)));
+    }
     if context.carried.input(&task, &key).is_none() {
         context.carried.reading = from_host(context, &task, &key, offset, len)?;
     }
@@ -79,7 +87,23 @@ fn read(
     // as they are until this guest runs again. It is copied into this guest's memory before that: while it makes room for
     // the copy (`cabi_realloc`), a guest cannot call its host.
     let bytes = unsafe { std::mem::transmute::<&[u8], &'static [u8]>(bytes) };
-    Ok(bytes)
+    Ok(Piece::Here(bytes))
+}
+
+/// An input in memory that is shared with the host, which is asked for it with the first large part.
+fn sealed<'a>(
+    context: &'a mut Context,
+    task: &TaskId,
+    key: &StateKey,
+    len: u32,
+) -> Result<Option<&'a Sealed>, Fault> {
+    let is_wanted = context.runner.is_apart && SEALED_FROM_BYTES <= len;
+    let carried = &context.carried;
+    if is_wanted && carried.back.is_none() && carried.sealed(task, key).is_none() {
+        let found = context.host().input_sealed(task, key).map_err(to_guest)?;
+        context.carried.sealed.push((task.clone(), key.clone(), found));
+    }
+    Ok(context.carried.sealed(task, key).flatten())
 }
 
 fn from_host(

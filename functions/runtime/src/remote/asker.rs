@@ -5,13 +5,14 @@ use std::process;
 
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
-use super::frame::{BULK_BYTES_MAX, Beside, Lane};
+use super::frame::{BULK_BYTES_MAX, Beside, Came, Lane};
 use super::message::{
     BatchWrite, CalleeHere, FromRunner, HostAnswer, HostCall, Outcome, Outward, ToRunner,
 };
 use super::server::Serving;
 use crate::cache::ModuleHash;
 use crate::function::Function;
+use crate::memfd::Sealed;
 use crate::{
     CallReport, Callee, Contact, Elsewhere, Host, HostFault, InferTiming, InputInfo, Level,
     NodeInfo, Outgoing, Position, StateWrite, Tensor,
@@ -30,6 +31,16 @@ impl Asker<'_> {
         call: HostCall,
         bytes: Option<&[u8]>,
     ) -> Result<(HostAnswer, Vec<u8>), HostFault> {
+        let (answer, came) = self.ask_for(call, bytes)?;
+        Ok((answer, came.bytes.unwrap_or_default()))
+    }
+
+    /// The same, with all that came along.
+    fn ask_for(
+        &mut self,
+        call: HostCall,
+        bytes: Option<&[u8]>,
+    ) -> Result<(HostAnswer, Came), HostFault> {
         if bytes.is_some_and(|bytes| BULK_BYTES_MAX < bytes.len()) {
             return Err(HostFault::TooLarge);
         }
@@ -37,7 +48,7 @@ impl Asker<'_> {
         let sent = self.lane.send(&FromRunner::Ask(call), beside);
         match sent.and_then(|()| self.lane.receive(None)) {
             Ok((ToRunner::Answer(HostAnswer::Fault(fault)), _)) => Err(fault),
-            Ok((ToRunner::Answer(answer), came)) => Ok((answer, came.bytes.unwrap_or_default())),
+            Ok((ToRunner::Answer(answer), came)) => Ok((answer, came)),
             Ok(_) => abandon(&io::ErrorKind::InvalidData.into()),
             Err(error) => abandon(&error),
         }
@@ -135,6 +146,14 @@ impl Host for Asker<'_> {
         let (task, key) = (task.clone(), key.clone());
         match self.ask(HostCall::InputRead { task, key, offset, len }, None)? {
             (HostAnswer::Bytes, bytes) => Ok(bytes),
+            _ => confused(),
+        }
+    }
+
+    fn input_sealed(&mut self, task: &TaskId, key: &StateKey) -> Result<Option<Sealed>, HostFault> {
+        let (task, key) = (task.clone(), key.clone());
+        match self.ask_for(HostCall::InputSealed { task, key }, None)? {
+            (HostAnswer::Object(_), came) => Ok(came.memory),
             _ => confused(),
         }
     }

@@ -11,7 +11,7 @@ use crate::jail::Measure;
 const WHAT: &str = "cgroup";
 /// The controllers that are used.
 const CONTROLLERS: [&str; 3] = ["cpu", "memory", "pids"];
-/// Memory of a runner besides what its guests are granted: program, code and stacks.
+/// Memory of a runner besides that of its guests: program, code and stacks.
 const OVERHEAD_MIB: u64 = 192;
 /// Processes and threads of a runner: a thread for each lane, and a few.
 const PIDS_MAX: u32 = 128;
@@ -34,6 +34,12 @@ impl From<io::Error> for Absent {
     }
 }
 
+/// Memory of a runner, in MiB: what its guests are granted, half of that which idle places keep, and its own.
+fn memory_mib(program: &RunnerProgram) -> u64 {
+    let granted = u64::from(program.memory_mib);
+    granted + granted / 2 + OVERHEAD_MIB
+}
+
 /// Puts a process that was just started into a group of its own.
 pub(super) fn join(process: Option<u32>, name: &str, program: &RunnerProgram) -> Measure {
     let joined = delegated().and_then(|tree| {
@@ -44,7 +50,7 @@ pub(super) fn join(process: Option<u32>, name: &str, program: &RunnerProgram) ->
     let remedy = "boot with cgroup v2 alone and start the agent as a unit with Delegate=yes; until then only the runner itself bounds its memory";
     match joined {
         Ok(group) => {
-            let memory_mib = u64::from(program.memory_mib) + OVERHEAD_MIB;
+            let memory_mib = memory_mib(program);
             let detail =
                 format!("{}: memory {memory_mib} MiB, {PIDS_MAX} threads", group.display());
             Measure::in_force(WHAT, detail)
@@ -101,7 +107,7 @@ fn group(tree: &Path, name: &str, program: &RunnerProgram) -> io::Result<PathBuf
     fs::write(tree.join("cgroup.subtree_control"), wanted)?;
     let group = tree.join(format!("runner-{name}"));
     make(&group)?;
-    let memory = (u64::from(program.memory_mib) + OVERHEAD_MIB) << 20;
+    let memory = memory_mib(program) << 20;
     let quota = u64::from(program.milli_cpu) * PERIOD_US / 1000;
     for (file, value) in [
         ("memory.max", memory.to_string()),
@@ -149,7 +155,7 @@ mod tests {
         };
         let group = group(tree.path(), "all", &program).unwrap();
         let read = |file: &str| fs::read_to_string(group.join(file)).unwrap();
-        assert_eq!(read("memory.max"), (1216_u64 << 20).to_string());
+        assert_eq!(read("memory.max"), (1728_u64 << 20).to_string());
         assert_eq!(read("pids.max"), "128");
         assert_eq!(read("cpu.max"), "150000 100000");
         let control = fs::read_to_string(tree.path().join("cgroup.subtree_control")).unwrap();

@@ -12,7 +12,7 @@ use super::{RemoteFunction, cgroup};
 use crate::config::RunnerProgram;
 use crate::jail::JailReport;
 use crate::log::LogBudget;
-use crate::pool::PoolMode;
+use crate::pool::{Memory, PoolMode};
 use crate::{CallFault, CallProfile, CallReport, Host, Request};
 
 /// How long a runner may take to be ready.
@@ -63,7 +63,7 @@ impl Live {
     /// Why there is none, in words.
     pub(super) fn start(
         program: &RunnerProgram,
-        mode: PoolMode,
+        (mode, memory): (PoolMode, Memory),
         name: &str,
     ) -> Result<Self, String> {
         let failed = |what: &str, error: io::Error| format!("the runner {what}: {error}");
@@ -71,7 +71,7 @@ impl Live {
         let life = Life::start(program, theirs).map_err(|error| failed("does not start", error))?;
         let mut control = Lane::new(ours);
         let cgroup = cgroup::join(life.process(), name, program);
-        let setup = Setup { parent: std::process::id(), mode, memory_mib: program.memory_mib };
+        let setup = Setup { parent: std::process::id(), mode, memory };
         let until = Instant::now() + START_PATIENCE;
         let ready =
             control.send(&setup, Beside::Nothing).and_then(|()| control.receive(Some(until)));
@@ -192,7 +192,7 @@ fn converse(
     let mut until = Instant::now() + time + GRACE;
     lane.send(&call, Beside::Bytes(&body))?;
     loop {
-        let (message, Came { bytes, lane: _ }) = lane.receive(Some(until))?;
+        let (message, Came { bytes, memory: _, lane: _ }) = lane.receive(Some(until))?;
         match message {
             FromRunner::NeedsCode => {
                 let code = ToRunner::Code(function.module, Box::new(function.facts.clone()));

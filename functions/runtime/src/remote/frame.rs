@@ -17,7 +17,7 @@ use rustix::net::{
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::memfd;
+use crate::memfd::{self, Sealed};
 
 /// Largest packet: what a socket takes with room, and below which copying twice is cheaper than making memory.
 const PACKET_BYTES_MAX: usize = 64 * 1024;
@@ -27,6 +27,8 @@ const HEADER_BYTES: usize = 1 + 4;
 const MESSAGE_BYTES_MAX: usize = 16 * 1024 * 1024;
 /// Most bytes beside a message: a body has 8 MiB, a value 1 MiB; parts of objects have as many as fit here.
 pub(crate) const BULK_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Most bytes of an object that is handed over as it is: nothing makes room for it.
+const OBJECT_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// Descriptors of one packet: message and bytes, or another lane.
 const DESCRIPTORS_MAX: usize = 2;
 
@@ -38,6 +40,8 @@ const HAS_BULK: u8 = 2;
 const BULK_MOVED: u8 = 4;
 /// The packet hands over a socket.
 const HAS_LANE: u8 = 8;
+/// The packet hands over sealed memory that stays as it is.
+const HAS_MEMORY: u8 = 16;
 
 /// What goes along with a message.
 #[derive(Clone, Copy, Debug)]
@@ -48,6 +52,8 @@ pub(crate) enum Beside<'a> {
     Bytes(&'a [u8]),
     /// Bytes in memory that is sealed already.
     Sealed(&'a File),
+    /// The same, for who wants it as it is.
+    Memory(&'a Sealed),
     /// The other end of a lane.
     Lane(&'a OwnedFd),
 }
@@ -57,6 +63,8 @@ pub(crate) enum Beside<'a> {
 pub(crate) struct Came {
     /// Bytes.
     pub(crate) bytes: Option<Vec<u8>>,
+    /// Sealed memory as it is.
+    pub(crate) memory: Option<Sealed>,
     /// The end of a lane.
     pub(crate) lane: Option<OwnedFd>,
 }
@@ -110,6 +118,10 @@ impl Lane {
             Beside::Sealed(memory) => {
                 flags |= HAS_BULK | BULK_MOVED;
                 given.push(memory.as_fd());
+            }
+            Beside::Memory(memory) => {
+                flags |= HAS_MEMORY;
+                given.push(memory.memory().as_fd());
             }
             Beside::Lane(socket) => {
                 flags |= HAS_LANE;
@@ -167,7 +179,11 @@ impl Lane {
             (true, true) => Some(memfd::read(&File::from(next()?), BULK_BYTES_MAX)?),
         };
         let lane = if flags & HAS_LANE == 0 { None } else { Some(next()?) };
-        Ok((message, Came { bytes, lane }))
+        let memory = match flags & HAS_MEMORY != 0 {
+            true => Some(Sealed::take(File::from(next()?), OBJECT_BYTES_MAX)?),
+            false => None,
+        };
+        Ok((message, Came { bytes, memory, lane }))
     }
 
     /// Leaves the next packet in `self.packet`, and gives its descriptors.

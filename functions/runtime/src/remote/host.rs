@@ -8,6 +8,7 @@ use super::frame::{BULK_BYTES_MAX, Beside};
 use super::message::{CalleeHere, HostAnswer, HostCall, Outward};
 use crate::cache::ModuleHash;
 use crate::host::Callee;
+use crate::memfd::Sealed;
 use crate::place::Handle;
 use crate::{CallReport, Host, HostFault, Outgoing, StateWrite};
 
@@ -20,6 +21,7 @@ pub(super) struct Callees(BTreeMap<ModuleHash, Arc<RemoteFunction>>);
 pub(super) enum Along {
     Nothing,
     Bytes(Vec<u8>),
+    Memory(Sealed),
     Code(Arc<RemoteFunction>),
 }
 
@@ -29,6 +31,7 @@ impl Along {
         match self {
             Self::Nothing => Beside::Nothing,
             Self::Bytes(bytes) => Beside::Bytes(bytes),
+            Self::Memory(memory) => Beside::Memory(memory),
             Self::Code(function) => Beside::Sealed(&function.code),
         }
     }
@@ -60,6 +63,7 @@ fn answered(
         HostCall::StateGet(_)
         | HostCall::StateGetRange { .. }
         | HostCall::InputRead { .. }
+        | HostCall::InputSealed { .. }
         | HostCall::OutputRead(_) => return read(host, call),
         HostCall::StatePut { .. }
         | HostCall::StateBatch(_)
@@ -116,6 +120,10 @@ fn read(host: &mut dyn Host, call: HostCall) -> Result<(HostAnswer, Along), Host
         }
         HostCall::InputRead { task, key, offset, len } => {
             (HostAnswer::Bytes, Along::Bytes(host.input_read(&task, &key, offset, len)?))
+        }
+        HostCall::InputSealed { task, key } => {
+            let memory = host.input_sealed(&task, &key)?;
+            (HostAnswer::Object(memory.is_some()), memory.map_or(Along::Nothing, Along::Memory))
         }
         HostCall::OutputRead(key) => {
             let found = host.output_read(&key);

@@ -7,7 +7,7 @@ use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 use crate::cache::ModuleHash;
 use crate::jail::JailReport;
-use crate::pool::PoolMode;
+use crate::pool::{Memory, PoolMode};
 use crate::{
     CallFault, CallHeader, CallProfile, Contact, Elsewhere, HostFault, InferTiming, InputInfo,
     Level, NodeInfo, Position, Request, Tensor, Usage,
@@ -21,7 +21,7 @@ pub(crate) struct Setup {
     /// How its instances get their memory: what code is compiled for.
     pub(crate) mode: PoolMode,
     /// Linear memory of all its calls together.
-    pub(crate) memory_mib: u32,
+    pub(crate) memory: Memory,
 }
 
 /// Its answer.
@@ -87,6 +87,11 @@ pub(crate) enum HostCall {
         key: StateKey,
         offset: u64,
         len: u32,
+    },
+    /// All of an input, as sealed memory.
+    InputSealed {
+        task: TaskId,
+        key: StateKey,
     },
     OutputWrite(StateKey),
     Describe,

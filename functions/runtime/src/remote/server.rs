@@ -61,12 +61,12 @@ fn start(setup: &Setup) -> Result<(Serving, jail::JailReport), String> {
     if parent != Some(setup.parent) {
         return Err("its agent is gone".to_owned());
     }
-    let engine = Engine::new(&engine::config(setup.mode));
+    let engine = Engine::new(&engine::config(setup.mode, setup.memory));
     let engine = engine.map_err(|error| format!("no engine: {error:#}"))?;
     let mode = if engine.is_pulley() { PoolMode::Pulley } else { setup.mode };
     let report = jail::confine();
     let linked = Linked::new(&engine).map_err(|error| format!("no engine: {error:#}"))?;
-    let runner = Runner::new(engine, mode, setup.memory_mib)
+    let runner = Runner::new(engine, mode, setup.memory.mib, true)
         .map_err(words("no thread for the epoch ticks"))?;
     Ok((Serving { linked, runner: Arc::new(runner), functions: Mutex::default() }, report))
 }

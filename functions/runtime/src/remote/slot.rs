@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::client::Live;
 use crate::CallFault;
 use crate::config::RunnerProgram;
-use crate::pool::PoolMode;
+use crate::pool::{Memory, PoolMode};
 
 /// Pause before a runner is started after one that ended: short at first, since most ends are those of one bad call.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -48,7 +48,7 @@ impl Slot {
     pub(super) fn live(
         &self,
         program: &RunnerProgram,
-        mode: PoolMode,
+        shape: (PoolMode, Memory),
     ) -> Result<Arc<Live>, CallFault> {
         let mut state = self.lock();
         state.used = Instant::now();
@@ -62,7 +62,7 @@ impl Slot {
         if state.not_before.is_some_and(|then| Instant::now() < then) {
             return Err(CallFault::Busy);
         }
-        match Live::start(program, mode, &self.name) {
+        match Live::start(program, shape, &self.name) {
             Ok(live) => {
                 let live = Arc::new(live);
                 state.live = Some(Arc::clone(&live));

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use runtime::{
     CacheConfig, CallFault, CallLimits, CallProfile, CallReport, ChildProgram, CompileIn,
     CompileLimits, DeviceSecret, Function, Isolation, LoadError, MeasureState, RunnerProgram,
-    Runtime, RuntimeConfig,
+    Runtime, RuntimeConfig, Sealed,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use sha2::{Digest as _, Sha256};
-use types::TenantId;
+use types::{StateKey, TaskId, TenantId};
 
 use crate::host::{TestHost, request};
 use crate::puppet::{IN_RUNNERS, LIMITS, Result, call, puppet, runner_program, stage_in};
@@ -325,5 +325,22 @@ fn nothing_gets_out_of_the_jail() -> Result {
         assert!(line.ends_with(" 1") || line.ends_with(" 13"), "{said}");
     }
     assert!(said.contains("threads work"), "{said}");
+    Ok(())
+}
+
+#[test]
+fn an_input_is_read_from_shared_memory_if_the_host_has_it_there() -> Result {
+    let stage = stage_in(Isolation::Process(runner_program()))?;
+    let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
+    let input = (TaskId::new("t")?, StateKey::new("k")?, bytes.clone());
+    for shares in [true, false] {
+        let sealed = Sealed::written(|memory| memory.write_all(&bytes))?;
+        let sealed = shares.then_some(sealed);
+        let inputs = vec![input.clone()];
+        let mut host = TestHost { inputs, sealed, ..TestHost::default() };
+        let report = stage.0.call(&stage.1, request("i"), LIMITS, &mut host);
+        assert_eq!(report.outcome.as_ref(), Ok(&bytes));
+        assert_eq!(host.parts, u32::from(!shares));
+    }
     Ok(())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use runtime::{
     Budget, CallHeader, CallLimits, CallReport, Callee, Contact, Function, Host, HostFault,
-    InputInfo, Level, NodeInfo, Request, StateWrite,
+    InputInfo, Level, NodeInfo, Request, Sealed, StateWrite,
 };
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
@@ -44,6 +44,10 @@ pub(crate) struct TestHost {
     /// What those that were called cost.
     pub(crate) called: Vec<CallReport>,
     pub(crate) entropy: Option<[u8; 32]>,
+    /// Inputs in memory that a runner can read.
+    pub(crate) sealed: Option<Sealed>,
+    /// Parts of inputs that were asked for.
+    pub(crate) parts: u32,
 }
 
 impl Host for TestHost {
@@ -103,6 +107,7 @@ impl Host for TestHost {
         offset: u64,
         len: u32,
     ) -> Result<Vec<u8>, HostFault> {
+        self.parts += 1;
         let (_, _, bytes) = self
             .inputs
             .iter()
@@ -111,6 +116,10 @@ impl Host for TestHost {
         let from = usize::try_from(offset).map_or(bytes.len(), |at| at.min(bytes.len()));
         let to = from.saturating_add(len as usize).min(bytes.len());
         Ok(bytes[from..to].to_vec())
+    }
+
+    fn input_sealed(&mut self, _: &TaskId, _: &StateKey) -> Result<Option<Sealed>, HostFault> {
+        Ok(self.sealed.clone())
     }
 
     fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault> {
