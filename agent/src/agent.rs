@@ -145,6 +145,10 @@ impl Agent {
                 }
                 self.links.push(sample);
             }
+            Input::BackEnd { name, change, reason } => {
+                let reason = cut(reason);
+                self.tell(now, EventKind::BackEnd { name, change, reason });
+            }
             Input::Stopping => self.driver.stop(),
             other => self.task_input(now, other, &mut effects),
         }

@@ -40,6 +40,8 @@ pub struct Config {
     pub report: ReportConfig,
     /// In which processes functions run, and what those may use.
     pub functions: FunctionsConfig,
+    /// What runs models and kernels.
+    pub inference: InferenceConfig,
     /// What it draws and where its energy comes from.
     pub battery: BatteryConfig,
     /// How warm it gets.
@@ -96,6 +98,19 @@ pub struct FunctionsConfig {
     pub compile_memory_mib: Option<u32>,
     /// Processor time of that child.
     pub compile_cpu: Duration,
+}
+
+/// What runs models and kernels for functions.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct InferenceConfig {
+    /// The folder of models, `NAME.onnx` each; `None`: only kernels run.
+    pub models: Option<PathBuf>,
+    /// Whether a graphics processor is tried, if this agent was built for one.
+    pub gpu: bool,
+    /// An ONNX Runtime to load, if this agent was built for one.
+    pub onnx_runtime: Option<PathBuf>,
+    /// Whether that runs on a graphics processor, by CUDA.
+    pub cuda: bool,
 }
 
 /// In which processes functions run.

@@ -7,7 +7,7 @@ use std::fmt;
 
 use protocol::command::{Command, CommandReply};
 use protocol::desired::{Desired, DesiredReply, FunctionRef, SourceRef, TaskSpec};
-use protocol::event::{Event, EventPage, EventQuery};
+use protocol::event::{BackEndChange, Event, EventPage, EventQuery};
 use protocol::invoke::{self, Invoked};
 use protocol::report::{Group, LinkSample, Report, ReportBody};
 use types::{Epoch, Instant, NodeId, OwnerEpoch, RunId, TaskId, WallTime, WorkflowId};
@@ -165,6 +165,15 @@ pub enum Input {
     },
     /// Sensors were read.
     Sampled(ReportBody),
+    /// A back end of inference came, went or failed.
+    BackEnd {
+        /// Which one.
+        name: String,
+        /// What happened to it.
+        change: BackEndChange,
+        /// On which device, or why.
+        reason: String,
+    },
     /// A link was measured.
     Pinged(LinkSample),
     /// The process is to end: start nothing new.

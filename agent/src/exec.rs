@@ -6,6 +6,7 @@
 pub mod code;
 pub mod grants;
 mod guest;
+pub mod inference;
 mod invoke;
 pub mod log;
 pub mod module;
@@ -27,6 +28,7 @@ use tokio::sync::Semaphore;
 use types::{NodeId, NodeKind};
 
 use self::code::CodeBook;
+use self::inference::Models;
 use self::log::LogTap;
 use self::module::Modules;
 use self::stats::Stats;
@@ -57,6 +59,8 @@ pub struct Surroundings {
     pub sensors: Arc<Mutex<Sensors>>,
     /// Where the lines go that functions log.
     pub logs: LogTap,
+    /// What runs models and kernels.
+    pub models: Models,
     /// What a busy core draws, in W, if that is known.
     pub watts_per_core: Option<f64>,
 }

@@ -375,6 +375,11 @@ impl Controller {
                 tracing::warn!(%node, reason, "node refuses");
                 self.fleet.note(&node, format!("refuses: {reason}"));
             }
+            EventKind::BackEnd { name, change, reason } => {
+                let what = change.words();
+                tracing::info!(%node, back_end = name, reason, "back end {what}");
+                self.fleet.note(&node, format!("back end {name} {what}: {reason}"));
+            }
         }
     }
 

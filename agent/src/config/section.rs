@@ -8,8 +8,9 @@ use types::{Capacity, EnergySource, MiB, MilliCpu, NodeId, NodeKind, StateKey, T
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
-    BatteryConfig, BusConfig, Config, Endpoint, FunctionsConfig, Isolation, LoadModel, Problem,
-    ReportConfig, SourceConfig, StoreSection, ThermalConfig, VirtualBattery, VirtualThermal,
+    BatteryConfig, BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation,
+    LoadModel, Problem, ReportConfig, SourceConfig, StoreSection, ThermalConfig, VirtualBattery,
+    VirtualThermal,
 };
 
 /// The sections, for overrides from the environment.
@@ -85,6 +86,12 @@ enum Energy {
 const ENERGIES: [(&str, Energy); 3] =
     [("photovoltaic", Energy::Photovoltaic), ("battery", Energy::Battery), ("grid", Energy::Grid)];
 
+/// Whether a graphics processor is tried.
+const GPU: [(&str, bool); 2] = [("auto", true), ("off", false)];
+
+/// Whether an ONNX Runtime runs on a graphics processor.
+const PROVIDERS: [(&str, bool); 2] = [("cpu", false), ("cuda", true)];
+
 const KINDS: [(&str, NodeKind); 4] = [
     ("satellite", NodeKind::Satellite),
     ("ground-station", NodeKind::GroundStation),
@@ -109,6 +116,7 @@ pub(super) fn read(
     let store = store(root.table("store"), base);
     let report = report(root.table("report"));
     let functions = functions(root.table("functions"), capacity.memory_mib);
+    let inference = inference(root.table("inference"), base);
     let battery = battery(root.table("battery"));
     let thermal = thermal(root.table("thermal"));
     let sources = root.tables("source");
@@ -130,6 +138,7 @@ pub(super) fn read(
         store: store?,
         report,
         functions,
+        inference,
         battery,
         thermal,
         sources: sources.into_iter().collect::<Option<_>>()?,
@@ -232,6 +241,20 @@ fn functions(mut section: Section<'_>, offered: MiB) -> FunctionsConfig {
         runners_max: usize::try_from(runners).unwrap_or(1),
         compile_memory_mib: u32::try_from(compile).ok().filter(|_| given),
         compile_cpu: Duration::from_secs(compile_cpu_s),
+    }
+}
+
+fn inference(mut section: Section<'_>, base: &Path) -> InferenceConfig {
+    let models: Option<PathBuf> = section.parsed("models");
+    let onnx_runtime: Option<PathBuf> = section.parsed("onnx_runtime");
+    let gpu = section.word("gpu", &GPU).unwrap_or(true);
+    let cuda = section.word("onnx_runtime_on", &PROVIDERS).unwrap_or(false);
+    section.finish();
+    InferenceConfig {
+        models: models.map(|folder| base.join(folder)),
+        gpu,
+        onnx_runtime: onnx_runtime.map(|library| base.join(library)),
+        cuda,
     }
 }
 

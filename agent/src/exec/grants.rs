@@ -6,11 +6,13 @@ use protocol::desired::TaskSpec;
 use protocol::manifest::slots::Budgets;
 use protocol::manifest::{self, Limits, Manifest};
 use runtime::{Budget, HostFault};
-use types::{FunctionId, MiB, StateKey, TenantId};
+use types::{ExecutionMode, FunctionId, MiB, StateKey, TenantId};
 
 /// The rights of a loaded function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grants {
+    /// On what its models run.
+    pub mode: ExecutionMode,
     /// Whose function it is.
     pub tenant: TenantId,
     budgets: Budgets,
@@ -22,6 +24,7 @@ impl Grants {
     /// The rights that a manifest gives.
     pub fn of(manifest: &Manifest) -> Self {
         Self {
+            mode: manifest.exec.mode(),
             tenant: manifest.tenant.clone(),
             budgets: manifest.budgets,
             limits: manifest.limits,
@@ -108,7 +111,7 @@ mod tests {
         };
         let limits = Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 };
         let (tenant, budgets) = (manifest::default_tenant(), Budgets::default());
-        Grants { tenant, budgets, limits, granted }
+        Grants { mode: ExecutionMode::Cpu, tenant, budgets, limits, granted }
     }
 
     #[test]

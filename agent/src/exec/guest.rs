@@ -1,8 +1,11 @@
 //! What a guest sees of its node: the state and objects of its call, the node, the sky, a log.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, Sealed, StateWrite};
+use runtime::{
+    Contact, Host, HostFault, InferTiming, InputInfo, Level, NodeInfo, Sealed, StateWrite, Tensor,
+};
 use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
 
 use super::grants::Grants;
@@ -136,7 +139,7 @@ impl Host for GuestHost {
             battery_pct: soc.map(|soc| soc * 100.0),
             temperature_c,
             sunlit: sensors.env().map(|env| env.sunlit),
-            accelerators: Vec::new(),
+            accelerators: self.around.models.accelerators(),
         }
     }
 
@@ -150,6 +153,16 @@ impl Host for GuestHost {
 
     fn latency_ms(&mut self, node: &NodeId) -> Option<f64> {
         self.around.plan.latency_ms(node, self.around.clock.sky())
+    }
+
+    fn infer(
+        &mut self,
+        model: &str,
+        inputs: Vec<Tensor>,
+        deadline: Instant,
+    ) -> Result<(Vec<Tensor>, InferTiming), HostFault> {
+        self.grants.model(model)?;
+        self.around.models.run(model, inputs, self.grants.mode, deadline)
     }
 
     fn name(&mut self) -> String {

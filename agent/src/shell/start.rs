@@ -21,8 +21,9 @@ use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell};
 use crate::agent::{Agent, Remembered, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, Endpoint, SourceConfig};
-use crate::event::Record;
+use crate::event::{Input, Record};
 use crate::exec::code::{CodeBook, Stores};
+use crate::exec::inference::{Models, ModelsError, News};
 use crate::exec::log::LogTap;
 use crate::exec::module::{ModuleError, ModuleStore, Modules as _};
 use crate::exec::processes;
@@ -91,6 +92,9 @@ pub enum StartError {
         /// Why.
         reason: String,
     },
+    /// Models cannot be run.
+    #[error(transparent)]
+    Models(#[from] ModelsError),
     /// The bus cannot be opened.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -101,12 +105,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let may_join_at = tokio::time::Instant::now() + REJOIN_PAUSE;
     let frames_dropped = Arc::new(AtomicU64::new(0));
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
-    let mut background = Vec::new();
-    if let Some(bridge) = &config.sim {
-        let (bridge, me, dropped) =
-            (bridge.clone(), config.node.clone(), Arc::clone(&frames_dropped));
-        background.push(tokio::spawn(emulation(bridge, me, news_sender, dropped)));
-    }
+    let mut background = Vec::from_iter(emulate(&config, news_sender, &frames_dropped));
     let opened = {
         let config = config.clone();
         tokio::task::spawn_blocking(move || open_store(&config))
@@ -119,6 +118,8 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
     let logs = LogTap::default();
+    let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
+    let models = start_models(&config, input_sender.clone()).await?;
     let around = Surroundings {
         node: config.node.clone(),
         kind: config.kind,
@@ -126,11 +127,11 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         plan: plan.clone(),
         sensors: Arc::clone(&sensors),
         logs: logs.clone(),
+        models,
         watts_per_core: config.battery.load.map(|load| load.watts_per_core),
     };
     let code = CodeBook::new(stores, trust, clock.clone(), runtime_config(&config)?);
     let exec = Executor::new(around, state.clone(), fleet.clone(), code);
-    let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let work = Work::new(Parts {
         me: config.node.clone(),
         input_dir: config.input.clone(),
@@ -175,6 +176,28 @@ fn chores(work: &Arc<Work>, plan: PlanBook, logs: LogTap, boot: BootId) -> [Join
         tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
         tokio::spawn(keep_house(Arc::clone(work))),
     ]
+}
+
+/// Follows the emulation, if this node is part of one.
+fn emulate(
+    config: &Config,
+    news: mpsc::Sender<Told>,
+    frames_dropped: &Arc<AtomicU64>,
+) -> Option<JoinHandle<()>> {
+    let (bridge, me, dropped) =
+        (config.sim.clone()?, config.node.clone(), Arc::clone(frames_dropped));
+    Some(tokio::spawn(emulation(bridge, me, news, dropped)))
+}
+
+/// Starts what runs models; what happens to its back ends becomes events of the node.
+async fn start_models(config: &Config, inputs: mpsc::Sender<Input>) -> Result<Models, StartError> {
+    let news = move |News { name, change, reason }| {
+        // Said from within calls, which must not wait. An event that has no room is one of many alike.
+        drop(inputs.try_send(Input::BackEnd { name, change, reason }));
+    };
+    let config = config.inference.clone();
+    let started = tokio::task::spawn_blocking(move || Models::start(&config, news)).await;
+    Ok(started.map_err(std::io::Error::other)??)
 }
 
 /// How functions are executed here; what is compiled is kept beside the store.

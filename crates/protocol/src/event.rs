@@ -22,6 +22,8 @@ pub const TEXT_BYTES_MAX: usize = 512;
 pub const RESULT_BYTES_MAX: usize = 16 * 1024;
 /// Longest version of an agent, in bytes.
 pub const VERSION_BYTES_MAX: usize = 64;
+/// Longest name of a back end, in bytes.
+pub const BACK_END_BYTES_MAX: usize = 64;
 /// Most events in one page of a replay.
 pub const PAGE_EVENTS_MAX: usize = 64;
 
@@ -77,6 +79,40 @@ pub enum EventKind {
         /// What and why.
         reason: String,
     },
+    /// A back end of inference came, went or failed.
+    BackEnd {
+        /// Its name on the node.
+        name: String,
+        /// What happened to it.
+        change: BackEndChange,
+        /// On which device, or why, in words.
+        reason: String,
+    },
+}
+
+/// What can happen to a back end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum BackEndChange {
+    /// It answered a probe as the processor did, and is used.
+    Advertised,
+    /// It did not, and is not used.
+    NotAdvertised,
+    /// It failed while it ran, and is left alone for a time.
+    Demoted,
+    /// It failed, and the call went on on another one.
+    FellBack,
+}
+
+impl BackEndChange {
+    /// In words, as they follow the name of a back end.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Advertised => "is used",
+            Self::NotAdvertised => "is not used",
+            Self::Demoted => "failed and is left alone",
+            Self::FellBack => "failed and the call went on elsewhere",
+        }
+    }
 }
 
 /// What a node is.
@@ -157,6 +193,12 @@ impl Message for Event {
             EventKind::Started(facts) => facts.validate(),
             EventKind::RunFinished(run) => run.validate(),
             EventKind::Refused { reason } => rule::reason(reason),
+            EventKind::BackEnd { name, change: _, reason } => {
+                if BACK_END_BYTES_MAX < name.len() {
+                    return Err("the name of a back end has at most 64 bytes");
+                }
+                rule::reason(reason)
+            }
             EventKind::Prepared { .. }
             | EventKind::TookOver { .. }
             | EventKind::FirstCall { .. } => Ok(()),

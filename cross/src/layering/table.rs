@@ -86,7 +86,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "agent",
-        ours: &["belt", "protocol", "runtime", "topology", "types"],
+        ours: &["belt", "infer", "protocol", "runtime", "topology", "types"],
         outside: &[
             "anyhow",
             "blake3",
@@ -105,7 +105,7 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["artifacts", "tempfile"],
+        dev: &["agent", "artifacts", "tempfile"],
     },
     Row {
         package: "controller",

@@ -8,6 +8,8 @@ mod piece;
 mod state;
 pub(crate) mod wire;
 
+use std::time::Instant;
+
 use serde::{Deserialize, Serialize};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
@@ -205,7 +207,7 @@ pub trait Host: Send {
         Err(HostFault::Denied)
     }
 
-    /// Runs a model or a kernel.
+    /// Runs a model or a kernel, until then at the latest.
     ///
     /// # Errors
     /// The fault that the function gets to see.
@@ -213,6 +215,7 @@ pub trait Host: Send {
         &mut self,
         _model: &str,
         _inputs: Vec<Tensor>,
+        _deadline: Instant,
     ) -> Result<(Vec<Tensor>, InferTiming), HostFault> {
         Err(HostFault::Denied)
     }

@@ -72,5 +72,8 @@ pub(super) fn words(event: &Event) -> String {
             }
         }
         EventKind::Refused { reason } => format!("refused: {reason}"),
+        EventKind::BackEnd { name, change, reason } => {
+            format!("back end {name} {}: {reason}", change.words())
+        }
     }
 }

@@ -53,7 +53,7 @@ macro_rules! golden {
 golden! {
     report_power, report_thermal, report_compute, report_gpu, report_link, report_position,
     report_function, report_queue, event_started, event_prepared, event_took_over,
-    event_first_call, event_run_finished, event_refused, event_query, event_page, desired,
+    event_first_call, event_run_finished, event_refused, event_back_end, event_query, event_page, desired,
     desired_reply, invoke, invoked_committed, invoked_failed, offer, offer_reply, chunk,
     chunk_reply, fetch, fetched, inventory_query, inventory, plan_query, plan, module_query,
     module_chunk, command, command_reply, sim_clock, sim_env, sim_fault, sim_fault_reply, ping,

@@ -9,7 +9,9 @@ use protocol::desired::{
     Desired, DesiredReply, DriveSpec, FunctionRef, Phase, Role, SourceRef, StageSpec, Successor,
     TaskSpec, TaskStatus, Verdict,
 };
-use protocol::event::{Event, EventKind, EventPage, EventQuery, NodeFacts, RunRecord, StageRecord};
+use protocol::event::{
+    BackEndChange, Event, EventKind, EventPage, EventQuery, NodeFacts, RunRecord, StageRecord,
+};
 use protocol::invoke::{
     Budget, Committed, Fault, HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes,
     Outcome, SingleCopy,
@@ -208,6 +210,14 @@ pub(crate) fn event_took_over() -> Event {
         task: task("object-det"),
         owner_epoch: OwnerEpoch(2),
         from: Some(node("sat-2")),
+    })
+}
+
+pub(crate) fn event_back_end() -> Event {
+    event(EventKind::BackEnd {
+        name: "vulkan".to_owned(),
+        change: BackEndChange::Demoted,
+        reason: "the device is lost".to_owned(),
     })
 }
 

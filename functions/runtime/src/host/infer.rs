@@ -13,7 +13,8 @@ impl Host for Context {
         inputs: Vec<WireTensor>,
     ) -> Result<(Vec<WireTensor>, Timing), Fault> {
         let inputs = inputs.into_iter().map(from_wire).collect();
-        let (outputs, timing) = self.host().infer(&model, inputs).map_err(to_guest)?;
+        let deadline = self.deadline;
+        let (outputs, timing) = self.host().infer(&model, inputs, deadline).map_err(to_guest)?;
         let timing =
             Timing { backend: timing.backend, queue_us: timing.queue_us, run_us: timing.run_us };
         Ok((outputs.into_iter().map(to_wire).collect(), timing))

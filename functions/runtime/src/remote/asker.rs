@@ -2,12 +2,14 @@
 
 use std::io;
 use std::process;
+use std::time::Instant;
 
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 use super::frame::{BULK_BYTES_MAX, Beside, Came, Lane};
 use super::message::{
-    BatchWrite, CalleeHere, FromRunner, HostAnswer, HostCall, Outcome, Outward, ToRunner,
+    BatchWrite, CalleeHere, FromRunner, HostAnswer, HostCall, Outcome, Outward, TensorHead,
+    ToRunner,
 };
 use super::server::Serving;
 use crate::cache::ModuleHash;
@@ -307,9 +309,15 @@ impl Host for Asker<'_> {
         &mut self,
         model: &str,
         inputs: Vec<Tensor>,
+        deadline: Instant,
     ) -> Result<(Vec<Tensor>, InferTiming), HostFault> {
-        match self.ask(HostCall::Infer { model: model.to_owned(), inputs }, None)? {
-            (HostAnswer::Inferred(outputs, timing), _) => Ok((outputs, timing)),
+        let time = deadline.saturating_duration_since(Instant::now());
+        let (inputs, bytes) = TensorHead::of(inputs);
+        let call = HostCall::Infer { model: model.to_owned(), inputs, time };
+        match self.ask(call, Some(&bytes))? {
+            (HostAnswer::Inferred(outputs, timing), bytes) => {
+                Ok((TensorHead::with(outputs, &bytes)?, timing))
+            }
             _ => confused(),
         }
     }

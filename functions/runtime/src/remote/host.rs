@@ -2,15 +2,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::RemoteFunction;
 use super::frame::{BULK_BYTES_MAX, Beside};
-use super::message::{CalleeHere, HostAnswer, HostCall, Outward};
+use super::message::{CalleeHere, HostAnswer, HostCall, Outward, Pieces, TensorHead};
 use crate::cache::ModuleHash;
 use crate::host::Callee;
 use crate::memfd::Sealed;
 use crate::place::Handle;
-use crate::{CallReport, Host, HostFault, Outgoing, StateWrite};
+use crate::{CallReport, DEADLINE_MAX, Host, HostFault, Outgoing, StateWrite};
 
 /// The functions that guests of one call may call, so that their code can be asked for.
 #[derive(Debug, Default)]
@@ -85,9 +86,12 @@ fn answered(
             HostAnswer::Done
         }
         HostCall::CallElsewhere(call) => elsewhere(host, &call, &bytes)?,
-        HostCall::Infer { model, inputs } => {
-            let (outputs, timing) = host.infer(&model, inputs)?;
-            HostAnswer::Inferred(outputs, timing)
+        HostCall::Infer { model, inputs, time } => {
+            let inputs = TensorHead::with(inputs, &bytes)?;
+            let deadline = Instant::now() + time.min(DEADLINE_MAX);
+            let (outputs, timing) = host.infer(&model, inputs, deadline)?;
+            let (heads, bytes) = TensorHead::of(outputs);
+            return Ok((HostAnswer::Inferred(heads, timing), Along::Bytes(bytes)));
         }
         HostCall::Emit(topic) => {
             host.emit(&topic, bytes)?;
@@ -139,7 +143,7 @@ fn state(host: &mut dyn Host, call: HostCall, bytes: Vec<u8>) -> Result<HostAnsw
             HostAnswer::Version(host.state_put(&key, bytes, expect)?)
         }
         HostCall::StateBatch(writes) => {
-            let mut values = Pieces(&bytes);
+            let mut values = Pieces::of(&bytes);
             let writes = writes.into_iter().map(|write| {
                 let value = write.length.map(|length| values.next(length)).transpose()?;
                 let (key, expect) = (write.key, write.expect);
@@ -179,7 +183,7 @@ fn enter(callees: &mut Callees, callee: Callee) -> HostAnswer {
 }
 
 fn elsewhere(host: &mut dyn Host, call: &Outward, bytes: &[u8]) -> Result<HostAnswer, HostFault> {
-    let mut pieces = Pieces(bytes);
+    let mut pieces = Pieces::of(bytes);
     let body = pieces.next(call.body)?;
     let object = |(key, length): &(_, u64)| Ok((Clone::clone(key), pieces.next(*length)?));
     let objects = call.objects.iter().map(object).collect::<Result<Vec<_>, HostFault>>()?;
@@ -193,20 +197,6 @@ fn elsewhere(host: &mut dyn Host, call: &Outward, bytes: &[u8]) -> Result<HostAn
     host.call_elsewhere(&outgoing).map(|answer| HostAnswer::Elsewhere(Box::new(answer)))
 }
 
-/// Values that lie one after the other.
-struct Pieces<'a>(&'a [u8]);
-
-impl<'a> Pieces<'a> {
-    /// The next one; a runner that says more than it sends has lost its way.
-    fn next(&mut self, length: u64) -> Result<&'a [u8], HostFault> {
-        let short = || HostFault::Internal("a runner sent less than it said".to_owned());
-        let length = usize::try_from(length).map_err(|_overflow| short())?;
-        let (piece, rest) = self.0.split_at_checked(length).ok_or_else(short)?;
-        self.0 = rest;
-        Ok(piece)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::message::Outcome;
@@ -214,7 +204,7 @@ mod tests {
 
     #[test]
     fn pieces_end_with_the_bytes() {
-        let mut pieces = Pieces(b"abcde");
+        let mut pieces = Pieces::of(b"abcde");
         assert_eq!(pieces.next(2), Ok(&b"ab"[..]));
         assert_eq!(pieces.next(0), Ok(&b""[..]));
         assert!(pieces.next(4).is_err());

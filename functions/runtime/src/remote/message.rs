@@ -1,6 +1,8 @@
 //! Everything that an agent and its runner say to each other. Bytes of bodies, values and objects are not in here but beside the
 //! message, see [`super::frame`].
 
+use std::time::Duration;
+
 use accel::ModuleFacts;
 use serde::{Deserialize, Serialize};
 use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
@@ -9,8 +11,8 @@ use crate::cache::ModuleHash;
 use crate::jail::JailReport;
 use crate::pool::{Memory, PoolMode};
 use crate::{
-    CallFault, CallHeader, CallProfile, Contact, Elsewhere, HostFault, InferTiming, InputInfo,
-    Level, NodeInfo, Position, Request, Tensor, Usage,
+    CallFault, CallHeader, CallProfile, Contact, Element, Elsewhere, HostFault, InferTiming,
+    InputInfo, Level, NodeInfo, Position, Request, Tensor, Usage,
 };
 
 /// The first message to a runner.
@@ -131,12 +133,64 @@ pub(crate) enum HostCall {
     Leave(Outcome, Usage),
     /// It is elsewhere; body and objects lie one after the other in what comes along.
     CallElsewhere(Box<Outward>),
+    /// The data of the tensors lie one after the other in what comes along.
     Infer {
         model: String,
-        inputs: Vec<Tensor>,
+        inputs: Vec<TensorHead>,
+        /// Time left.
+        time: Duration,
     },
     Emit(String),
     Entropy,
+}
+
+/// A tensor, apart from its data.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct TensorHead {
+    name: String,
+    dims: Vec<u32>,
+    element: Element,
+    length: u64,
+}
+
+impl TensorHead {
+    /// Takes tensors apart.
+    pub(crate) fn of(tensors: Vec<Tensor>) -> (Vec<Self>, Vec<u8>) {
+        let mut all = Vec::with_capacity(tensors.iter().map(|tensor| tensor.data.len()).sum());
+        let head = |Tensor { name, dims, element, data }| {
+            all.extend_from_slice(&data);
+            Self { name, dims, element, length: data.len() as u64 }
+        };
+        let heads = tensors.into_iter().map(head).collect();
+        (heads, all)
+    }
+
+    /// Puts them together again.
+    pub(crate) fn with(heads: Vec<Self>, bytes: &[u8]) -> Result<Vec<Tensor>, HostFault> {
+        let mut pieces = Pieces::of(bytes);
+        let tensor = |Self { name, dims, element, length }| {
+            Ok(Tensor { name, dims, element, data: pieces.next(length)?.to_vec() })
+        };
+        heads.into_iter().map(tensor).collect()
+    }
+}
+
+/// Values that lie one after the other.
+pub(crate) struct Pieces<'a>(&'a [u8]);
+
+impl<'a> Pieces<'a> {
+    pub(crate) const fn of(bytes: &'a [u8]) -> Self {
+        Self(bytes)
+    }
+
+    /// The next one; who says more than it sends has lost its way.
+    pub(crate) fn next(&mut self, length: u64) -> Result<&'a [u8], HostFault> {
+        let short = || HostFault::Internal("less was sent than was said".to_owned());
+        let length = usize::try_from(length).map_err(|_overflow| short())?;
+        let (piece, rest) = self.0.split_at_checked(length).ok_or_else(short)?;
+        self.0 = rest;
+        Ok(piece)
+    }
 }
 
 /// One write of a batch, apart from its value.
@@ -181,7 +235,8 @@ pub(crate) enum HostAnswer {
     Callee(Option<Box<CalleeHere>>),
     Code(Box<ModuleFacts>),
     Elsewhere(Box<Elsewhere>),
-    Inferred(Vec<Tensor>, InferTiming),
+    /// The data of the tensors lie one after the other in what comes along.
+    Inferred(Vec<TensorHead>, InferTiming),
     Entropy(Option<[u8; 32]>),
 }
 
