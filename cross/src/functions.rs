@@ -1,4 +1,4 @@
-//! `functions`: builds the example guests and turns them into components.
+//! `functions`: builds the example guests and those of the bench, and turns them into components.
 
 mod c;
 
@@ -21,15 +21,19 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Guests are small and run often: always optimised.
 const PROFILE: &str = "release";
 /// What a component depends on, besides the example folders.
-const INPUTS: [&str; 7] = [
+const INPUTS: [&str; 8] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "functions/wit",
     "functions/sdk",
     "functions/artifacts/src/c_bindings.rs",
+    "functions/suite",
     "functions/artifacts/src/main.rs",
 ];
+
+/// The package whose cargo examples are the guests of the bench, and the folder of their components.
+const SUITE: &str = "suite";
 
 /// There is no way to compile for Wasm here: nobody's fault but the machine's.
 #[derive(Debug)]
@@ -73,12 +77,14 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         _ => bail!("functions takes no argument but `--compiler installed|rustup|debian`"),
     };
     let guests = guests(workspace)?;
+    let suite = suite(workspace)?;
     let folder = workspace.target.join("functions");
-    fs::create_dir_all(&folder)?;
+    fs::create_dir_all(folder.join(SUITE))?;
     let stamp = folder.join("stamp");
     let fingerprint = format!("{:016x} {:?}\n", fingerprint(workspace)?, ways);
-    let mut names = guests.values().flatten();
-    let is_built = names.all(|name| folder.join(name).with_extension("wasm").is_file());
+    let is_there = |folder: &Path, name: &str| folder.join(name).with_extension("wasm").is_file();
+    let is_built = guests.values().flatten().all(|name| is_there(&folder, name))
+        && suite.iter().all(|name| is_there(&folder.join(SUITE), name));
     if is_built && fs::read_to_string(&stamp).is_ok_and(|old| old == fingerprint) {
         return Ok(());
     }
@@ -95,6 +101,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         say(&format!("functions: {} left out: {error:#}", names.join(", ")));
         names.iter().try_for_each(|name| forget(&folder.join(name).with_extension("wasm")))?;
     }
+    build_suite(workspace, &suite, &ways, &folder.join(SUITE))?;
     fs::write(&stamp, fingerprint).context("cannot write the stamp")
 }
 
@@ -111,13 +118,28 @@ fn build(
     };
     let toolchain = Toolchain::find(workspace, target, ways).context(NoCompiler)?;
     say(&format!("functions: building {} with {}", names.join(", "), toolchain.label));
-    let mut cargo = toolchain.cargo_build(workspace, PROFILE);
-    cargo.arg("--quiet").env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+    let mut cargo = cargo_build(workspace, &toolchain);
     for name in names {
         cargo.args(["--package", name]);
     }
     command::run(&mut cargo)?;
     componentise(workspace, &toolchain.output_dir(workspace, PROFILE), folder, names)
+}
+
+/// Builds the guests of the bench and makes them components in `folder`.
+fn build_suite(workspace: &Workspace, names: &[String], ways: &[Way], folder: &Path) -> Result<()> {
+    let toolchain = Toolchain::find(workspace, TARGET, ways).context(NoCompiler)?;
+    say(&format!("functions: building {} with {}", names.join(", "), toolchain.label));
+    command::run(cargo_build(workspace, &toolchain).args(["--package", SUITE, "--examples"]))?;
+    let from = toolchain.output_dir(workspace, PROFILE).join("examples");
+    componentise(workspace, &from, folder, names)
+}
+
+/// A build of guests, without what only a debugger reads.
+fn cargo_build(workspace: &Workspace, toolchain: &Toolchain) -> Command {
+    let mut cargo = toolchain.cargo_build(workspace, PROFILE);
+    cargo.arg("--quiet").env("CARGO_PROFILE_RELEASE_DEBUG", "false");
+    cargo
 }
 
 /// Removes a file that need not be there. Without the stamp the package `artifacts` finds no components.
@@ -155,6 +177,17 @@ fn target_of(workspace: &Workspace, name: &str) -> String {
     let package = workspace.packages().find(is_it);
     let target = package.and_then(|package| package.pointer("/metadata/function/target"));
     target.and_then(Value::as_str).unwrap_or(TARGET).to_owned()
+}
+
+/// The guests of the bench.
+fn suite(workspace: &Workspace) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(workspace.path("functions/suite/examples"))? {
+        let path = entry?.path();
+        names.extend(path.file_stem().and_then(|name| name.to_str()).map(str::to_owned));
+    }
+    names.sort();
+    Ok(names)
 }
 
 /// Runs the program of the package `artifacts`, which knows `wit-component`.

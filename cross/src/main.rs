@@ -8,6 +8,7 @@ use crate::command::{print, say};
 use crate::demo::NotReady;
 use crate::workspace::Workspace;
 
+mod bench;
 mod ci;
 mod command;
 mod demo;
@@ -29,7 +30,7 @@ struct Verb {
 }
 
 /// All verbs, in the order of the help.
-const VERBS: [Verb; 10] = [
+const VERBS: [Verb; 11] = [
     Verb {
         name: "demo",
         about: "build what it needs and run a constellation on this machine [options of the demo]",
@@ -64,6 +65,11 @@ const VERBS: [Verb; 10] = [
         name: "repro",
         about: "repeat published experiments and print both numbers [stardust] [--help]",
         run: repro::run,
+    },
+    Verb {
+        name: "bench",
+        about: "measure a part in the release profile [runtime] [--json FILE] [--quick]",
+        run: bench::run,
     },
     Verb { name: "tidy", about: "rules of the house that no other tool checks", run: tidy::run },
     Verb { name: "ci", about: "lint, fuzz for a minute and test, as .ci/run does", run: ci::run },

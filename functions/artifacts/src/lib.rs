@@ -6,4 +6,7 @@
 pub mod burst;
 mod locate;
 
-pub use locate::{LANGUAGES, Missing, NAMES, are_available, available, component_path};
+pub use locate::{
+    LANGUAGES, Missing, NAMES, SUITE, are_available, available, component_path, suite_available,
+    suite_path,
+};

@@ -9,6 +9,22 @@ pub const NAMES: [&str; 4] = ["ingest", "extract-frames", "object-det", "prepare
 /// The example functions in other languages, or with a standard library: they need compilers that a machine may lack.
 pub const LANGUAGES: [&str; 2] = ["despeckle-c", "digest-std"];
 
+/// The functions of the bench, and `echo`, which measures what moving bytes costs.
+pub const SUITE: [&str; 12] = [
+    "audio",
+    "decrypt",
+    "echo",
+    "encrypt",
+    "fibonacci",
+    "fuzzy-search",
+    "hello-world",
+    "language-detection",
+    "mandelbrot",
+    "planets",
+    "primes",
+    "resize",
+];
+
 /// How many folders above a program its target directory may be: `<target>/<triple>/debug/deps/`.
 const FOLDERS_UP_MAX: usize = 5;
 
@@ -38,6 +54,21 @@ pub fn component_path(name: &str) -> PathBuf {
     folder().join(name).with_extension("wasm")
 }
 
+/// Where the component of a function of the bench is or should be.
+pub fn suite_path(name: &str) -> PathBuf {
+    folder().join("suite").join(name).with_extension("wasm")
+}
+
+/// Whether all functions of the bench are built, and from the sources of the last `cargo xtask functions`.
+///
+/// # Errors
+/// [`Missing`] names those that are not.
+pub fn suite_available() -> Result<(), Missing> {
+    let folder = folder();
+    let is_current = folder.join(STAMP).is_file();
+    missing(&SUITE, folder.join("suite"), is_current)
+}
+
 /// Whether the functions of the workflow are built, and from the sources of the last `cargo xtask functions`.
 ///
 /// # Errors
@@ -56,9 +87,13 @@ pub fn are_available(names: &[&'static str]) -> Result<(), Missing> {
 
 fn available_in(folder: PathBuf, names: &[&'static str]) -> Result<(), Missing> {
     let is_current = folder.join(STAMP).is_file();
-    let is_there = |name: &&str| folder.join(name).with_extension("wasm").is_file();
-    let names: Vec<_> =
-        names.iter().copied().filter(|name| !is_current || !is_there(name)).collect();
+    missing(names, folder, is_current)
+}
+
+fn missing(wanted: &[&'static str], folder: PathBuf, is_current: bool) -> Result<(), Missing> {
+    let is_there = |name: &str| folder.join(name).with_extension("wasm").is_file();
+    let lacking = |name: &&&str| !is_current || !is_there(name);
+    let names: Vec<_> = wanted.iter().filter(lacking).copied().collect();
     if names.is_empty() { Ok(()) } else { Err(Missing { names, folder }) }
 }
 

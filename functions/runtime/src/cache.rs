@@ -269,10 +269,9 @@ fn read(file: &mut File, bytes_max: u64, bytes: &mut Vec<u8>) -> io::Result<()> 
     if bytes_max < length {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    bytes.clear();
-    bytes.reserve_exact(usize::try_from(length).unwrap_or(0));
-    file.take(bytes_max).read_to_end(bytes)?;
-    Ok(())
+    // In one go: a start from the cache is short enough for further system calls to show.
+    bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
+    file.read_exact(bytes)
 }
 
 fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {

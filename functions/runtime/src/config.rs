@@ -36,10 +36,23 @@ pub struct RuntimeConfig {
     pub limits: ScanLimits,
     /// Where compiled code is kept over restarts; without it every start compiles anew.
     pub cache: Option<CacheConfig>,
+    /// What functions are compiled to.
+    pub execution: Execution,
     /// Where components are compiled.
     pub compile: CompileIn,
     /// In which processes functions run.
     pub isolation: Isolation,
+}
+
+/// What functions are compiled to.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Execution {
+    /// Code of this machine's processor; where there is no compiler for it, as [`Execution::Interpreted`].
+    #[default]
+    Native,
+    /// Code of the interpreter Pulley: 10 to 20 times slower, on any machine. What a board without a compiler does can be
+    /// seen elsewhere by this.
+    Interpreted,
 }
 
 /// In which processes functions run.
@@ -148,6 +161,7 @@ impl Default for RuntimeConfig {
             keep_mib: KEEP_MIB,
             limits: ScanLimits::default(),
             cache: None,
+            execution: Execution::default(),
             compile: CompileIn::default(),
             isolation: Isolation::default(),
         }

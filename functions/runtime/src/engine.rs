@@ -3,11 +3,20 @@
 use wasmtime::{Config, Engine};
 
 use crate::RuntimeError;
+use crate::config::Execution;
 use crate::pool::{Memory, PoolMode, candidates};
 use crate::probe::address_space;
 
 /// Stack of a guest; what runs over it traps.
 pub(crate) const STACK_BYTES: usize = 512 * 1024;
+/// What the interpreter takes on this machine: its width of addresses, its order of bytes.
+const INTERPRETED: &str = match (cfg!(target_pointer_width = "64"), cfg!(target_endian = "little"))
+{
+    (true, true) => "pulley64",
+    (true, false) => "pulley64be",
+    (false, true) => "pulley32",
+    (false, false) => "pulley32be",
+};
 
 /// An engine, and what it was made for.
 pub(crate) struct Made {
@@ -22,9 +31,13 @@ pub(crate) struct Made {
 ///
 /// # Errors
 /// [`RuntimeError::Engine`] when not even the plainest engine can be made.
-pub(crate) fn engine(memory: Memory) -> Result<Made, RuntimeError> {
+pub(crate) fn engine(execution: Execution, memory: Memory) -> Result<Made, RuntimeError> {
     let mut failure = None;
-    for shape in candidates(address_space(), memory) {
+    let shapes = match execution {
+        Execution::Native => candidates(address_space(), memory),
+        Execution::Interpreted => vec![PoolMode::Pulley],
+    };
+    for shape in shapes {
         match Engine::new(&config(shape, memory)) {
             Ok(engine) => {
                 let mode = if engine.is_pulley() { PoolMode::Pulley } else { shape };
@@ -42,21 +55,21 @@ pub(crate) fn engine(memory: Memory) -> Result<Made, RuntimeError> {
 /// # Errors
 /// What the engine says.
 pub(crate) fn compiler(mode: PoolMode) -> wasmtime::Result<Engine> {
-    let mut config = features();
+    let mut config = features(mode);
     mode.shape_memory(&mut config);
     Engine::new(&config)
 }
 
 /// Features, and how instances get their memory.
 pub(crate) fn config(mode: PoolMode, memory: Memory) -> Config {
-    let mut config = features();
+    let mut config = features(mode);
     mode.shape_memory(&mut config);
     mode.allocate(&mut config, memory);
     config
 }
 
 /// All features that `accel` refuses in the pre-scan are off here too.
-fn features() -> Config {
+fn features(mode: PoolMode) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
@@ -69,5 +82,8 @@ fn features() -> Config {
         .wasm_tail_call(false)
         .wasm_wide_arithmetic(false)
         .generate_address_map(false);
+    if mode == PoolMode::Pulley {
+        config.target(INTERPRETED).expect("a target of the interpreter, which is compiled in");
+    }
     config
 }

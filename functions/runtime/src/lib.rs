@@ -47,8 +47,8 @@ pub use crate::call::{
 pub use crate::compile::child::compile_child;
 pub use crate::compile::end::CompileEnd;
 pub use crate::config::{
-    CacheConfig, ChildProgram, CompileIn, CompileLimits, DeviceSecret, Isolation, RunnerProgram,
-    RuntimeConfig,
+    CacheConfig, ChildProgram, CompileIn, CompileLimits, DeviceSecret, Execution, Isolation,
+    RunnerProgram, RuntimeConfig,
 };
 pub use crate::function::LoadError;
 pub use crate::host::{
@@ -113,7 +113,8 @@ impl Runtime {
     /// # Errors
     /// [`RuntimeError`] when the engine or its thread does not start.
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
-        let RuntimeConfig { memory_mib, keep_mib, limits, cache, compile, isolation } = config;
+        let RuntimeConfig { memory_mib, keep_mib, limits, cache, execution, compile, isolation } =
+            config;
         let (program, sharing) = match isolation {
             Isolation::None => (None, Sharing::One),
             Isolation::Process(program) => (Some(program), Sharing::One),
@@ -121,7 +122,7 @@ impl Runtime {
         };
         let mib = program.as_ref().map_or(memory_mib, |program| program.memory_mib);
         let memory = Memory { mib, keep_mib };
-        let Made { engine, mode, shape } = engine::engine(memory)?;
+        let Made { engine, mode, shape } = engine::engine(execution, memory)?;
         let cache = cache.as_ref().map(|cache| CodeCache::open(cache, &engine));
         let cache = cache.transpose().map_err(|source| RuntimeError::Cache { source })?;
         let compiler = Compiler::new(compile, shape);

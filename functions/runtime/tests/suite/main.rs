@@ -6,6 +6,7 @@ mod calls;
 mod compile;
 #[path = "../support/host.rs"]
 mod host;
+mod interpreted;
 mod limits;
 #[path = "../support/memory.rs"]
 mod memory;
