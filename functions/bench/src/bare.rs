@@ -123,6 +123,16 @@ pub(crate) fn call(engine: &Engine, pre: &Ready, body: Vec<u8>) -> Result<()> {
     }
 }
 
+/// A fresh store and instance without a call.
+///
+/// # Errors
+/// When the pool is empty.
+pub(crate) fn instance(engine: &Engine, pre: &Ready) -> Result<()> {
+    let mut store = Store::new(engine, ());
+    store.set_epoch_deadline(NEVER);
+    pre.instantiate(&mut store).or_any().map(drop)
+}
+
 fn request(body: Vec<u8>) -> Request {
     Request {
         id: 1,

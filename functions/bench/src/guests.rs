@@ -1,5 +1,7 @@
 //! Guests from text. Names and signatures come from the contract itself, so that no guest has to be changed with it.
 
+pub(crate) mod hand_over;
+
 use std::fmt::Write as _;
 
 use anyhow::{Context as _, Result};

@@ -62,12 +62,17 @@ enum Hidden {
     /// Compiles what the runtime hands over.
     #[command(hide = true)]
     CompileChild,
+    /// Runs what the runtime hands over.
+    #[command(hide = true)]
+    Runner,
 }
 
 fn main() -> ExitCode {
     let args = Args::parse();
-    if let Some(Hidden::CompileChild) = args.command {
-        return runtime::compile_child();
+    match args.command {
+        Some(Hidden::CompileChild) => return runtime::compile_child(),
+        Some(Hidden::Runner) => return runtime::runner(),
+        _ => {}
     }
     match run(&args) {
         Ok(()) => ExitCode::SUCCESS,
@@ -82,7 +87,7 @@ fn run(args: &Args) -> Result<()> {
     match &args.command {
         Some(Hidden::Floor { kind }) => return floor::run_here(*kind),
         Some(Hidden::CompileRise { file, place }) => return rows::compile_rise(file, *place),
-        Some(Hidden::CompileChild) | None => {}
+        Some(Hidden::CompileChild | Hidden::Runner) | None => {}
     }
     artifacts::suite_available()?;
     let report = rows::measure(args.quick, args.only.as_deref())?;

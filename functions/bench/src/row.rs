@@ -4,6 +4,9 @@ use serde::Serialize;
 
 use crate::measure::RUNS;
 
+/// How a note begins of what there is no code for yet.
+pub(crate) const NOT_BUILT: &str = "not built";
+
 /// A number that was measured, beside its baseline and its target.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub(crate) struct Row {

@@ -4,6 +4,8 @@ mod cold;
 mod core_modules;
 mod floors;
 mod fresh;
+mod hand_over;
+mod isolation;
 mod load;
 mod memory;
 mod model;
@@ -61,6 +63,8 @@ pub(crate) fn measure(quick: bool, only: Option<&str>) -> Result<Report> {
     group("floors of the machine", &floors::rows)?;
     group("start from compiled code", &|| cold::rows(&contract))?;
     group("fresh calls", &|| fresh::rows(&contract))?;
+    group("hand-over", &|| hand_over::rows(&contract))?;
+    group("isolation", &|| isolation::rows(&contract))?;
     group("loading", &|| load::rows(&contract))?;
     group("engine: core modules", &core_modules::rows)?;
     group("stopping, and neighbours", &|| neighbours::rows(&contract))?;

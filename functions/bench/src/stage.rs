@@ -1,20 +1,20 @@
 //! Our runtime, as an agent uses it: engines with caches, one call, a host that serves nothing.
 
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use accel::ScanLimits;
 use anyhow::{Result, anyhow};
 use runtime::{
-    Budget, CacheConfig, CallHeader, CallLimits, CallReport, Contact, DeviceSecret, Execution,
-    Function, Host, HostFault, InputInfo, Level, ModuleHash, NodeInfo, Request, Runtime,
-    RuntimeConfig,
+    Budget, CacheConfig, CallHeader, CallLimits, CallReport, Callee, Contact, DeviceSecret,
+    Execution, Function, Host, HostFault, InputInfo, Isolation, Level, ModuleHash, NodeInfo,
+    Request, RunnerProgram, Runtime, RuntimeConfig,
 };
 use sha2::{Digest as _, Sha256};
-use types::{Epoch, NodeId, NodeKind, StateKey, TaskId};
+use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 /// Limits of all calls: the most that a manifest can ask for, so that the largest inputs fit.
-const LIMITS: CallLimits =
+pub(crate) const LIMITS: CallLimits =
     CallLimits { linear_memory_mib: 256, deadline: Duration::from_secs(30), budget: Budget::USUAL };
 
 /// A runtime with its cache in `dir`; without one it compiles each time.
@@ -27,6 +27,39 @@ pub(crate) fn runtime(execution: Execution, dir: Option<&Path>) -> Result<Runtim
     let limits = ScanLimits::default();
     let config = RuntimeConfig { execution, cache, limits, ..RuntimeConfig::default() };
     Ok(Runtime::new(config)?)
+}
+
+/// Most runners of one runtime.
+pub(crate) const RUNNERS_MAX: usize = 16;
+/// Linear memory of a runner, MiB: four calls with the largest limits.
+const RUNNER_MIB: u32 = 1_024;
+
+/// A runtime whose guests all run in one process of their own.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn isolated() -> Result<Runtime> {
+    elsewhere(Isolation::Process)
+}
+
+/// A runtime whose guests run in a process for each tenant.
+///
+/// # Errors
+/// When it does not start.
+pub(crate) fn tenants() -> Result<Runtime> {
+    elsewhere(Isolation::Tenant)
+}
+
+fn elsewhere(isolation: fn(RunnerProgram) -> Isolation) -> Result<Runtime> {
+    let program = RunnerProgram {
+        program: std::env::current_exe()?,
+        arguments: vec!["runner".into()],
+        memory_mib: RUNNER_MIB,
+        // Two cores: nothing that is measured is held back.
+        milli_cpu: 2_000,
+        runners_max: RUNNERS_MAX,
+    };
+    Ok(Runtime::new(RuntimeConfig { isolation: isolation(program), ..RuntimeConfig::default() })?)
 }
 
 pub(crate) fn hash(wasm: &[u8]) -> ModuleHash {
@@ -77,10 +110,19 @@ fn request(body: Vec<u8>) -> Request {
     Request { header, schema_id: String::new(), content_type: String::new(), body }
 }
 
-/// Serves nothing; does what the bench wants when a guest logs.
+/// Serves nothing but what the bench wants.
 #[derive(Default)]
 pub(crate) struct BenchHost<'a> {
+    /// What to do when a guest logs.
     pub(crate) on_log: Option<&'a mut (dyn FnMut() + Send)>,
+    /// The one object that came with the call, under any name.
+    pub(crate) input: &'a [u8],
+    /// Whom the guest may call, under any name.
+    pub(crate) callee: Option<&'a Function>,
+    /// When it was found.
+    pub(crate) callee_since: Option<Instant>,
+    /// How long the called one took, from when it was found.
+    pub(crate) callee_took: Option<Duration>,
 }
 
 impl Host for BenchHost<'_> {
@@ -108,10 +150,30 @@ impl Host for BenchHost<'_> {
         &mut self,
         _: &TaskId,
         _: &StateKey,
-        _: u64,
-        _: u32,
+        offset: u64,
+        len: u32,
     ) -> Result<Vec<u8>, HostFault> {
-        Err(HostFault::NotFound)
+        let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.input.len());
+        let to = from.saturating_add(len as usize).min(self.input.len());
+        Ok(self.input[from..to].to_vec())
+    }
+
+    fn output_admit(&mut self, _: &StateKey, _: u64) -> Result<(), HostFault> {
+        Ok(())
+    }
+
+    fn output_take(&mut self, _: &StateKey, _: &[u8]) -> Result<(), HostFault> {
+        Ok(())
+    }
+
+    fn enter(&mut self, _: &FunctionId) -> Result<Callee, HostFault> {
+        let function = self.callee.ok_or(HostFault::Denied)?.clone();
+        self.callee_since = Some(Instant::now());
+        Ok(Callee::Here { function, profile: Box::new(LIMITS.into()), fused: false })
+    }
+
+    fn leave(&mut self, _: &CallReport) {
+        self.callee_took = self.callee_since.map(|since| since.elapsed());
     }
 
     fn output_write(&mut self, _: &StateKey, _: Vec<u8>) -> Result<(), HostFault> {

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::measure::{RUNS, Series};
-use crate::row::Row;
+use crate::row::{NOT_BUILT, Row};
 use crate::rows::{Measured, Model, Report};
 
 /// What others have published for the functions of the suite, in milliseconds: natively in a container → interpreted Wasm, warm with
@@ -75,7 +75,8 @@ fn line<const N: usize>(cells: [&str; N]) -> Line {
 }
 
 fn group(rows: &[Row]) -> Vec<Line> {
-    let head = line(["ratio", "row", "measured", "p99", "baseline", "", "target", "holds", ""]);
+    let head =
+        line(["ratio", "row", "measured", "p95", "p99", "baseline", "", "target", "holds", ""]);
     let of = |row: &Row| {
         let holds = match (row.target, row.ok) {
             (None, _) => "",
@@ -87,7 +88,8 @@ fn group(rows: &[Row]) -> Vec<Line> {
         vec![
             row.ratio.map_or_else(String::new, |ratio| format!("{ratio:.2} ×")),
             row.name.clone(),
-            row.measured.map_or_else(|| "unknown".to_owned(), |value| number(value, row.unit)),
+            row.measured.map_or_else(|| absent(row).to_owned(), |value| number(value, row.unit)),
+            row.p95.map_or_else(String::new, |value| number(value, row.unit)),
             row.p99.map_or_else(String::new, |value| number(value, row.unit)),
             row.baseline.map_or_else(String::new, |value| number(value, row.unit)),
             row.baseline_name.clone(),
@@ -97,6 +99,11 @@ fn group(rows: &[Row]) -> Vec<Line> {
         ]
     };
     std::iter::once(head).chain(rows.iter().map(of)).collect()
+}
+
+/// What stands in the place of a number.
+fn absent(row: &Row) -> &'static str {
+    if row.note.starts_with(NOT_BUILT) { NOT_BUILT } else { "unknown" }
 }
 
 fn warm(suite: &[Measured]) -> Vec<Line> {
@@ -285,9 +292,12 @@ mod tests {
             Row::new("a", "µs", 6.0).baseline("bare", 4.0).at_most(7.0),
             Row::new("b", "1/s", 6.0).at_least(7.0),
             Row::unknown("c", "µs", "no runc"),
+            Row::unknown("d", "µs", "not built: fused"),
         ];
         let text = aligned(&group(&rows));
         for part in ["1.50 ×  a", "≤ 7.00 µs", "yes", "≥ 7.00 1/s", "NO", "unknown", "no runc"]
+            .into_iter()
+            .chain(["d", "not built  "])
         {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -1,15 +1,20 @@
-//! From compiled code on disk to the answer of the first call, the check of its seal included, beside bare wasmtime, which checks nothing.
+//! From compiled code on disk to the answer of the first call, the check of its seal included, beside bare wasmtime, which checks
+//! nothing, and beside compiling on the spot, interpreting, a process and a container.
 
 use std::io::Read as _;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use runtime::Execution;
 
+use super::suite_rows::native_program;
 use crate::bare;
+use crate::container::{Containers, process};
+use crate::floor::{self, Kind};
 use crate::guests::{Contract, ballast, memory_with, touch};
-use crate::measure::{Side, in_turns};
+use crate::measure::{Series, Side, in_turns, percentile};
 use crate::row::Row;
 use crate::stage;
 
@@ -33,21 +38,22 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
     let file = dir.path().join("bare.cwasm");
     bare::compile_to(&engine, &wasm, &file)?;
     let module = stage::hash(&wasm);
-    let ours = Side::timed(RUN, || {
-        let function = stage::from_cache(&runtime, &module)?;
-        stage::call(&runtime, &function, Vec::new()).map(drop)
-    });
-    let bare =
-        Side::timed(RUN, || bare::call(&engine, &bare::ready_from(&engine, &file)?, Vec::new()));
     let code = code_file(&cache)?;
     let mut bytes = Vec::new();
-    let seal = Side::timed(RUN, || seal(&code, &mut bytes));
-    let [ours, bare, seal] = in_turns([ours, bare, seal])?;
+    let [ours, bare, seal] = in_turns([
+        Side::timed(RUN, || {
+            let function = stage::from_cache(&runtime, &module)?;
+            stage::call(&runtime, &function, Vec::new()).map(drop)
+        }),
+        Side::timed(RUN, || bare::call(&engine, &bare::ready_from(&engine, &file)?, Vec::new())),
+        Side::timed(RUN, || seal(&code, &mut bytes)),
+    ])?;
     let us = |ns: f64| ns / 1e3;
     let size = std::fs::metadata(&code)?.len() / 1000;
     let apart = us(ours.p50() - seal.p50());
-    Ok(vec![
+    let mut rows = vec![
         Row::new("cold_start_145_kb", "µs", us(ours.p50()))
+            .p95(us(ours.percentile(95)))
             .p99(us(ours.percentile(99)))
             .baseline("bare wasmtime", us(bare.p50()))
             .at_most(TARGETS_US.0)
@@ -61,6 +67,72 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
         Row::new("cold_start_145_kb_without_seal", "µs", apart)
             .baseline("bare wasmtime", us(bare.p50()))
             .at_most(RATIO * us(bare.p50())),
+    ];
+    rows.extend(other_ways(&wasm, ours.p50())?);
+    rows.extend(processes(ours.p50())?);
+    Ok(rows)
+}
+
+/// The same module without its code at hand, and interpreted.
+fn other_ways(wasm: &[u8], ours: f64) -> Result<Vec<Row>> {
+    let dir = tempfile::tempdir()?;
+    let compiles = stage::runtime(Execution::Native, None)?;
+    let interprets = stage::runtime(Execution::Interpreted, Some(dir.path()))?;
+    interprets.load(wasm)?;
+    let module = stage::hash(wasm);
+    let [jit, pulley] = in_turns([
+        Side::timed(RUN, || stage::call(&compiles, &compiles.load(wasm)?, Vec::new()).map(drop)),
+        Side::timed(RUN, || {
+            let function = stage::from_cache(&interprets, &module)?;
+            stage::call(&interprets, &function, Vec::new()).map(drop)
+        }),
+    ])?;
+    let row = |name: &str, series: &Series| {
+        Row::new(name, "µs", series.p50() / 1e3)
+            .p95(series.percentile(95) / 1e3)
+            .p99(series.percentile(99) / 1e3)
+            .baseline("from the cache", ours / 1e3)
+    };
+    Ok(vec![
+        row("cold_start_145_kb_jit", &jit).note("pre-scan and compiler included"),
+        row("cold_start_145_kb_pulley", &pulley).note("code of the interpreter from its cache"),
+    ])
+}
+
+/// What others start instead: `hello-world` as a process and in a container, beside what the system takes for an empty one.
+fn processes(ours: f64) -> Result<Vec<Row>> {
+    let (native, container) = ("start_native_process", "start_container");
+    let program = match native_program() {
+        Ok(program) => program,
+        Err(why) => {
+            return Ok([native, container].map(|name| Row::unknown(name, "µs", &why)).into());
+        }
+    };
+    let containers = Containers::open(&program).map_err(|error| format!("{error:#}"));
+    let [alone, contained] = in_turns([
+        Side::timed(RUN, || process(Command::new(&program).arg("hello-world"), b"").map(drop)),
+        Side::timed(RUN, || {
+            let Ok(containers) = &containers else { return Ok(()) };
+            containers.run("hello-world", b"").map(drop)
+        }),
+    ])?;
+    let row = |name: &str, series: &Series, kind: Kind, floor_name: &str| {
+        let times = format!("{:.0} starts from our cache", series.p50() / ours);
+        let row = Row::new(name, "µs", series.p50() / 1e3)
+            .p95(series.percentile(95) / 1e3)
+            .p99(series.percentile(99) / 1e3)
+            .note(times);
+        match floor::measure(kind) {
+            Ok(floor) => row.baseline(floor_name, percentile(&floor, 50) / 1e3),
+            Err(_) => row,
+        }
+    };
+    Ok(vec![
+        row(native, &alone, Kind::Fork, "fork, exit, wait"),
+        match containers {
+            Ok(_) => row(container, &contained, Kind::Namespaces, "clone with 5 namespaces"),
+            Err(why) => Row::unknown(container, "µs", &why),
+        },
     ])
 }
 

@@ -4,7 +4,7 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use runtime::Execution;
+use runtime::{Execution, Usage};
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::bare;
@@ -34,6 +34,7 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
     ] {
         let [ours, bare] = compare(&contract.guest(&memory_with_data(), &touch(pages))?)?;
         let row = Row::new(format!("fresh_call_{name}"), "µs", ours.p50() / 1e3)
+            .p95(ours.percentile(95) / 1e3)
             .p99(ours.percentile(99) / 1e3)
             .baseline("bare wasmtime", bare.p50() / 1e3);
         rows.push(match target {
@@ -48,7 +49,7 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
             );
         }
     }
-    rows.push(overhead(contract)?);
+    rows.extend(warm(contract)?);
     rows.push(body_in(contract)?);
     rows.extend(bodies()?);
     Ok(rows)
@@ -66,29 +67,50 @@ fn compare(wasm: &[u8]) -> Result<[Series; 2]> {
     ])
 }
 
-/// What our call adds to the same typed call: a guest that does nothing, so that nothing else is in the difference.
-fn overhead(contract: &Contract) -> Result<Row> {
+/// A call of a guest that does nothing, what it adds to the same typed call, and what it consists of by its own record.
+fn warm(contract: &Contract) -> Result<Vec<Row>> {
     let wasm = contract.guest(r#"(memory (export "memory") 1)"#, "")?;
     let runtime = stage::runtime(Execution::Native, None)?;
     let function = runtime.load(&wasm)?;
     let engine = bare::engine(runtime.pool_mode(), true)?;
     let pre = bare::ready(&engine, &wasm)?;
-    let [ours, bare, clocks] = in_turns([
+    let part = |part: fn(&Usage) -> u64| {
+        let (runtime, function) = (&runtime, &function);
+        Side::own(RUN, move || Ok(float(part(&stage::usage(runtime, function, Vec::new())))))
+    };
+    let [ours, bare, bare_instance, clocks, instantiate, run, cpu] = in_turns([
         Side::timed(RUN, || stage::call(&runtime, &function, Vec::new()).map(drop)),
         Side::timed(RUN, || bare::call(&engine, &pre, Vec::new())),
+        Side::timed(RUN, || bare::instance(&engine, &pre)),
         Side::timed(RUN, || {
             black_box(clock_gettime(ClockId::ThreadCPUTime));
             black_box(clock_gettime(ClockId::ThreadCPUTime));
             Ok(())
         }),
+        part(|usage| usage.instantiate_ns),
+        part(|usage| usage.run_ns),
+        part(|usage| usage.cpu_ns),
     ])?;
-    let (added, clocks) = (ours.p50() - bare.p50(), clocks.p50());
-    let note = format!(
-        "{:.0} ns against {:.0} ns of the same instance and typed call; of it two reads of the thread's clock {clocks:.0} ns",
-        ours.p50(),
-        bare.p50()
-    );
-    Ok(Row::new("call_overhead", "ns", added).at_most(OVERHEAD_NS + clocks).note(note))
+    let clocks = clocks.p50();
+    let tail = |name: &str, series: &Series| {
+        Row::new(name, "ns", series.p50()).p95(series.percentile(95)).p99(series.percentile(99))
+    };
+    let note = format!("the two calls above; of it two reads of the thread's clock {clocks:.0} ns");
+    let rest = ours.p50() - instantiate.p50() - run.p50();
+    Ok(vec![
+        tail("warm_call", &ours).baseline("bare wasmtime", bare.p50()),
+        Row::new("warm_call_overhead", "ns", ours.p50() - bare.p50())
+            .baseline("two reads of the thread's clock", clocks)
+            .at_most(OVERHEAD_NS + clocks)
+            .note(note),
+        tail("warm_call_instantiate", &instantiate)
+            .baseline("bare wasmtime", bare_instance.p50())
+            .note("by the record of the call; the baseline drops store and instance, too"),
+        tail("warm_call_run", &run).note("by the record: the typed call, the guest within"),
+        Row::new("warm_call_rest", "ns", rest)
+            .note("admission, record, dropping store and instance: what the record does not time"),
+        tail("warm_call_cpu", &cpu).note("by the record: what is billed"),
+    ])
 }
 
 /// The time of a call; making its body is the caller's, so that it is not in it.

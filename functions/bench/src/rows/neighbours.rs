@@ -52,9 +52,16 @@ fn late(runtime: &Runtime, spins: &Function) -> Result<Row> {
             other => bail!("an endless guest ended with {other:?}"),
         }
     });
-    let [late] = in_turns([late])?;
+    let asleep = Side::own(RUN, || {
+        let started = Instant::now();
+        std::thread::sleep(DEADLINE);
+        Ok(nanos(started.elapsed()) - nanos(DEADLINE))
+    });
+    let [late, asleep] = in_turns([late, asleep])?;
     Ok(Row::new("runaway_stop_late", "ms", late.p50() / 1e6)
+        .p95(late.percentile(95) / 1e6)
         .p99(late.percentile(99) / 1e6)
+        .baseline("a thread that sleeps as long", asleep.p50() / 1e6)
         .at_most(LATE_MS)
         .note(format!("after a deadline of {} ms", DEADLINE.as_millis())))
 }

@@ -124,6 +124,15 @@ pub(crate) fn measure(quick: bool) -> Result<Vec<Measured>> {
     Ok(all)
 }
 
+/// The program that runs a function natively.
+///
+/// # Errors
+/// Why there is none, in words.
+pub(crate) fn native_program() -> Result<PathBuf, String> {
+    let program = std::env::current_exe().map(|bench| bench.with_file_name("suite-native"));
+    program.ok().filter(|program| program.is_file()).ok_or_else(|| NO_PROGRAM.to_owned())
+}
+
 /// The ways to run a function.
 struct Ways {
     dir: tempfile::TempDir,
@@ -140,8 +149,7 @@ impl Ways {
         let aot = stage::runtime(Execution::Native, Some(&dir.path().join("aot")))?;
         let pulley = stage::runtime(Execution::Interpreted, Some(&dir.path().join("pulley")))?;
         let jit = stage::runtime(Execution::Native, None)?;
-        let program = std::env::current_exe()?.with_file_name("suite-native");
-        let program = if program.is_file() { Ok(program) } else { Err(NO_PROGRAM.to_owned()) };
+        let program = native_program();
         let containers = program
             .clone()
             .and_then(|program| Containers::open(&program).map_err(|error| format!("{error:#}")));
@@ -274,50 +282,4 @@ fn peak(program: &Path, name: &str, body: &[u8]) -> Option<u64> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::Write as _;
-
-    use super::*;
-
-    /// The first input of each of these functions, as a guest and natively.
-    fn check(test: &str, execution: Execution, names: &[&str]) {
-        if let Err(missing) = artifacts::suite_available() {
-            writeln!(std::io::stdout(), "skipped: {test}: {missing}").expect("stdout is open");
-            return;
-        }
-        let runtime = stage::runtime(execution, None).unwrap();
-        for entry in FUNCTIONS.iter().filter(|entry| names.contains(&entry.name)) {
-            let wasm = std::fs::read(artifacts::suite_path(entry.name)).unwrap();
-            let function = runtime.load(&wasm).unwrap();
-            for body in [(entry.inputs[0].body)(), b"\xffnonsense".to_vec()] {
-                let answer = stage::call(&runtime, &function, body.clone());
-                match (entry.run)(&body) {
-                    Ok(expected) => assert_eq!(answer.unwrap(), expected, "{}", entry.name),
-                    Err(bad) => {
-                        let said = format!("{:#}", answer.unwrap_err());
-                        assert!(said.contains(&bad.0), "{}: {said}", entry.name);
-                    }
-                }
-            }
-        }
-    }
-
-    #[test]
-    fn guests_answer_byte_for_byte_what_the_same_code_answers_natively() {
-        let test = "guests_answer_byte_for_byte_what_the_same_code_answers_natively";
-        check(test, Execution::Native, &FUNCTIONS.map(|entry| entry.name));
-    }
-
-    #[test]
-    fn the_interpreter_answers_the_same() {
-        let names = ["hello-world", "mandelbrot", "encrypt", "planets"];
-        check("the_interpreter_answers_the_same", Execution::Interpreted, &names);
-    }
-
-    #[test]
-    fn each_function_has_a_component() {
-        let named = FUNCTIONS.map(|entry| entry.name);
-        assert!(named.iter().all(|name| artifacts::SUITE.contains(name)));
-        assert_eq!(artifacts::SUITE.len(), named.len() + 1, "and echo");
-    }
-}
+mod tests;
