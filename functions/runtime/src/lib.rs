@@ -18,6 +18,7 @@ mod epoch;
 mod function;
 mod harden;
 mod host;
+mod huge;
 mod jail;
 mod lend;
 mod limits;

@@ -15,6 +15,7 @@ use crate::context::{Context, Place};
 use crate::epoch::Ticker;
 use crate::function::Function;
 use crate::host::wire::{cut, from_guest};
+use crate::huge;
 use crate::lend::{Lent, lend};
 use crate::wasi::{Seed, Wasi};
 use crate::{
@@ -65,6 +66,8 @@ impl Runner {
         is_apart: bool,
     ) -> std::io::Result<Self> {
         let ticker = Ticker::start(engine.clone())?;
+        // What cannot be had costs time and nothing else.
+        let _slots = huge::ask(&engine, mode).unwrap_or(0);
         Ok(Self { engine, mode, ticker, memory_mib, granted_mib: AtomicU32::new(0), is_apart })
     }
 
