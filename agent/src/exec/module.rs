@@ -1,9 +1,11 @@
 //! Components and signed manifests on disk: fetched piece by piece, checked against their hash, kept over restarts. What
 //! has come of one that is not whole is kept, too, so that neither a cut nor the end of the process costs it.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io::{Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use protocol::module::{MODULE_BYTES_MAX, ModuleChunk, ModuleQuery};
@@ -11,6 +13,7 @@ use protocol::signed::Signers;
 use sha2::{Digest as _, Sha256};
 use types::FunctionId;
 
+use super::locked;
 use crate::state::PeerError;
 
 /// Modules that are kept on disk: a node's tasks of today and yesterday.
@@ -94,7 +97,11 @@ pub enum ModuleError {
 pub struct ModuleStore {
     dir: PathBuf,
     ending: &'static str,
+    /// What is being fetched: functions that share a component do not fetch it into one file at the same time.
+    fetching: Arc<Mutex<Fetching>>,
 }
+
+type Fetching = BTreeMap<[u8; 32], Arc<tokio::sync::Mutex<()>>>;
 
 impl ModuleStore {
     /// Opens a directory of components, which is made if absent.
@@ -115,7 +122,18 @@ impl ModuleStore {
 
     fn of(dir: PathBuf, ending: &'static str) -> Result<Self, ModuleError> {
         std::fs::create_dir_all(&dir).map_err(disk(&dir))?;
-        Ok(Self { dir, ending })
+        Ok(Self { dir, ending, fetching: Arc::default() })
+    }
+
+    /// Waits until nobody else fetches that.
+    async fn turn(&self, sha256: &[u8; 32]) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = {
+            let mut fetching = locked(&self.fetching);
+            // Those that nobody holds or waits for.
+            fetching.retain(|_, turn| 1 < Arc::strong_count(turn));
+            Arc::clone(fetching.entry(*sha256).or_default())
+        };
+        turn.lock_owned().await
     }
 
     /// The bytes of a module, if they are here and are what their name says; what is not is removed.
@@ -221,6 +239,7 @@ pub(super) async fn fetch(
     if MODULE_BYTES_MAX < max {
         return Err(ModuleError::TooLarge { bytes: max });
     }
+    let _turn = store.turn(&wanted.sha256).await;
     let (sha256, disk) = (wanted.sha256, store.clone());
     let (whole, mut bytes) =
         blocking(move || (disk.read(&sha256), disk.begun(&sha256, max))).await?;

@@ -90,6 +90,22 @@ fn a_module_is_fetched_part_by_part() {
 }
 
 #[test]
+fn functions_that_share_a_component_fetch_it_once() {
+    let controller = Controller::with(b"0123456789", vec![Err(silence())]);
+    let dir = tempfile::tempdir().unwrap();
+    let store = ModuleStore::open(dir.path().to_owned()).unwrap();
+    let one = function(b"0123456789");
+    let other = Wanted { function: FunctionId::new("track").unwrap(), ..one };
+    let (first, second) = reactor().block_on(async {
+        let fetch = |wanted| fetch(&controller, &store, wanted);
+        tokio::join!(fetch(&one), fetch(&other))
+    });
+    assert_eq!((first.unwrap(), second.unwrap()), (b"0123456789".to_vec(), b"0123456789".to_vec()));
+    assert_eq!(*controller.asked.lock().unwrap(), [0, 0, 4, 8]);
+    assert_eq!(locked(&store.fetching).len(), 1, "bounded by what is under way");
+}
+
+#[test]
 fn a_broken_link_is_resumed_where_it_broke() {
     let part = Ok(ModuleChunk::Part { total: 10, bytes: b"0123".to_vec() });
     let script = vec![Ok(ModuleChunk::NotFound), Err(silence()), part];
