@@ -4,6 +4,7 @@
 //! stage must find what the first one committed. Different tasks run side by side, as many as there are cores.
 
 pub mod code;
+mod frames;
 pub mod grants;
 mod guest;
 pub mod inference;
@@ -13,6 +14,7 @@ pub mod module;
 pub mod processes;
 pub mod secret;
 mod stats;
+pub mod topics;
 pub mod trust;
 pub mod world;
 
@@ -32,6 +34,7 @@ use self::inference::Models;
 use self::log::LogTap;
 use self::module::Modules;
 use self::stats::Stats;
+use self::topics::Topics;
 use crate::clock::Clock;
 use crate::plan::PlanBook;
 use crate::sensor::Sensors;
@@ -61,6 +64,8 @@ pub struct Surroundings {
     pub logs: LogTap,
     /// What runs models and kernels.
     pub models: Models,
+    /// Where messages go that functions emit.
+    pub topics: Topics,
     /// What a busy core draws, in W, if that is known.
     pub watts_per_core: Option<f64>,
 }

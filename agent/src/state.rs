@@ -31,8 +31,8 @@ mod serve;
 
 pub use belt::GroupId;
 pub use call::{
-    CallState, GROUP_VALUES_MAX, OUTPUT_BYTES_MAX, STATE_BYTES_MAX, STATE_OPS_MAX, StateFault,
-    VALUE_BYTES_MAX,
+    CallState, GROUP_VALUES_MAX, Mark, OUTPUT_BYTES_MAX, STATE_BYTES_MAX, STATE_OPS_MAX,
+    StateFault, VALUE_BYTES_MAX,
 };
 pub use peers::{PeerError, Peers};
 

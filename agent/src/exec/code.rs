@@ -12,6 +12,7 @@ use protocol::report::CodeMode;
 use protocol::signed::SignedManifest;
 use runtime::{Function, MeasureState, PoolMode, Runtime, RuntimeConfig};
 use tokio::sync::watch;
+use types::FunctionId;
 
 use super::grants::Grants;
 use super::locked;
@@ -184,6 +185,10 @@ impl CodeBook {
         let bytes = fetch(source, &self.inner.stores.modules, &wanted).await;
         let bytes = bytes.map_err(|error| error.to_string())?;
         let _one_at_a_time = self.inner.compiling.lock().await;
+        // Another function of the same component may have been first.
+        if let Some(function) = self.cached(function).await? {
+            return Ok(function);
+        }
         let this = self.clone();
         let compile = move || this.runtime()?.load(&bytes).map_err(|error| words(&error));
         let loaded = blocking(compile).await??;
@@ -213,6 +218,19 @@ impl CodeBook {
             Ok(loaded) => loaded.clone().unwrap_or_else(|| Err("it is gone".to_owned())),
             Err(_closed) => Err("it is not wanted any more".to_owned()),
         }
+    }
+
+    /// The newest version at hand of a function that another one calls.
+    ///
+    /// # Errors
+    /// Why there is none, in words.
+    pub fn callee(&self, name: &FunctionId) -> Result<Loaded, String> {
+        let slots = locked(&self.inner.slots);
+        let at_hand = slots.values().filter_map(|slot| slot.borrow().clone()?.ok());
+        let versions = at_hand.filter(|loaded| loaded.grants.name == *name);
+        versions.max_by_key(|loaded| loaded.grants.version).ok_or_else(|| {
+            "no version of it is at hand on this node; place a task that runs it here".to_owned()
+        })
     }
 
     /// Forgets code; its module stays on disk.

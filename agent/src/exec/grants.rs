@@ -5,12 +5,16 @@ use std::time::Duration;
 use protocol::desired::TaskSpec;
 use protocol::manifest::slots::Budgets;
 use protocol::manifest::{self, Limits, Manifest};
-use runtime::{Budget, HostFault};
+use runtime::{Budget, CallLimits};
 use types::{ExecutionMode, FunctionId, MiB, StateKey, TenantId};
 
 /// The rights of a loaded function.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grants {
+    /// The function.
+    pub name: FunctionId,
+    /// Its version.
+    pub version: u64,
     /// On what its models run.
     pub mode: ExecutionMode,
     /// Whose function it is.
@@ -20,10 +24,25 @@ pub struct Grants {
     granted: manifest::Grants,
 }
 
+/// What a function wanted and its manifest does not grant, and where that would be said.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the manifest of {function} (version {version}) does not grant {what} {value:?}; it would be said in {said_in}"
+)]
+pub struct Denied {
+    function: FunctionId,
+    version: u64,
+    what: &'static str,
+    value: String,
+    said_in: &'static str,
+}
+
 impl Grants {
     /// The rights that a manifest gives.
     pub fn of(manifest: &Manifest) -> Self {
         Self {
+            name: manifest.name.clone(),
+            version: manifest.version,
             mode: manifest.exec.mode(),
             tenant: manifest.tenant.clone(),
             budgets: manifest.budgets,
@@ -35,9 +54,10 @@ impl Grants {
     /// Whether it may use a key of its state, by whole segments: `app` grants `app` and `app/x`, not `app2`.
     ///
     /// # Errors
-    /// [`HostFault::Denied`].
-    pub fn state(&self, key: &StateKey) -> Result<(), HostFault> {
-        granted(self.granted.state_prefixes.iter().any(|prefix| key.is_within(prefix)))
+    /// [`Denied`].
+    pub fn state(&self, key: &StateKey) -> Result<(), Denied> {
+        let is_granted = self.granted.state_prefixes.iter().any(|prefix| key.is_within(prefix));
+        self.check(is_granted, ("state key", key.as_str()), "function.grants.state_prefixes")
     }
 
     /// Those of some keys that it may use.
@@ -49,33 +69,54 @@ impl Grants {
     /// Whether it may emit on a topic.
     ///
     /// # Errors
-    /// [`HostFault::Denied`].
-    pub fn topic(&self, topic: &str) -> Result<(), HostFault> {
-        granted(self.granted.topics.iter().any(|known| known == topic))
+    /// [`Denied`].
+    pub fn topic(&self, topic: &str) -> Result<(), Denied> {
+        let is_granted = self.granted.topics.iter().any(|known| known == topic);
+        self.check(is_granted, ("topic", topic), "function.grants.topics")
     }
 
     /// Whether it may run a model.
     ///
     /// # Errors
-    /// [`HostFault::Denied`].
-    pub fn model(&self, model: &str) -> Result<(), HostFault> {
-        granted(self.granted.models.iter().any(|known| known == model))
+    /// [`Denied`].
+    pub fn model(&self, model: &str) -> Result<(), Denied> {
+        let is_granted = self.granted.models.iter().any(|known| known == model);
+        self.check(is_granted, ("model", model), "function.grants.models")
     }
 
     /// Whether it may call a function.
     ///
     /// # Errors
-    /// [`HostFault::Denied`].
-    pub fn call(&self, function: &FunctionId) -> Result<(), HostFault> {
-        granted(self.granted.calls.contains(function))
+    /// [`Denied`].
+    pub fn call(&self, function: &FunctionId) -> Result<(), Denied> {
+        let is_granted = self.granted.calls.contains(function);
+        self.check(is_granted, ("call", function.as_str()), "function.grants.calls")
     }
 
-    /// The limits of a call: those of its task, but no more than was signed.
+    /// Whether it may call a function of the tenant of another one: tenants share nothing, whatever a manifest says.
+    ///
+    /// # Errors
+    /// [`Denied`].
+    pub fn shares_with(&self, other: &Self) -> Result<(), Denied> {
+        let value = ("call of a function of tenant", other.tenant.as_str());
+        self.check(self.tenant == other.tenant, value, "function.tenant")
+    }
+
+    /// The limits of a call of its task: those of the task, but no more than was signed.
     pub fn bound(&self, spec: &TaskSpec) -> Limits {
         let Limits { linear_memory_mib: MiB(memory_mib), deadline_ms } = self.limits;
         Limits {
             linear_memory_mib: MiB(spec.linear_memory_mib.0.min(memory_mib)),
             deadline_ms: spec.deadline_ms.min(deadline_ms),
+        }
+    }
+
+    /// The limits of a call that another function makes of it.
+    pub fn limits(&self) -> CallLimits {
+        CallLimits {
+            linear_memory_mib: self.limits.linear_memory_mib.0,
+            deadline: Duration::from_millis(u64::from(self.limits.deadline_ms)),
+            budget: self.budget(),
         }
     }
 
@@ -88,14 +129,26 @@ impl Grants {
             cpu: cpu.unwrap_or(Budget::USUAL.cpu),
         }
     }
+
+    fn check(
+        &self,
+        is_granted: bool,
+        (what, value): (&'static str, &str),
+        said_in: &'static str,
+    ) -> Result<(), Denied> {
+        if is_granted {
+            return Ok(());
+        }
+        let value = value.chars().take(VALUE_CHARS_MAX).collect();
+        Err(Denied { function: self.name.clone(), version: self.version, what, value, said_in })
+    }
 }
 
-fn granted(is_granted: bool) -> Result<(), HostFault> {
-    if is_granted { Ok(()) } else { Err(HostFault::Denied) }
-}
+/// Of what was wanted, so much is repeated: the longest key of state.
+const VALUE_CHARS_MAX: usize = 256;
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn key(text: &str) -> StateKey {
@@ -109,9 +162,20 @@ mod tests {
             models: vec!["resnet-18".to_owned()],
             calls: vec![FunctionId::new("prepare-ds").unwrap()],
         };
-        let limits = Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 };
-        let (tenant, budgets) = (manifest::default_tenant(), Budgets::default());
-        Grants { mode: ExecutionMode::Cpu, tenant, budgets, limits, granted }
+        Grants { granted, ..grants_of("detect") }
+    }
+
+    /// A function that may use nothing.
+    pub(in crate::exec) fn grants_of(name: &str) -> Grants {
+        Grants {
+            name: FunctionId::new(name).unwrap(),
+            version: 3,
+            mode: ExecutionMode::Cpu,
+            tenant: manifest::default_tenant(),
+            budgets: Budgets::default(),
+            limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 },
+            granted: manifest::Grants::default(),
+        }
     }
 
     #[test]
@@ -123,16 +187,20 @@ mod tests {
         for bad in
             ["app2", "ap", "app.x", "apps/x", "runs", "runs/yesterday", "runs/today2", "x/app"]
         {
-            assert_eq!(grants.state(&key(bad)), Err(HostFault::Denied), "{bad}");
+            assert!(grants.state(&key(bad)).is_err(), "{bad}");
         }
         let all = ["app/x", "app2", "runs/today/1", "other"].map(key).to_vec();
         assert_eq!(grants.visible(all), ["app/x", "runs/today/1"].map(key));
     }
 
     #[test]
-    fn what_is_not_listed_is_denied() {
+    fn what_is_not_listed_is_denied_and_said() {
         let none = grants(&[]);
-        assert_eq!(none.state(&key("app")), Err(HostFault::Denied));
+        let said = none.state(&key("app")).unwrap_err().to_string();
+        assert_eq!(
+            said,
+            "the manifest of detect (version 3) does not grant state key \"app\"; it would be said in function.grants.state_prefixes"
+        );
         for (topic, is_granted) in [("alerts", true), ("alerts/x", false), ("", false)] {
             assert_eq!(none.topic(topic).is_ok(), is_granted, "{topic}");
         }
@@ -142,5 +210,16 @@ mod tests {
         for (name, is_granted) in [("prepare-ds", true), ("prepare", false)] {
             assert_eq!(none.call(&FunctionId::new(name).unwrap()).is_ok(), is_granted, "{name}");
         }
+        let other = Grants { tenant: TenantId::new("other").unwrap(), ..grants(&[]) };
+        assert!(none.shares_with(&other).is_err() && none.shares_with(&none).is_ok());
+    }
+
+    #[test]
+    fn a_budget_that_was_not_signed_is_the_usual_one() {
+        assert_eq!(grants_of("f").budget(), Budget::USUAL);
+        let budgets = Budgets { calls: Some(3), cpu_ms: Some(20), joules: None };
+        let signed = Grants { budgets, ..grants_of("f") };
+        assert_eq!(signed.budget(), Budget { calls: 3, cpu: Duration::from_millis(20) });
+        assert_eq!(signed.limits().deadline, Duration::from_secs(1));
     }
 }

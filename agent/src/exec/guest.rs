@@ -1,32 +1,96 @@
-//! What a guest sees of its node: the state and objects of its call, the node, the sky, a log.
+//! What a guest sees of its node: the state and objects of its call, the node, the sky, a log. It sees what the manifest of
+//! the function whose turn it is grants.
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use protocol::topic::TOPIC_BODY_BYTES_MAX;
 use runtime::{
-    Contact, Host, HostFault, InferTiming, InputInfo, Level, NodeInfo, Sealed, StateWrite, Tensor,
+    CallProfile, CallReport, Callee, Contact, Host, HostFault, InferTiming, InputInfo, Level,
+    NodeInfo, Sealed, StateWrite, Tensor,
 };
 use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
 
-use super::grants::Grants;
+use super::code::{CodeBook, Loaded};
+use super::frames::{Frame, Frames};
+use super::grants::{Denied, Grants};
+use super::topics::{EMITS_MAX, Emission};
 use super::{Surroundings, locked};
 use crate::state::{CallState, GroupId, StateFault};
 
-/// Serves one call.
+/// Lines about what was denied that one call logs: the first ones say it, the rest repeat it.
+const DENIALS_LOGGED_MAX: u32 = 8;
+
+/// Serves one call, and the calls that it makes.
 #[derive(Debug)]
 pub(super) struct GuestHost {
     pub(super) state: CallState,
-    pub(super) around: Surroundings,
-    pub(super) group: GroupId,
-    pub(super) grants: Arc<Grants>,
-    /// The function and the run, for what it logs.
-    pub(super) said_by: (FunctionId, RunId),
+    around: Surroundings,
+    group: GroupId,
+    run: RunId,
+    code: CodeBook,
+    frames: Frames,
+    /// What was emitted and is published when the call commits.
+    pub(super) emitted: Vec<Emission>,
+    denials: u32,
+    /// Why something was denied last.
+    pub(super) denied: Option<String>,
+}
+
+impl GuestHost {
+    /// Serves a call of the function that these rights belong to.
+    pub(super) fn new(
+        state: CallState,
+        around: Surroundings,
+        (group, run): (GroupId, RunId),
+        (code, grants): (CodeBook, Arc<Grants>),
+    ) -> Self {
+        let frames = Frames::of(grants);
+        let (emitted, denied) = (Vec::new(), None);
+        Self { state, around, group, run, code, frames, emitted, denials: 0, denied }
+    }
+
+    /// Tells the function, its log and the caller what is not granted.
+    fn granted(&mut self, checked: Result<(), Denied>) -> Result<(), HostFault> {
+        checked.map_err(|denied| self.deny(denied.to_string()))
+    }
+
+    fn deny(&mut self, why: String) -> HostFault {
+        if self.denials < DENIALS_LOGGED_MAX {
+            self.denials += 1;
+            self.log(Level::Warn, &why);
+        }
+        self.denied = Some(why);
+        HostFault::Denied
+    }
+
+    /// Where a value lies that the function may use.
+    fn key(&mut self, key: &StateKey) -> Result<StateKey, HostFault> {
+        let checked = self.frames.grants().state(key);
+        self.granted(checked)?;
+        self.frames.key(key)
+    }
+
+    /// A function that the present one may call.
+    fn callee(&mut self, function: &FunctionId) -> Result<Loaded, HostFault> {
+        let caller = Arc::clone(self.frames.grants());
+        self.granted(caller.call(function))?;
+        if !self.frames.has_room() {
+            return Err(HostFault::TooLarge);
+        }
+        let found = self.code.callee(function).map_err(|reason| {
+            self.log(Level::Warn, &format!("{function} is not called: {reason}"));
+            HostFault::NotFound
+        })?;
+        self.granted(caller.shares_with(&found.grants))?;
+        Ok(found)
+    }
 }
 
 impl Host for GuestHost {
     fn state_get(&mut self, key: &StateKey) -> Result<Option<(Vec<u8>, u64)>, HostFault> {
-        self.grants.state(key)?;
-        self.state.state_get(key).map_err(host_fault)
+        let key = self.key(key)?;
+        self.state.state_get(&key).map_err(host_fault)
     }
 
     fn state_put(
@@ -35,21 +99,27 @@ impl Host for GuestHost {
         value: Vec<u8>,
         expect: Option<u64>,
     ) -> Result<u64, HostFault> {
-        self.grants.state(key)?;
-        self.state.state_put(key, value, expect).map_err(host_fault)
+        let key = self.key(key)?;
+        self.state.state_put(&key, value, expect).map_err(host_fault)
     }
 
     fn state_delete(&mut self, key: &StateKey) -> Result<(), HostFault> {
-        self.grants.state(key)?;
-        self.state.state_delete(key).map_err(host_fault)
+        let key = self.key(key)?;
+        self.state.state_delete(&key).map_err(host_fault)
     }
 
     fn state_keys(&mut self, prefix: Option<&StateKey>) -> Result<Vec<StateKey>, HostFault> {
-        let keys = self.state.state_keys(prefix).map_err(host_fault)?;
-        Ok(self.grants.visible(keys))
+        let prefix = self.frames.prefix(prefix)?;
+        let keys = self.state.state_keys(prefix.as_ref()).map_err(host_fault)?;
+        let keys = keys.into_iter().filter_map(|key| self.frames.shown(key));
+        Ok(self.frames.grants().visible(keys.collect()))
     }
 
     fn inputs(&mut self) -> Vec<InputInfo> {
+        // A called function gets what its caller gives it, from the runtime.
+        if self.frames.is_called() {
+            return Vec::new();
+        }
         let info = |input: &protocol::belt::ObjectMeta| InputInfo {
             task: input.id.task.clone(),
             key: input.id.key.clone(),
@@ -65,10 +135,12 @@ impl Host for GuestHost {
         offset: u64,
         len: u32,
     ) -> Result<Vec<u8>, HostFault> {
+        self.own_object()?;
         self.state.input_read(task, key, offset, len).map_err(host_fault)
     }
 
     fn input_sealed(&mut self, task: &TaskId, key: &StateKey) -> Result<Option<Sealed>, HostFault> {
+        self.own_object()?;
         let mut found = Ok(());
         let sealed = Sealed::written(|memory| {
             found = self.state.input_copy(task, key, memory);
@@ -80,6 +152,7 @@ impl Host for GuestHost {
     }
 
     fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault> {
+        self.own_object()?;
         self.state.output_write(key, bytes).map_err(host_fault)
     }
 
@@ -89,14 +162,16 @@ impl Host for GuestHost {
         offset: u64,
         len: u32,
     ) -> Result<Option<Vec<u8>>, HostFault> {
-        self.grants.state(key)?;
-        self.state.state_get_range(key, offset, len).map_err(host_fault)
+        let key = self.key(key)?;
+        self.state.state_get_range(&key, offset, len).map_err(host_fault)
     }
 
     fn state_batch(&mut self, writes: Vec<StateWrite>) -> Result<Vec<u64>, HostFault> {
-        writes.iter().try_for_each(|write| self.grants.state(&write.key))?;
-        let writes = writes.into_iter().map(|write| (write.key, write.value, write.expect));
-        self.state.state_batch(writes.collect()).map_err(host_fault)
+        let writes = writes
+            .into_iter()
+            .map(|write| Ok((self.key(&write.key)?, write.value, write.expect)))
+            .collect::<Result<_, HostFault>>()?;
+        self.state.state_batch(writes).map_err(host_fault)
     }
 
     fn output_write_at(
@@ -105,19 +180,23 @@ impl Host for GuestHost {
         offset: u64,
         bytes: Vec<u8>,
     ) -> Result<(), HostFault> {
+        self.own_object()?;
         self.state.output_write_at(key, offset, &bytes).map_err(host_fault)
     }
 
     fn output_admit(&mut self, key: &StateKey, bytes: u64) -> Result<(), HostFault> {
+        self.own_object()?;
         let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
         self.state.output_admit(key, bytes).map_err(host_fault)
     }
 
     fn output_take(&mut self, key: &StateKey, bytes: &[u8]) -> Result<(), HostFault> {
+        self.own_object()?;
         self.state.output_take(key, bytes).map_err(host_fault)
     }
 
     fn output_read(&mut self, key: &StateKey) -> Option<Vec<u8>> {
+        self.own_object().ok()?;
         self.state.output_read(key).cloned()
     }
 
@@ -127,6 +206,7 @@ impl Host for GuestHost {
         key: &StateKey,
         to: &StateKey,
     ) -> Result<(), HostFault> {
+        self.own_object()?;
         self.state.output_forward(task, key, to).map_err(host_fault)
     }
 
@@ -155,23 +235,66 @@ impl Host for GuestHost {
         self.around.plan.latency_ms(node, self.around.clock.sky())
     }
 
+    fn name(&mut self) -> String {
+        let node = &self.around.node;
+        if self.frames.is_called() {
+            return format!("{}@{node}", self.frames.function());
+        }
+        format!("{}.{}@{node}", self.group.workflow, self.group.task)
+    }
+
+    fn enter(&mut self, function: &FunctionId) -> Result<Callee, HostFault> {
+        let Loaded { function: code, grants } = self.callee(function)?;
+        let limits = grants.limits();
+        let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
+        let (mark, emitted) = (self.state.mark(), self.emitted.len());
+        self.frames.enter(Frame { grants, mark, emitted });
+        // Nothing of a manifest says yet that two functions may share memory.
+        Ok(Callee::Here { function: code, profile: Box::new(profile), fused: false })
+    }
+
+    fn leave(&mut self, report: &CallReport) {
+        let Some(frame) = self.frames.leave() else {
+            return tracing::warn!(group = %self.group, "a runner left a function that was not called");
+        };
+        if report.outcome.is_err() {
+            self.state.roll_back(&frame.mark);
+            self.emitted.truncate(frame.emitted);
+        }
+        self.state.unmark();
+    }
+
     fn infer(
         &mut self,
         model: &str,
         inputs: Vec<Tensor>,
         deadline: Instant,
     ) -> Result<(Vec<Tensor>, InferTiming), HostFault> {
-        self.grants.model(model)?;
-        self.around.models.run(model, inputs, self.grants.mode, deadline)
+        let grants = Arc::clone(self.frames.grants());
+        self.granted(grants.model(model))?;
+        let answer = self.around.models.run(model, inputs, grants.mode, deadline);
+        if answer == Err(HostFault::NotFound) {
+            self.log(Level::Warn, &format!("model {model:?} is not on this node"));
+        }
+        answer
     }
 
-    fn name(&mut self) -> String {
-        format!("{}.{}@{}", self.group.workflow, self.group.task, self.around.node)
+    fn emit(&mut self, topic: &str, body: Vec<u8>) -> Result<(), HostFault> {
+        let checked = self.frames.grants().topic(topic);
+        self.granted(checked)?;
+        if EMITS_MAX <= self.emitted.len() || TOPIC_BODY_BYTES_MAX < body.len() {
+            return Err(HostFault::TooLarge);
+        }
+        let (call, function) = ((&self.group, self.run), self.frames.function());
+        let emission = self.around.topics.take(call, function, (topic, body));
+        self.emitted.push(emission.ok_or(HostFault::Busy)?);
+        Ok(())
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        let (group, (function, run)) = (&self.group, &self.said_by);
-        self.around.logs.line((group, function), (self.around.clock.sky(), *run), level, message);
+        let (group, function) = (&self.group, self.frames.function());
+        let at = (self.around.clock.sky(), self.run);
+        self.around.logs.line((group, function), at, level, message);
         match level {
             Level::Trace => tracing::trace!(target: "function", %group, "{message}"),
             Level::Debug => tracing::debug!(target: "function", %group, "{message}"),
@@ -179,6 +302,14 @@ impl Host for GuestHost {
             Level::Warn => tracing::warn!(target: "function", %group, "{message}"),
             Level::Error => tracing::error!(target: "function", %group, "{message}"),
         }
+    }
+}
+
+impl GuestHost {
+    /// The objects of the call are those of the task's function. What a called one reads and writes goes from memory to
+    /// memory and is never asked for here, unless by a runner that was broken into.
+    fn own_object(&self) -> Result<(), HostFault> {
+        if self.frames.is_called() { Err(HostFault::Denied) } else { Ok(()) }
     }
 }
 

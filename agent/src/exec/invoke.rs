@@ -16,6 +16,7 @@ use runtime::{
 use super::code::Loaded;
 use super::guest::GuestHost;
 use super::module::Modules;
+use super::topics::Emission;
 use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
 use crate::agent::cut;
 use crate::state::{Begin, CallState, GroupId, Ownership, Peers};
@@ -34,6 +35,14 @@ struct Running<'a, P> {
     call: Arc<Invoke>,
     deadline: Instant,
     record: InvocationRecord,
+}
+
+/// What a guest leaves behind.
+struct Served {
+    state: CallState,
+    emitted: Vec<Emission>,
+    denied: Option<String>,
+    report: CallReport,
 }
 
 /// Executes a call and answers it in any case.
@@ -99,9 +108,14 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         };
         self.record.input_bytes = bytes(self.call.body.len()) + state.input_bytes();
         let function = self.function(&spec).await?;
-        let (state, report) = self.guest(function, &spec, state).await?;
-        let body = report.outcome.map_err(fault_of_call)?;
-        self.commit(state, body).await
+        let Served { state, emitted, denied, report } = self.guest(function, &spec, state).await?;
+        let body = report.outcome.map_err(|fault| fault_of_call(fault, denied))?;
+        let done = self.commit(state, body).await?;
+        // Those of an earlier attempt are on their way already.
+        if !done.again {
+            self.inner.around.topics.commit(emitted);
+        }
+        Ok(done)
     }
 
     /// Where a task went that this node handed over, if it did: who drives an old run may not have heard of that.
@@ -177,7 +191,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         Loaded { function, grants }: Loaded,
         spec: &TaskSpec,
         state: CallState,
-    ) -> Result<(CallState, CallReport), Fault> {
+    ) -> Result<Served, Fault> {
         let queued_at = Instant::now();
         let core = self.inner.running.acquire();
         let core = tokio::time::timeout_at(self.deadline.into(), core).await;
@@ -195,17 +209,17 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
-        let said_by = (spec.function.name.clone(), self.call.run);
         let ran = blocking(move || {
-            let mut host = GuestHost { state, around, group, grants, said_by };
+            let called = (group, call.run);
+            let mut host = GuestHost::new(state, around, called, (code.clone(), grants));
             let request = request_of(&call, left);
             let runtime = code.runtime().map_err(Fault::Internal)?;
             let report = runtime.call(&function, request, profile, &mut host);
-            Ok((host.state, report))
+            Ok(Served { state: host.state, emitted: host.emitted, denied: host.denied, report })
         });
-        let (state, report) = ran.await??;
-        self.measure(&report, &state);
-        Ok((state, report))
+        let served = ran.await??;
+        self.measure(&served.report, &served.state);
+        Ok(served)
     }
 
     fn measure(&mut self, report: &CallReport, state: &CallState) {
@@ -275,9 +289,9 @@ fn to_wire(mode: runtime::HandOver) -> HandOver {
     }
 }
 
-fn fault_of_call(fault: CallFault) -> Fault {
+fn fault_of_call(fault: CallFault, denied: Option<String>) -> Fault {
     match fault {
-        CallFault::Guest(fault) => fault_of_guest(fault),
+        CallFault::Guest(fault) => fault_of_guest(fault, denied),
         CallFault::Deadline => Fault::Deadline,
         CallFault::Budget => {
             Fault::TooLarge("the function used up the processor time of its budget".to_owned())
@@ -292,11 +306,13 @@ fn fault_of_call(fault: CallFault) -> Fault {
     }
 }
 
-fn fault_of_guest(fault: HostFault) -> Fault {
+fn fault_of_guest(fault: HostFault, denied: Option<String>) -> Fault {
     match fault {
         HostFault::BadInput(text) => Fault::BadInput(text),
         HostFault::NotFound => Fault::NotFound("the function missed something".to_owned()),
-        HostFault::Denied => Fault::Denied("the function was denied something".to_owned()),
+        HostFault::Denied => {
+            Fault::Denied(denied.unwrap_or_else(|| "the function denied it".to_owned()))
+        }
         HostFault::Busy => Fault::Busy,
         HostFault::TooLarge => Fault::TooLarge("the function went over a limit".to_owned()),
         HostFault::Deadline => Fault::Deadline,

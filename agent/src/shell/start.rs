@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use protocol::desired::Desired;
 use protocol::plan::{PlanMessage, PlanQuery};
+use protocol::report::Header;
 use protocol::signed::Signers;
 use protocol::{decode, encode};
 use runtime::{CacheConfig, RuntimeConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use types::{Arch, BootId, NodeId, SkyClock};
+use types::{Arch, BootId, NodeId, SkyClock, Uptime};
 
 use super::work::{CLOCK, Parts, SENSORS, Work};
 use super::zenoh::sim::{self, Told};
@@ -28,6 +29,7 @@ use crate::exec::log::LogTap;
 use crate::exec::module::{ModuleError, ModuleStore, Modules as _};
 use crate::exec::processes;
 use crate::exec::secret::{SecretError, device_secret};
+use crate::exec::topics::{Emission, topics};
 use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
@@ -117,7 +119,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let plan = PlanBook::new(config.node.clone());
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
-    let logs = LogTap::default();
+    let (logs, (topics, committed)) = (LogTap::default(), topics());
     let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let models = start_models(&config, input_sender.clone()).await?;
     let around = Surroundings {
@@ -128,6 +130,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         sensors: Arc::clone(&sensors),
         logs: logs.clone(),
         models,
+        topics,
         watts_per_core: config.battery.load.map(|load| load.watts_per_core),
     };
     let code = CodeBook::new(stores, trust, clock.clone(), runtime_config(&config)?);
@@ -152,7 +155,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let now = work.clock().now();
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
     work.fleet().serve(boot, question_sender).await?;
-    background.extend(chores(&work, plan, logs, boot));
+    background.extend(chores(&work, plan, boot, (logs, committed)));
     let mut shell = Shell {
         agent,
         work,
@@ -169,11 +172,17 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
 }
 
 /// What is done all the time.
-fn chores(work: &Arc<Work>, plan: PlanBook, logs: LogTap, boot: BootId) -> [JoinHandle<()>; 4] {
+fn chores(
+    work: &Arc<Work>,
+    plan: PlanBook,
+    boot: BootId,
+    (logs, committed): (LogTap, mpsc::UnboundedReceiver<Emission>),
+) -> [JoinHandle<()>; 5] {
     [
         tokio::spawn(follow_plan(Arc::clone(work), plan)),
         tokio::spawn(follow_signers(Arc::clone(work))),
         tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
+        tokio::spawn(send_topics(Arc::clone(work), committed, boot)),
         tokio::spawn(keep_house(Arc::clone(work))),
     ]
 }
@@ -421,6 +430,35 @@ async fn send_logs(work: Arc<Work>, logs: LogTap, boot: BootId) {
                     Err(error) => tracing::error!(%error, "log cannot be sent"),
                 }
             }
+        }
+    }
+}
+
+/// Sends what committed calls said on topics, in order.
+async fn send_topics(
+    work: Arc<Work>,
+    mut committed: mpsc::UnboundedReceiver<Emission>,
+    boot: BootId,
+) {
+    let mut seq = 0;
+    while let Some(emission) = committed.recv().await {
+        seq += 1;
+        let now = work.clock().now();
+        let uptime = Uptime(now.at.0 / 1_000_000);
+        let header = Header { node: work.me().clone(), boot, seq, at: now.sky, uptime };
+        // The room is taken until the message is gone.
+        let (message, _room) = emission.message(header);
+        let frame = match encode(&message) {
+            Ok(frame) => frame,
+            Err(error) => {
+                tracing::error!(%error, topic = message.topic, "message cannot be sent");
+                continue;
+            }
+        };
+        let fleet = work.fleet().clone();
+        let sent = move || fleet.publish_topic_blocking(&message.topic, frame);
+        if let Err(error) = tokio::task::spawn_blocking(sent).await {
+            tracing::error!(%error, "message was lost");
         }
     }
 }

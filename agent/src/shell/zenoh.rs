@@ -275,6 +275,15 @@ impl Fleet {
         }
     }
 
+    /// Publishes what a function said on a topic. Waits where a link is congested: call it on a blocking thread.
+    pub fn publish_topic_blocking(&self, topic: &str, frame: Vec<u8>) {
+        let key = self.inner.keys.topic(&self.inner.me, topic);
+        let put = self.inner.session.put(key, frame).priority(Priority::Data);
+        if let Err(error) = put.congestion_control(CongestionControl::Block).wait() {
+            tracing::debug!(%error, topic, "message was not sent");
+        }
+    }
+
     /// Publishes an event. Waits where a link is congested: call it on a blocking thread.
     pub fn publish_event_blocking(&self, frame: Vec<u8>) {
         let key = self.inner.keys.events(&self.inner.me);

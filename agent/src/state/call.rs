@@ -68,6 +68,18 @@ pub(super) struct Reads {
     pub(super) lists: Vec<(Option<StateKey>, Vec<StateKey>)>,
 }
 
+/// What is needed to take writes back.
+#[derive(Debug, Default)]
+struct Undo {
+    /// What writes replaced since the first mark that is still set, oldest first.
+    replaced: Vec<(StateKey, Option<Write>)>,
+    marks: u32,
+}
+
+/// What a call had written at a moment.
+#[derive(Debug, Default)]
+pub struct Mark(usize);
+
 /// Ends a call for the machines when it is dropped.
 #[derive(Debug)]
 pub(super) struct Guard {
@@ -97,9 +109,11 @@ pub struct CallState {
     snapshot: Box<Snapshot>,
     inputs: Vec<ObjectRow>,
     metas: Vec<ObjectMeta>,
-    pub(super) reads: Reads,
+    /// Boxed, as are the rest that is used now and then: the answer of `begin` stays small.
+    pub(super) reads: Box<Reads>,
     pub(super) writes: BTreeMap<StateKey, Write>,
     pub(super) outputs: BTreeMap<StateKey, Vec<u8>>,
+    undo: Box<Undo>,
     ops: u32,
     state_bytes: usize,
     output_bytes: usize,
@@ -122,12 +136,46 @@ impl CallState {
             snapshot: Box::new(snapshot),
             inputs,
             metas,
-            reads: Reads::default(),
+            reads: Box::default(),
             writes: BTreeMap::new(),
             outputs: BTreeMap::new(),
+            undo: Box::default(),
             ops: 0,
             state_bytes: 0,
             output_bytes: 0,
+        }
+    }
+
+    /// Remembers what is written now, for [`Self::roll_back`]; [`Self::unmark`] must follow.
+    pub fn mark(&mut self) -> Mark {
+        self.undo.marks += 1;
+        Mark(self.undo.replaced.len())
+    }
+
+    /// Takes back all writes of state since a mark. What they used of the limits stays used.
+    pub fn roll_back(&mut self, to: &Mark) {
+        while to.0 < self.undo.replaced.len()
+            && let Some((key, before)) = self.undo.replaced.pop()
+        {
+            match before {
+                Some(write) => _ = self.writes.insert(key, write),
+                None => _ = self.writes.remove(&key),
+            }
+        }
+    }
+
+    /// The last mark is not needed any more.
+    pub fn unmark(&mut self) {
+        self.undo.marks = self.undo.marks.saturating_sub(1);
+        if self.undo.marks == 0 {
+            self.undo.replaced.clear();
+        }
+    }
+
+    fn write(&mut self, key: &StateKey, write: Write) {
+        let before = self.writes.insert(key.clone(), write);
+        if 0 < self.undo.marks {
+            self.undo.replaced.push((key.clone(), before));
         }
     }
 
@@ -213,22 +261,17 @@ impl CallState {
         &mut self,
         writes: Vec<(StateKey, Option<Vec<u8>>, Option<u64>)>,
     ) -> Result<Vec<u64>, StateFault> {
-        let keys = writes.iter().map(|(key, _, _)| (key.clone(), self.writes.get(key).cloned()));
-        let (before, bytes_before) = (keys.collect::<Vec<_>>(), self.state_bytes);
+        let (mark, bytes_before) = (self.mark(), self.state_bytes);
         let made = writes.into_iter().map(|(key, value, expect)| match value {
             Some(value) => self.state_put(&key, value, expect),
             None => self.state_remove(&key, expect).map(|()| 0),
         });
         let versions = made.collect::<Result<_, _>>();
         if versions.is_err() {
-            for (key, write) in before {
-                match write {
-                    Some(write) => _ = self.writes.insert(key, write),
-                    None => _ = self.writes.remove(&key),
-                }
-            }
+            self.roll_back(&mark);
             self.state_bytes = bytes_before;
         }
+        self.unmark();
         versions
     }
 
@@ -272,7 +315,7 @@ impl CallState {
             return Err(StateFault::Conflict(present));
         }
         self.count(value.len())?;
-        self.writes.insert(key.clone(), Write { version: next, value: Some(value) });
+        self.write(key, Write { version: next, value: Some(value) });
         Ok(next.0)
     }
 
@@ -293,7 +336,7 @@ impl CallState {
         if present == 0 {
             return Err(StateFault::NotFound);
         }
-        self.writes.insert(key.clone(), Write { version: next, value: None });
+        self.write(key, Write { version: next, value: None });
         Ok(())
     }
 

@@ -398,7 +398,7 @@ fn name_of(event: &Event) -> EventName {
     (event.header.node.clone(), event.header.boot, event.header.seq)
 }
 
-fn collect<M: Message>(
+pub(super) fn collect<M: Message>(
     session: &zenoh::Session,
     key: &str,
     take: impl Fn(M) + Send + Sync + 'static,

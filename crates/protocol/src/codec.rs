@@ -77,6 +77,8 @@ pub enum Schema {
     Signers = 30,
     /// [`crate::log::LogBatch`].
     LogBatch = 31,
+    /// [`crate::topic::TopicMessage`].
+    TopicMessage = 32,
 }
 
 /// A type that travels.

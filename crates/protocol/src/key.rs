@@ -52,6 +52,11 @@ impl Keys {
         format!("{}/*/evt/log", self.prefix)
     }
 
+    /// What functions say on a topic, on one node: put when the call that said it has committed.
+    pub fn topic(&self, node: &NodeId, topic: &str) -> String {
+        format!("{}/{node}/topic/{topic}", self.prefix)
+    }
+
     /// A command to a node.
     pub fn command(&self, node: &NodeId, id: u64) -> String {
         format!("{}/{node}/cmd/{id}", self.prefix)

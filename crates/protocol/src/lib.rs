@@ -4,7 +4,7 @@
 //! largest size, checked before anything is decoded, and is validated after. Field and variant order is the
 //! wire format: append only, golden bytes in `tests/golden` hold it.
 //!
-//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`log`], [`desired`], [`invoke`], [`belt`], [`plan`],
+//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`log`], [`topic`], [`desired`], [`invoke`], [`belt`], [`plan`],
 //! [`module`], [`command`], [`sim`], [`manifest`], [`signed`].
 #![no_std]
 
@@ -25,5 +25,6 @@ pub mod report;
 mod rule;
 pub mod signed;
 pub mod sim;
+pub mod topic;
 
 pub use codec::{DecodeError, EncodeError, Message, Schema, WIRE_VERSION, decode, encode};

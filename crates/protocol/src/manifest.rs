@@ -299,7 +299,8 @@ impl Grants {
         if lists.iter().any(|len| ENTRIES_MAX < *len) {
             return Err("a list of a manifest has at most 64 entries");
         }
-        topics.iter().chain(models).try_for_each(|text| label(text))
+        models.iter().try_for_each(|text| label(text))?;
+        topics.iter().try_for_each(|text| topic(text))
     }
 }
 
@@ -316,6 +317,16 @@ pub fn default_tenant() -> TenantId {
 pub fn is_label(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
     (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
+}
+
+/// Whether a text can be a topic: a label that is a key on the bus, too.
+pub fn is_topic(text: &str) -> bool {
+    is_label(text) && text.split('/').all(|segment| !segment.is_empty())
+}
+
+fn topic(text: &str) -> Result<(), &'static str> {
+    label(text)?;
+    is_topic(text).then_some(()).ok_or("no segment of a topic is empty")
 }
 
 pub(crate) fn label(text: &str) -> Result<(), &'static str> {

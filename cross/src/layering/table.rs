@@ -131,7 +131,7 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["agent", "artifacts", "tempfile"],
+        dev: &["agent", "artifacts", "tempfile", "wat", "wit-component", "wit-parser"],
     },
     Row {
         package: "controller",

@@ -138,4 +138,5 @@ every_message! {
     signed_manifest: protocol::signed::SignedManifest,
     signers: protocol::signed::Signers,
     log_batch: protocol::log::LogBatch,
+    topic_message: protocol::topic::TopicMessage,
 }

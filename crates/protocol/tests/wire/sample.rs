@@ -25,6 +25,7 @@ use protocol::report::{
     TaskStats, ThermalReport,
 };
 use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply};
+use protocol::topic::TopicMessage;
 use types::{
     Arch, Backend, BootId, Capacity, EnergySource, Epoch, ExecutionMode, FunctionId, Generation,
     Geodetic, LeaderEpoch, MiB, MilliCpu, NodeId, NodeKind, ObjectId, OwnerEpoch, PlanVersion,
@@ -75,6 +76,18 @@ pub(crate) fn log_batch() -> LogBatch {
         function: FunctionId::new("object-det").expect("a valid sample"),
         lines: levels.map(line).to_vec(),
         dropped: 9,
+    }
+}
+
+pub(crate) fn topic_message() -> TopicMessage {
+    TopicMessage {
+        header: header(5),
+        workflow: workflow(),
+        task: task("object-det"),
+        function: FunctionId::new("notify").expect("a valid sample"),
+        run: RunId(41),
+        topic: "alerts/flood".to_owned(),
+        body: b"high".to_vec(),
     }
 }
 

@@ -15,6 +15,7 @@
   (import "starbelt:function/objects@0.2.0" "forward" (func $forward (param i32 i32 i32 i32 i32 i32 i32)))
   (import "starbelt:function/calls@0.2.0" "call" (func $call (param i32 i32 i32 i32 i32 i32 i32 i32 i32)))
   (import "starbelt:function/output@0.2.0" "emit" (func $emit (param i32 i32 i32 i32 i32)))
+  (import "starbelt:function/infer@0.2.0" "run" (func $infer (param i32 i32 i32 i32 i32)))
   (import "starbelt:function/sky@0.2.0" "latency" (func $latency (param i32 i32 i32)))
   (import "starbelt:function/node@0.2.0" "describe" (func $describe (param i32)))
   (import "starbelt:function/sky@0.2.0" "now" (func $now (result i64)))
@@ -278,6 +279,19 @@
     ;; !: call itself with the same body
     (if (i32.eq (local.get $do) (i32.const 0x21)) (then
       (return (call $puppet (local.get $body) (local.get $len) (i32.const 0)))))
+    ;; %: call the puppet with what follows, whatever comes of it
+    (if (i32.eq (local.get $do) (i32.const 0x25)) (then
+      (drop (call $puppet (i32.add (local.get $body) (i32.const 1))
+        (i32.sub (local.get $len) (i32.const 1)) (i32.const 0)))))
+    ;; =: count, emit the body on "copy", and trap
+    (if (i32.eq (local.get $do) (i32.const 0x3d)) (then
+      (drop (call $count))
+      (call $emit (i32.const 288) (i32.const 4) (local.get $body) (local.get $len) (i32.const 128))
+      (unreachable)))
+    ;; &: run the model "copy" on nothing
+    (if (i32.eq (local.get $do) (i32.const 0x26)) (then
+      (call $infer (i32.const 288) (i32.const 4) (i32.const 0) (i32.const 0) (i32.const 128))
+      (if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))))
     ;; ?: the budget: calls and processor time
     (if (i32.eq (local.get $do) (i32.const 0x3f)) (then
       (i64.store (i32.const 96) (i64.extend_i32_u (local.get $calls)))
