@@ -35,8 +35,25 @@ pub struct Loaded {
     pub grants: Arc<Grants>,
 }
 
+/// Why a function cannot be called.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotAtHand {
+    /// Nobody who counts wants it to run, or not now.
+    #[error("{0}")]
+    Refused(String),
+    /// It is not here, or of no use.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<String> for NotAtHand {
+    fn from(reason: String) -> Self {
+        Self::Failed(reason)
+    }
+}
+
 /// A function: still on its way, at hand, or of no use.
-type Slot = watch::Sender<Option<Result<Loaded, String>>>;
+type Slot = watch::Sender<Option<Result<Loaded, NotAtHand>>>;
 
 /// All functions of a node; clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -90,7 +107,7 @@ impl CodeBook {
         let slot = self.slot(&function.manifest);
         let at_hand = slot.borrow().clone().and_then(Result::ok).map(|loaded| loaded.function);
         let loaded = self.load_anew(source, function, at_hand).await;
-        let result = loaded.as_ref().map(|_| ()).map_err(Clone::clone);
+        let result = loaded.as_ref().map(|_| ()).map_err(ToString::to_string);
         slot.send_replace(Some(loaded));
         result
     }
@@ -100,7 +117,7 @@ impl CodeBook {
         source: &impl Modules,
         function: &FunctionRef,
         at_hand: Option<Function>,
-    ) -> Result<Loaded, String> {
+    ) -> Result<Loaded, NotAtHand> {
         let grants = Arc::new(self.admitted(source, function).await?);
         let code = match at_hand {
             Some(code) => code,
@@ -114,7 +131,7 @@ impl CodeBook {
         &self,
         source: &impl Modules,
         function: &FunctionRef,
-    ) -> Result<Grants, String> {
+    ) -> Result<Grants, NotAtHand> {
         let wanted = Wanted {
             function: function.name.clone(),
             sha256: function.manifest,
@@ -141,7 +158,7 @@ impl CodeBook {
             Ok(manifest) => Ok(Grants::of(&manifest)),
             Err(refusal) => {
                 tracing::warn!(function = %function.name, %refusal, "function refused");
-                Err(refusal.to_string())
+                Err(NotAtHand::Refused(refusal.to_string()))
             }
         }
     }
@@ -212,25 +229,45 @@ impl CodeBook {
     ///
     /// # Errors
     /// Why it never will be, in words.
-    pub async fn at_hand(&self, manifest: &[u8; 32]) -> Result<Loaded, String> {
+    pub async fn at_hand(&self, manifest: &[u8; 32]) -> Result<Loaded, NotAtHand> {
         let mut slot = self.slot(manifest).subscribe();
         match slot.wait_for(Option::is_some).await {
-            Ok(loaded) => loaded.clone().unwrap_or_else(|| Err("it is gone".to_owned())),
-            Err(_closed) => Err("it is not wanted any more".to_owned()),
+            Ok(loaded) => loaded.clone().unwrap_or_else(|| Err("it is gone".to_owned().into())),
+            Err(_closed) => Err("it is not wanted any more".to_owned().into()),
         }
     }
 
     /// The newest version at hand of a function that another one calls.
     ///
     /// # Errors
-    /// Why there is none, in words.
-    pub fn callee(&self, name: &FunctionId) -> Result<Loaded, String> {
+    /// Why there is none, or why it must not run.
+    pub fn callee(&self, name: &FunctionId) -> Result<Loaded, NotAtHand> {
         let slots = locked(&self.inner.slots);
         let at_hand = slots.values().filter_map(|slot| slot.borrow().clone()?.ok());
         let versions = at_hand.filter(|loaded| loaded.grants.name == *name);
-        versions.max_by_key(|loaded| loaded.grants.version).ok_or_else(|| {
+        let newest = versions.max_by_key(|loaded| loaded.grants.version).ok_or_else(|| {
             "no version of it is at hand on this node; place a task that runs it here".to_owned()
-        })
+        })?;
+        drop(slots);
+        self.may_start(&newest.grants)?;
+        Ok(newest)
+    }
+
+    /// Whether a function at hand may still be started: nobody has revoked its key, and its time is not over.
+    ///
+    /// # Errors
+    /// [`NotAtHand::Refused`] with the reason.
+    pub fn may_start(&self, grants: &Grants) -> Result<(), NotAtHand> {
+        let wall = self.inner.clock.now().wall;
+        let checked = self.inner.trust.may_start(grants, wall);
+        checked.map_err(|refusal| NotAtHand::Refused(refusal.to_string()))
+    }
+
+    /// Whether a function at hand must not run any more.
+    pub fn is_over(&self, manifest: &[u8; 32]) -> bool {
+        let slot = locked(&self.inner.slots).get(manifest).cloned();
+        let loaded = slot.and_then(|slot| slot.borrow().clone()?.ok());
+        loaded.is_some_and(|loaded| self.may_start(&loaded.grants).is_err())
     }
 
     /// Forgets code; its module stays on disk.

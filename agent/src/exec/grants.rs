@@ -5,8 +5,9 @@ use std::time::Duration;
 use protocol::desired::TaskSpec;
 use protocol::manifest::slots::Budgets;
 use protocol::manifest::{self, Limits, Manifest};
+use protocol::signed::KeyId;
 use runtime::{Budget, CallLimits};
-use types::{ExecutionMode, FunctionId, MiB, StateKey, TenantId};
+use types::{Epoch, ExecutionMode, FunctionId, MiB, StateKey, TenantId};
 
 /// The rights of a loaded function.
 #[derive(Clone, Debug, PartialEq)]
@@ -19,9 +20,29 @@ pub struct Grants {
     pub mode: ExecutionMode,
     /// Whose function it is.
     pub tenant: TenantId,
+    /// Who signed it.
+    pub key: KeyId,
+    /// When it may run.
+    pub validity: Validity,
     budgets: Budgets,
     limits: Limits,
     granted: manifest::Grants,
+}
+
+/// When a function may run, by the wall clock; `None`: no bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    /// From when on.
+    pub not_before: Option<Epoch>,
+    /// Until when.
+    pub not_after: Option<Epoch>,
+}
+
+impl Validity {
+    /// As a manifest says.
+    pub const fn of(manifest: &Manifest) -> Self {
+        Self { not_before: manifest.not_before, not_after: manifest.not_after }
+    }
 }
 
 /// What a function wanted and its manifest does not grant, and where that would be said.
@@ -45,6 +66,8 @@ impl Grants {
             version: manifest.version,
             mode: manifest.exec.mode(),
             tenant: manifest.tenant.clone(),
+            key: manifest.key,
+            validity: Validity::of(manifest),
             budgets: manifest.budgets,
             limits: manifest.limits,
             granted: manifest.grants.clone(),
@@ -172,6 +195,8 @@ pub(super) mod tests {
             version: 3,
             mode: ExecutionMode::Cpu,
             tenant: manifest::default_tenant(),
+            key: KeyId([1; 8]),
+            validity: Validity::default(),
             budgets: Budgets::default(),
             limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 },
             granted: manifest::Grants::default(),

@@ -11,7 +11,7 @@ use runtime::{
 };
 use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
 
-use super::code::{CodeBook, Loaded};
+use super::code::{CodeBook, Loaded, NotAtHand};
 use super::frames::{Frame, Frames};
 use super::grants::{Denied, Grants};
 use super::topics::{EMITS_MAX, Emission};
@@ -78,9 +78,12 @@ impl GuestHost {
         if !self.frames.has_room() {
             return Err(HostFault::TooLarge);
         }
-        let found = self.code.callee(function).map_err(|reason| {
-            self.log(Level::Warn, &format!("{function} is not called: {reason}"));
-            HostFault::NotFound
+        let found = self.code.callee(function).map_err(|error| match error {
+            NotAtHand::Refused(why) => self.deny(format!("{function}: {why}")),
+            NotAtHand::Failed(why) => {
+                self.log(Level::Warn, &format!("{function} is not called: {why}"));
+                HostFault::NotFound
+            }
         })?;
         self.granted(caller.shares_with(&found.grants))?;
         Ok(found)

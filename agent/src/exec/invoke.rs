@@ -13,7 +13,7 @@ use runtime::{
     Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HostFault, Request,
 };
 
-use super::code::Loaded;
+use super::code::{Loaded, NotAtHand};
 use super::guest::GuestHost;
 use super::module::Modules;
 use super::topics::Emission;
@@ -182,7 +182,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             self.record.instantiate_ns += ns(waited);
         }
         let function = function.map_err(|_late| Fault::Deadline)?;
-        function.map_err(|reason| Fault::Internal(format!("{}: {reason}", spec.function.name)))
+        function.map_err(|error| not_at_hand(spec, error))
     }
 
     /// Runs the guest, off the reactor and as soon as a core is free.
@@ -197,6 +197,8 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let core = tokio::time::timeout_at(self.deadline.into(), core).await;
         let _core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
         self.record.queue_ns += ns(queued_at.elapsed());
+        // It may have been revoked, or run out of its time, while the call waited.
+        self.inner.code.may_start(&grants).map_err(|error| not_at_hand(spec, error))?;
         let left = self.deadline.saturating_duration_since(Instant::now());
         let bound = grants.bound(spec);
         let limits = CallLimits {
@@ -259,6 +261,14 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let outputs: u64 = done.outputs.iter().map(|output| output.bytes).sum();
         self.record.output_bytes = outputs + bytes(done.body.len());
         Ok(done)
+    }
+}
+
+fn not_at_hand(spec: &TaskSpec, error: NotAtHand) -> Fault {
+    let name = &spec.function.name;
+    match error {
+        NotAtHand::Refused(why) => Fault::Denied(format!("{name}: {why}")),
+        NotAtHand::Failed(why) => Fault::Internal(format!("{name}: {why}")),
     }
 }
 

@@ -12,6 +12,7 @@ use protocol::{DecodeError, decode, encode};
 use sha2::{Digest as _, Sha256};
 use types::{Epoch, FunctionId, WallTime};
 
+use super::grants::{Grants, Validity};
 use super::{locked, world};
 use crate::state::{StateError, StateService};
 
@@ -197,7 +198,7 @@ impl TrustBook {
             return Err(Refusal::OtherFunction(manifest.name));
         }
         let is_new = self.is_new(&manifest, function)?;
-        known.is_in_time(&manifest, Epoch::from_unix_ns(wall.0))?;
+        known.is_in_time(Validity::of(&manifest), Epoch::from_unix_ns(wall.0))?;
         if manifest.world != world::hash() {
             return Err(Refusal::OtherWorld);
         }
@@ -210,6 +211,16 @@ impl TrustBook {
             known.raise(not_before);
         }
         Ok(manifest)
+    }
+
+    /// Whether a function that was admitted may still be started: its key counts, and its time is not over. Never blocks.
+    ///
+    /// # Errors
+    /// [`Refusal`] with what has changed since.
+    pub fn may_start(&self, grants: &Grants, wall: WallTime) -> Result<(), Refusal> {
+        let known = locked(&self.inner.known);
+        known.signer(grants.key)?;
+        known.is_in_time(grants.validity, Epoch::from_unix_ns(wall.0))
     }
 
     /// Whether a version is higher than any before.
@@ -238,12 +249,7 @@ impl Known {
     /// Reads a manifest, if its signature counts.
     fn open(&self, signed: &SignedManifest) -> Result<Manifest, Refusal> {
         let id = signed.key;
-        let signers = self.signers.as_ref().ok_or(Refusal::UnknownKey(id))?;
-        if signers.revoked.contains(&id) {
-            return Err(Refusal::RevokedKey(id));
-        }
-        let signer = signers.trusted.iter().find(|signer| key_id(&signer.key) == id);
-        let key = signer.and_then(|signer| VerifyingKey::from_bytes(&signer.key).ok());
+        let key = VerifyingKey::from_bytes(self.signer(id)?).ok();
         let key = key.filter(|key| !key.is_weak()).ok_or(Refusal::UnknownKey(id))?;
         let signature = Signature::from_bytes(&signed.signature.to_bytes());
         key.verify_strict(&SignedManifest::signed_bytes(&signed.manifest), &signature)
@@ -255,12 +261,22 @@ impl Known {
         Ok(manifest)
     }
 
-    fn is_in_time(&self, manifest: &Manifest, wall: Epoch) -> Result<(), Refusal> {
+    /// The public key of that id, if its signatures count.
+    fn signer(&self, id: KeyId) -> Result<&[u8; 32], Refusal> {
+        let signers = self.signers.as_ref().ok_or(Refusal::UnknownKey(id))?;
+        if signers.revoked.contains(&id) {
+            return Err(Refusal::RevokedKey(id));
+        }
+        let signer = signers.trusted.iter().find(|signer| key_id(&signer.key) == id);
+        signer.map(|signer| &signer.key).ok_or(Refusal::UnknownKey(id))
+    }
+
+    fn is_in_time(&self, validity: Validity, wall: Epoch) -> Result<(), Refusal> {
         let now = wall.max(self.floor);
-        if let Some(not_before) = manifest.not_before.filter(|from| now < *from) {
+        if let Some(not_before) = validity.not_before.filter(|from| now < *from) {
             return Err(Refusal::NotYet { not_before, now });
         }
-        if let Some(not_after) = manifest.not_after.filter(|until| *until < now) {
+        if let Some(not_after) = validity.not_after.filter(|until| *until < now) {
             return Err(Refusal::Expired { not_after, now });
         }
         Ok(())

@@ -57,7 +57,8 @@ const SIGNERS_INTERVAL: Duration = Duration::from_secs(30);
 const LOG_INTERVAL: Duration = Duration::from_millis(200);
 /// Lists of signers that wait to be read.
 const SIGNERS_MAX: usize = 2;
-/// Between two times that battery and temperature are kept, and garbage is collected.
+/// Between two times that battery and temperature are kept, garbage is collected, and functions are looked through whose
+/// time is over; calls of these are refused at once.
 const HOUSEKEEPING: Duration = Duration::from_secs(10);
 /// How long the objects of finished runs are kept, on the wall clock.
 const RUNS_KEPT: Duration = Duration::from_secs(24 * 3600);
@@ -490,6 +491,7 @@ async fn keep_house(work: Arc<Work>) {
     while work.is_wanted() {
         tokio::time::sleep(HOUSEKEEPING).await;
         work.keep_sensors();
+        work.stop_what_is_over();
         let this = Arc::clone(&work);
         let collected = tokio::task::spawn_blocking(move || {
             let usage = this.state().usage();

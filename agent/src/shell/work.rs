@@ -306,6 +306,19 @@ impl Work {
         }
     }
 
+    /// Checks functions whose time is over again, so that what their tasks are worth is told.
+    pub(super) fn stop_what_is_over(self: &Arc<Self>) {
+        let code = self.exec().code();
+        let wanted: Vec<FunctionRef> = locked(&self.loads)
+            .values()
+            .filter(|(function, load)| load.is_finished() && code.is_over(&function.manifest))
+            .map(|(function, _)| function.clone())
+            .collect();
+        for function in wanted {
+            self.load(function);
+        }
+    }
+
     fn replicate(self: &Arc<Self>, group: GroupId, to: NodeId) {
         let this = Arc::clone(self);
         self.crew().spawn(async move {

@@ -305,3 +305,43 @@ fn a_chain_of_calls_ends_with_the_signed_budget() {
     });
     assert!(matches!(stage.fault("caller", "3Echo"), Fault::TooLarge(_)));
 }
+
+#[test]
+fn a_function_stops_when_its_time_is_over_and_callers_are_told() {
+    let over = types::Epoch::from_unix_s(4_000_000_000).expect("2096");
+    let caller = Grants { calls: calls(), ..Grants::default() };
+    let manifests = [("caller", caller), ("puppet", Grants::default())];
+    let mut stage = Stage::changed(&manifests, |said| {
+        said.not_after = (said.name.as_str() == "puppet").then_some(over);
+    });
+    assert_eq!(stage.good("puppet", "Echo"), b"Echo");
+    assert_eq!(stage.good("caller", "3Echo"), b"Echo");
+    // Somebody who counts vouches for a later time: for the node, it is that time now.
+    let list = protocol::signed::Signers { at: over.plus_s(1.0), ..signing::signers(2, true) };
+    stage.controller.trust(&list);
+    let why = "puppet: it was valid until 2096";
+    eventually("the end of its time", || {
+        matches!(stage.call("puppet", "Echo").outcome, Outcome::Failed(_)).then_some(())
+    });
+    stage.denied("puppet", "Echo", why);
+    stage.denied("caller", "3Echo", why);
+    // Others go on, and the controller learns that this one does not.
+    assert_eq!(stage.good("caller", "Echo"), b"Echo");
+    eventually("its task to have failed", || {
+        let tasks = stage.controller.status(&stage.agent.name).tasks;
+        let failed = tasks.iter().filter(|task| task.phase == Phase::Failed);
+        (failed.map(|task| task.task.as_str()).collect::<Vec<_>>() == ["puppet"]).then_some(())
+    });
+    stage.denied("puppet", "Echo", why);
+}
+
+#[test]
+fn a_function_stops_when_its_key_is_revoked_and_callers_are_told() {
+    let mut stage = Stage::with(&[("puppet", Grants::default())]);
+    assert_eq!(stage.good("puppet", "Echo"), b"Echo");
+    stage.controller.trust(&signing::signers(2, false));
+    eventually("the revocation", || {
+        matches!(stage.call("puppet", "Echo").outcome, Outcome::Failed(_)).then_some(())
+    });
+    stage.denied("puppet", "Echo", "which was revoked");
+}

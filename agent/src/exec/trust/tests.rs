@@ -1,7 +1,7 @@
 //! Every reason not to run a function, and what outlives a start.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use protocol::manifest::{Exec, ExecFacts, Grants, Limits, Switch, default_tenant};
+use protocol::manifest::{self, Exec, ExecFacts, Limits, Switch, default_tenant};
 use protocol::signed::{Signature as WireSignature, Signer};
 use types::{ExecutionMode, KeyName, LeaderEpoch, MiB, NodeId};
 
@@ -46,7 +46,7 @@ fn manifest(version: u64, key: &SigningKey) -> Manifest {
         not_before: None,
         not_after: None,
         limits: Limits { linear_memory_mib: MiB(8), deadline_ms: 1_000 },
-        grants: Grants::default(),
+        grants: manifest::Grants::default(),
         exec: Exec {
             chosen: None,
             identified: ExecutionMode::Cpu,
@@ -59,13 +59,13 @@ fn manifest(version: u64, key: &SigningKey) -> Manifest {
         variants: Vec::new(),
         profiles: Vec::new(),
         triggers: Vec::new(),
-        needs: protocol::manifest::slots::Needs::default(),
+        needs: manifest::slots::Needs::default(),
         input: None,
         output: None,
-        failure: protocol::manifest::slots::FailurePolicy::default(),
-        budgets: protocol::manifest::slots::Budgets::default(),
+        failure: manifest::slots::FailurePolicy::default(),
+        budgets: manifest::slots::Budgets::default(),
         preferences: Vec::new(),
-        data: protocol::manifest::slots::DataPolicy::default(),
+        data: manifest::slots::DataPolicy::default(),
     }
 }
 
@@ -241,4 +241,34 @@ fn the_window_counts_and_a_clock_that_is_behind_does_not_open_it() {
     node.book.take(told).unwrap();
     assert!(lost(&node, &with(None, Some(60.0), 4)).unwrap_err().contains("it was valid until"));
     assert!(lost(&node, &with(None, Some(200.0), 4)).is_ok());
+}
+
+#[test]
+fn what_was_admitted_starts_until_its_time_is_over_or_its_key_is_revoked() {
+    let (node, key) = (Node::new(), key(1));
+    node.book.take(list(1, 1, &[&key], &[])).unwrap();
+    let until = wall().plus_s(60.0);
+    let manifest = Manifest { not_after: Some(until), ..manifest(1, &key) };
+    let grants = Grants::of(&node.admit(&good(&manifest, &key)).unwrap());
+    let start = |at: Epoch| {
+        let started = node.book.may_start(&grants, WallTime(at.unix_ns()));
+        started.map_err(|refusal| refusal.to_string())
+    };
+    assert_eq!(start(wall()), Ok(()));
+    assert_eq!(start(until), Ok(()));
+    let said = start(until.plus_s(1.0)).unwrap_err();
+    assert!(said.contains("it was valid until"), "{said}");
+    // A clock that goes back does not bring it back once somebody vouched for the time.
+    let later = Signers { at: until.plus_s(2.0), ..list(1, 2, &[&key], &[]) };
+    node.book.take(later).unwrap();
+    assert!(start(wall()).unwrap_err().contains("it was valid until"));
+    // Revoked, and forgotten by a list.
+    for (serial, trusted, revoked, words) in [
+        (3, vec![], vec![], "which is not trusted"),
+        (4, vec![&key], vec![id(&key)], "which was revoked"),
+    ] {
+        node.book.take(list(1, serial, &trusted, &revoked)).unwrap();
+        let said = start(wall()).unwrap_err();
+        assert!(said.contains(words), "{said}");
+    }
 }
