@@ -41,8 +41,8 @@ const TOP: [&str; 23] = [
 ];
 /// Clippy reads only the file nearest to a crate: another one would switch the purity lint off.
 const CLIPPY_FILES: [&str; 2] = [".clippy.toml", "crates/.clippy.toml"];
-/// The page of claims, which names the test that each of them rests on.
-const CLAIMS: &str = "docs/reproduction.md";
+/// The pages of claims, which name the test that each of them rests on; `FILE#NAME` is a test in a file.
+const CLAIMS: [&str; 2] = ["docs/reproduction.md", "docs/negative-tests.md"];
 /// Folders that exist on somebody's machine only.
 const MACHINE_FOLDERS: [&str; 4] = ["/home/", "/root/", "/Users/", "/work/"];
 /// Words for work left undone; fine with the number of an issue.
@@ -75,8 +75,9 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         let text = fs::read_to_string(workspace.path(file));
         let text = text.with_context(|| format!("cannot read {file}"))?;
         problems.extend(check_text(file, &text));
-        if file == CLAIMS {
-            problems.extend(check_claims(&text, &files));
+        if CLAIMS.contains(&file.as_str()) {
+            let read = |test: &str| fs::read_to_string(workspace.path(test)).ok();
+            problems.extend(check_claims(file, &text, &files, read));
         }
         if file.starts_with("crates/types/src/") {
             types_lines += text.lines().count();
@@ -142,12 +143,22 @@ fn check_text(file: &str, text: &str) -> Vec<String> {
     problems
 }
 
-/// Whether the tests and examples exist that a page names as `agent/tests/a.rs` or `--example a`.
-fn check_claims(text: &str, files: &[String]) -> Vec<String> {
-    let is_there = |span: &str| match span.split_once("--example ") {
-        Some((_, name)) => files.iter().any(|f| f.ends_with(&format!("/examples/{name}.rs"))),
-        // A folder stands for the files in it.
-        None => files.iter().any(|f| f == span || f.starts_with(&format!("{span}/"))),
+/// Whether the tests and examples exist that a page names as `agent/tests/a.rs`, `agent/tests/a.rs#a_test` or `--example a`.
+fn check_claims(
+    page: &str,
+    text: &str,
+    files: &[String],
+    read: impl Fn(&str) -> Option<String>,
+) -> Vec<String> {
+    // A folder stands for the files in it.
+    let is_file =
+        |span: &str| files.iter().any(|f| f == span || f.starts_with(&format!("{span}/")));
+    let has_test =
+        |file: &str, test: &str| read(file).is_some_and(|t| t.contains(&format!("fn {test}()")));
+    let is_there = |span: &str| match (span.split_once("--example "), span.split_once('#')) {
+        (Some((_, name)), _) => files.iter().any(|f| f.ends_with(&format!("/examples/{name}.rs"))),
+        (None, Some((file, test))) => is_file(file) && has_test(file, test),
+        (None, None) => is_file(span),
     };
     let names_file = |span: &&str| {
         span.contains("--example ") || span.contains('/') && !span.contains(char::is_whitespace)
@@ -157,7 +168,7 @@ fn check_claims(text: &str, files: &[String]) -> Vec<String> {
         // Every other part stands between backticks.
         let spans = line.split('`').skip(1).step_by(2).filter(names_file);
         let gone = spans.filter(|span| !is_there(span));
-        problems.extend(gone.map(|span| format!("{CLAIMS}:{number}: {span} is not there")));
+        problems.extend(gone.map(|span| format!("{page}:{number}: {span} is not there")));
     }
     problems
 }
@@ -225,7 +236,12 @@ mod tests {
             `agent/tests/b.rs` and `cargo run --example price`\n";
         let gone = ["agent/tests/b.rs", "cargo run --example price"];
         let expected = gone.map(|span| format!("docs/reproduction.md:2: {span} is not there"));
-        assert_eq!(check_claims(page, &files), expected);
+        let read = |_: &str| Some("fn it_holds() {}".to_owned());
+        assert_eq!(check_claims("docs/reproduction.md", page, &files, read), expected);
+        let page = "`agent/tests/a/main.rs#it_holds` `agent/tests/a/main.rs#it_held` `agent/tests/b.rs#it_holds`";
+        let gone = ["agent/tests/a/main.rs#it_held", "agent/tests/b.rs#it_holds"];
+        let expected = gone.map(|span| format!("docs/n.md:1: {span} is not there"));
+        assert_eq!(check_claims("docs/n.md", page, &files, read), expected);
     }
 
     #[test]

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeMap;
 use std::future::Future;
-use std::io::{Seek as _, Write as _};
+use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -139,9 +140,15 @@ impl ModuleStore {
     /// The bytes of a module, if they are here and are what their name says; what is not is removed.
     pub fn read(&self, sha256: &[u8; 32]) -> Option<Vec<u8>> {
         let path = self.path(sha256);
-        let size = std::fs::metadata(&path).ok()?.len();
-        let bytes = (size <= u64::from(MODULE_BYTES_MAX)).then(|| std::fs::read(&path).ok())??;
-        if sha256_of(&bytes) == *sha256 {
+        let bytes = match read_at_most(&path, MODULE_BYTES_MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return None,
+            Err(error) => {
+                tracing::warn!(path = %path.display(), %error, "module cannot be read");
+                None
+            }
+        };
+        if let Some(bytes) = bytes.filter(|bytes| sha256_of(bytes) == *sha256) {
             return Some(bytes);
         }
         if let Err(error) = std::fs::remove_file(&path) {
@@ -156,7 +163,9 @@ impl ModuleStore {
     /// [`ModuleError::Disk`].
     fn finish(&self, sha256: &[u8; 32]) -> Result<(), ModuleError> {
         let (path, aside) = (self.path(sha256), self.aside(sha256));
-        let file = std::fs::File::options().append(true).open(&aside).map_err(disk(&aside))?;
+        let mut options = std::fs::File::options();
+        let file = options.append(true).custom_flags(no_follow()).open(&aside);
+        let file = file.map_err(disk(&aside))?;
         file.sync_all().map_err(disk(&aside))?;
         std::fs::rename(&aside, &path).map_err(disk(&path))?;
         std::fs::File::open(&self.dir).and_then(|dir| dir.sync_all()).map_err(disk(&self.dir))
@@ -164,9 +173,7 @@ impl ModuleStore {
 
     /// What has come so far of something that has at most `max` bytes; nothing, if that is more.
     fn begun(&self, sha256: &[u8; 32], max: u32) -> Vec<u8> {
-        let aside = self.aside(sha256);
-        let size = std::fs::metadata(&aside).map_or(0, |facts| facts.len());
-        if size <= u64::from(max) { std::fs::read(&aside).unwrap_or_default() } else { Vec::new() }
+        read_at_most(&self.aside(sha256), max).ok().flatten().unwrap_or_default()
     }
 
     /// Keeps what has come: `part` follows the first `offset` bytes. Not yet durable, since the hash of the whole decides.
@@ -179,8 +186,8 @@ impl ModuleStore {
             self.make_room()?;
         }
         let mut options = std::fs::File::options();
-        let mut file =
-            options.write(true).create(true).truncate(false).open(&aside).map_err(disk(&aside))?;
+        options.write(true).create(true).truncate(false).custom_flags(no_follow());
+        let mut file = options.open(&aside).map_err(disk(&aside))?;
         // What stands behind may be of something else, or torn.
         file.set_len(offset)
             .and_then(|()| file.seek(std::io::SeekFrom::Start(offset)))
@@ -213,6 +220,22 @@ impl ModuleStore {
     fn aside(&self, sha256: &[u8; 32]) -> PathBuf {
         self.path(sha256).with_extension("part")
     }
+}
+
+/// All of a file, which must lie there itself; `None` if it is longer than that.
+fn read_at_most(path: &Path, max: u32) -> std::io::Result<Option<Vec<u8>>> {
+    let file = std::fs::File::options().read(true).custom_flags(no_follow()).open(path)?;
+    if u64::from(max) < file.metadata()?.len() {
+        return Ok(None);
+    }
+    let mut bytes = Vec::new();
+    file.take(u64::from(max)).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
+
+/// A link in a folder of code leads nowhere: neither is it read, nor is anything written through it.
+fn no_follow() -> i32 {
+    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 fn disk(path: &Path) -> impl Fn(std::io::Error) -> ModuleError + use<> {

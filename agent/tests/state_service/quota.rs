@@ -122,3 +122,27 @@ fn records_last_and_are_bounded() {
     let error = StateService::open(&elsewhere, node("x")).unwrap_err();
     assert!(error.to_string().contains("state.redb"), "{error}");
 }
+
+#[tokio::test]
+async fn a_full_store_refuses_writes_and_is_read_on() {
+    let bed = Bed::new(&[]);
+    let service = small(&bed, "b", 4 * MIB);
+    service.set_role(&group(), &own(1), None).unwrap();
+    let put = |state: &mut agent::state::CallState| {
+        state.state_put(&key("kept"), b"value".to_vec(), None).unwrap();
+        Vec::new()
+    };
+    bed.call("b", &invoke(1, 1), put).await.unwrap();
+    let mut run = 2;
+    while write(&bed, "b", run, MIB / 2).await.is_ok() {
+        run += 1;
+        assert!(run < 20, "it is never full");
+    }
+    let read = |state: &mut agent::state::CallState| {
+        state.state_get(&key("kept")).unwrap().map(|(value, _)| value).unwrap_or_default()
+    };
+    let (done, _) = bed.call("b", &invoke(run + 1, 1), read).await.unwrap();
+    assert_eq!(done.body, b"value");
+    let full = write(&bed, "b", run + 2, MIB / 2).await.unwrap_err();
+    assert!(matches!(&full, Fault::Internal(why) if why.contains("store.quota_bytes")), "{full:?}");
+}

@@ -223,3 +223,21 @@ fn the_size_of_a_signed_manifest_comes_with_it_and_is_bounded() {
     assert_eq!(fetched(&controller, &wanted(10)).unwrap(), b"0123456789");
     assert_eq!(*controller.asked.lock().unwrap(), [0, 0, 4, 8]);
 }
+
+#[test]
+fn links_in_the_folder_are_not_followed() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = ModuleStore::open(dir.path().join("functions")).unwrap();
+    let (elsewhere, sha256) = (dir.path().join("elsewhere"), sha256_of(b"module"));
+    std::fs::write(&elsewhere, b"module").unwrap();
+    // Good bytes, but not here: the link goes, what it leads to stays.
+    std::os::unix::fs::symlink(&elsewhere, store.path(&sha256)).unwrap();
+    assert_eq!(store.read(&sha256), None);
+    assert!(store.path(&sha256).symlink_metadata().is_err());
+    // Nothing is written through one either.
+    std::os::unix::fs::symlink(&elsewhere, store.aside(&sha256)).unwrap();
+    assert_eq!(store.begun(&sha256, 100), b"");
+    assert!(matches!(store.add(&sha256, 0, b"MODULE"), Err(ModuleError::Disk { .. })));
+    assert!(matches!(store.finish(&sha256), Err(ModuleError::Disk { .. })));
+    assert_eq!(std::fs::read(&elsewhere).unwrap(), b"module");
+}

@@ -149,3 +149,16 @@ fn a_folder_that_cannot_be_made_is_told() -> Result {
     assert_eq!(error, "the folder of compiled code cannot be used");
     Ok(())
 }
+
+#[test]
+fn what_cannot_be_kept_is_used_all_the_same() -> Result {
+    let dir = tempfile::tempdir()?;
+    let runtime = runtime(&dir.path().join("code"), 1)?;
+    // As where a disk is full or gone: no file can be made.
+    fs::remove_dir(dir.path().join("code"))?;
+    let wasm = puppet()?;
+    let function = runtime.load(&wasm)?;
+    assert!(runtime.load_cached(&hash(&wasm)).is_none());
+    assert_eq!(call(&(runtime, function), "Echo").outcome?, b"Echo");
+    Ok(())
+}

@@ -7,7 +7,7 @@ use runtime::{
     CallFault, CallLimits, CallProfile, CallReport, Function, LoadError, Runtime, RuntimeConfig,
 };
 use rustix::time::{ClockId, clock_gettime};
-use types::Backend;
+use types::{Backend, TenantId};
 
 use crate::host::{TestHost, request};
 use crate::puppet::{LIMITS, Result, call, component, idle_guest, order, puppet, stage};
@@ -213,6 +213,25 @@ fn an_instance_finds_nothing_of_an_earlier_one() -> Result {
             assert_eq!(touched, Ok(u64::from(pages).to_le_bytes().to_vec()));
         }
         assert_eq!(call(&stage, "z").outcome, Ok(vec![0; 8]));
+    }
+    Ok(())
+}
+
+#[test]
+fn a_hundred_thousand_calls_leave_nothing_to_another_tenant() -> Result {
+    let (runtime, ours) = stage()?;
+    let theirs = runtime.load(&puppet()?)?;
+    let of = |tenant: &str| -> Result<CallProfile> {
+        Ok(CallProfile { tenant: TenantId::new(tenant)?, ..CallProfile::from(LIMITS) })
+    };
+    let (a, b) = (of("a")?, of("b")?);
+    for round in 0..100_000_u32 {
+        let touch = request(order(b't', round % 8 + 1));
+        runtime.call(&ours, touch, a.clone(), &mut TestHost::default()).outcome?;
+        if round % 10 == 0 {
+            let seen = runtime.call(&theirs, request("z"), b.clone(), &mut TestHost::default());
+            assert_eq!(seen.outcome, Ok(vec![0; 8]), "round {round}");
+        }
     }
     Ok(())
 }
