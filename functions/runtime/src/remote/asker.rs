@@ -1,6 +1,6 @@
 //! The host as a guest in a runner has it: every question goes to the agent and waits for its answer.
 
-use std::io;
+use std::io::{self, Write as _};
 use std::process;
 use std::time::Instant;
 
@@ -86,10 +86,17 @@ impl Asker<'_> {
     }
 }
 
-/// Without its agent a runner has nobody to run for, and what it runs must not go on.
+/// How a runner ends that can no longer talk to its agent: neither as one that was told to nor as one that crashed.
+const ABANDONED: i32 = 70;
+
+/// Without its agent a runner has nobody to run for, and what it runs must not go on. Says why where the agent says what it does.
 #[expect(clippy::exit, reason = "the other threads of the process must end too")]
-pub(super) fn abandon(_why: &io::Error) -> ! {
-    process::exit(0)
+pub(super) fn abandon(why: &io::Error) -> ! {
+    if why.kind() != io::ErrorKind::UnexpectedEof {
+        // Whether anybody hears it or not, this is the end.
+        drop(writeln!(io::stderr(), "a runner ends: {why}"));
+    }
+    process::exit(ABANDONED)
 }
 
 /// An agent that answers another question than the one that was asked is none.

@@ -40,15 +40,19 @@ pub fn runner() -> ExitCode {
     }
     let Some(serving) = serving.map(Arc::new) else { return ExitCode::FAILURE };
     // The end of the agent is the end of the control socket, and with it of this process, whatever its other threads do.
-    while let Ok((TakeLane, came)) = control.receive(None) {
-        let Some(lane) = came.lane else { break };
+    loop {
+        let lane = match control.receive(None) {
+            Ok((TakeLane, came)) => came.lane,
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return ExitCode::SUCCESS,
+            Err(error) => abandon(&error),
+        };
+        let Some(lane) = lane else { abandon(&io::ErrorKind::InvalidData.into()) };
         let serving = Arc::clone(&serving);
         let thread = std::thread::Builder::new().name("lane".to_owned()).stack_size(STACK_BYTES);
         if thread.spawn(move || serving.serve(lane)).is_err() {
             return ExitCode::FAILURE;
         }
     }
-    ExitCode::SUCCESS
 }
 
 /// The engine first, since it looks at the system; then the jail, before there is a second thread; then what needs threads.
