@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use runtime::PoolMode;
+use runtime::{PoolMode, RuntimeConfig};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{
     Config, Enabled, Engine, Instance, InstanceAllocationStrategy, Module, PoolingAllocationConfig,
@@ -52,15 +52,13 @@ pub(crate) fn engine(mode: PoolMode, epochs: bool) -> Result<Engine> {
         .generate_address_map(false);
     match mode {
         PoolMode::Pooling { slots, reservation } => {
-            let tells = PoolingAllocationConfig::is_pagemap_scan_available();
-            let keep = if tells { 2 << 20 } else { 128 << 10 };
             let mut pool = PoolingAllocationConfig::new();
             pool.total_component_instances(slots)
                 .total_core_instances(slots * 4)
                 .total_memories(slots)
                 .total_tables(slots * 2)
                 .max_memory_size(256 << 20)
-                .linear_memory_keep_resident(keep)
+                .linear_memory_keep_resident(kept_bytes(slots))
                 .pagemap_scan(Enabled::Auto);
             config
                 .allocation_strategy(InstanceAllocationStrategy::Pooling(pool))
@@ -73,6 +71,16 @@ pub(crate) fn engine(mode: PoolMode, epochs: bool) -> Result<Engine> {
         PoolMode::OnDemand => {}
     }
     Engine::new(&config).or_any()
+}
+
+/// What the runtime has each of so many slots keep.
+fn kept_bytes(slots: u32) -> usize {
+    if !PoolingAllocationConfig::is_pagemap_scan_available() {
+        return 128 << 10;
+    }
+    let RuntimeConfig { memory_mib, keep_mib, .. } = RuntimeConfig::default();
+    let share = (u64::from(memory_mib) << 20) / 2 / u64::from(slots.max(1));
+    usize::try_from((u64::from(keep_mib) << 20).min(share)).unwrap_or(usize::MAX)
 }
 
 /// Compiles and links a component.

@@ -8,7 +8,7 @@ use anyhow::{Result, anyhow};
 use runtime::{
     Budget, CacheConfig, CallHeader, CallLimits, CallReport, Callee, Contact, DeviceSecret,
     Execution, Function, Host, HostFault, InputInfo, Isolation, Level, ModuleHash, NodeInfo,
-    Request, RunnerProgram, Runtime, RuntimeConfig,
+    Request, RunnerProgram, Runtime, RuntimeConfig, Sealed,
 };
 use sha2::{Digest as _, Sha256};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
@@ -82,6 +82,14 @@ pub(crate) fn call(runtime: &Runtime, function: &Function, body: Vec<u8>) -> Res
     Ok(report(runtime, function, body, LIMITS, &mut BenchHost::default()).outcome?)
 }
 
+/// An object as a node keeps it for functions in other processes.
+///
+/// # Errors
+/// When the system has no memory for it.
+pub(crate) fn sealed(bytes: &[u8]) -> Result<Sealed> {
+    Ok(Sealed::written(|memory| memory.write_all(bytes))?)
+}
+
 pub(crate) fn report(
     runtime: &Runtime,
     function: &Function,
@@ -117,6 +125,8 @@ pub(crate) struct BenchHost<'a> {
     pub(crate) on_log: Option<&'a mut (dyn FnMut() + Send)>,
     /// The one object that came with the call, under any name.
     pub(crate) input: &'a [u8],
+    /// The same in memory that a runner can read.
+    pub(crate) sealed: Option<&'a Sealed>,
     /// Whom the guest may call, under any name.
     pub(crate) callee: Option<&'a Function>,
     /// When it was found.
@@ -156,6 +166,10 @@ impl Host for BenchHost<'_> {
         let from = usize::try_from(offset).unwrap_or(usize::MAX).min(self.input.len());
         let to = from.saturating_add(len as usize).min(self.input.len());
         Ok(self.input[from..to].to_vec())
+    }
+
+    fn input_sealed(&mut self, _: &TaskId, _: &StateKey) -> Result<Option<Sealed>, HostFault> {
+        Ok(self.sealed.cloned())
     }
 
     fn output_admit(&mut self, _: &StateKey, _: u64) -> Result<(), HostFault> {

@@ -6,7 +6,7 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use runtime::{Execution, Function, Runtime};
+use runtime::{Execution, Function, Runtime, Sealed};
 
 use crate::guests::{Contract, hand_over};
 use crate::measure::{Series, Side, in_turns, nanos};
@@ -81,11 +81,16 @@ fn of_size(
     let (to_here, to_apart) = (here.load(&to)?, apart.load(&to)?);
     let (bytes, mut copy) = (vec![hand_over::FILL; size.bytes], vec![0; size.bytes]);
     // Whether the way is there at all; why not is a reason in the row.
-    let m2 = read(apart, &to_apart, &bytes).map(drop).map_err(|error| format!("{error:#}"));
-    let [m1, apart_full, apart_empty, copied, stream] = in_turns([
+    let (object, none) = (stage::sealed(&bytes)?, stage::sealed(&[])?);
+    let m2 =
+        read(apart, &to_apart, (&bytes, &object)).map(drop).map_err(|error| format!("{error:#}"));
+    let [m1, apart_full, apart_empty, made, copied, stream] = in_turns([
         Side::own(RUN, || between_stores(here, &from, &to_here)),
-        Side::own(RUN, || m2.as_ref().map_or(Ok(f64::NAN), |()| read(apart, &to_apart, &bytes))),
-        Side::own(RUN, || read(apart, &nothing, &[])),
+        Side::own(RUN, || {
+            m2.as_ref().map_or(Ok(f64::NAN), |()| read(apart, &to_apart, (&bytes, &object)))
+        }),
+        Side::own(RUN, || read(apart, &nothing, (&[], &none))),
+        Side::timed(RUN, || stage::sealed(&bytes).map(drop)),
         Side::timed(RUN, || {
             copy.copy_from_slice(black_box(&bytes));
             Ok(())
@@ -115,6 +120,8 @@ fn of_size(
     Ok(vec![
         with_target(with_tail(row("m1", m1.p50()), &m1), 0),
         m2_row,
+        with_tail(row("m2_making", made.p50()), &made)
+            .note("what whoever has the bytes does once, however many read them: fresh sealed memory, and the copy to it"),
         with_tail(row("unix_stream", stream.p50()), &stream)
             .note("what peers between processes use, nothing but the stream"),
     ])
@@ -127,9 +134,9 @@ fn between_stores(runtime: &Runtime, from: &Function, to: &Function) -> Result<f
     host.callee_took.map(nanos).context("the producer called nobody")
 }
 
-/// A call that reads an object which its host holds.
-fn read(runtime: &Runtime, function: &Function, object: &[u8]) -> Result<f64> {
-    let mut host = BenchHost { input: object, ..BenchHost::default() };
+/// A call that reads an object which its host holds; in another process from the memory that both share.
+fn read(runtime: &Runtime, function: &Function, (object, sealed): (&[u8], &Sealed)) -> Result<f64> {
+    let mut host = BenchHost { input: object, sealed: Some(sealed), ..BenchHost::default() };
     let started = Instant::now();
     let report = stage::report(runtime, function, Vec::new(), stage::LIMITS, &mut host);
     let took = nanos(started.elapsed());
@@ -168,8 +175,9 @@ mod tests {
         assert!(0.0 < between_stores(&runtime, &from, &to).unwrap());
         // One byte less than it wants, and bytes that are not the producer's.
         assert!(between_stores(&runtime, &from, &more).is_err());
-        assert!(read(&runtime, &to, &[hand_over::FILL; 100_000]).is_ok());
-        assert!(read(&runtime, &to, &[0; 100_000]).is_err());
+        let none = stage::sealed(&[]).unwrap();
+        assert!(read(&runtime, &to, (&[hand_over::FILL; 100_000], &none)).is_ok());
+        assert!(read(&runtime, &to, (&[0; 100_000], &none)).is_err());
         assert!(0.0 < through_a_stream(&[1; 100_000]).unwrap());
     }
 }
