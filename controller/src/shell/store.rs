@@ -16,6 +16,10 @@ use crate::hex::hex;
 
 /// The version of the format of `state.json`.
 const FORMAT: u32 = 2;
+/// That of controllers whose functions were not signed.
+const FORMAT_UNSIGNED: u32 = 1;
+/// Of an older state, so many names are said.
+const NAMES_MAX: usize = 64;
 
 /// What went wrong with the state directory.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +41,22 @@ pub enum StoreError {
         path: PathBuf,
         /// What is wrong.
         rule: String,
+    },
+    /// The state is of a controller whose functions were not signed, so that no node would run them.
+    #[error(
+        "{file} is of an earlier version, whose functions were not signed, so that no node runs them. Move it away (mv {file} {file}.old), and nothing \
+         else: the file epoch beside it must stay, or no node obeys. Then start the controller, make and trust a key (starbelt key new, \
+         starbelt key trust), push {functions} again (starbelt fn push NAME COMPONENT --manifest function.toml), and submit {workflows} again \
+         (starbelt workflow submit FILE)",
+        file = path.display()
+    )]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+        /// The functions that it holds.
+        functions: String,
+        /// The workflows that it holds.
+        workflows: String,
     },
     /// Another controller uses the directory.
     #[error("{} is in use by another controller; stop that one first", path.display())]
@@ -64,6 +84,22 @@ struct StateFile {
 #[derive(serde::Deserialize)]
 struct Format {
     format: u32,
+}
+
+/// What a state holds that is not carried over.
+fn unsigned(path: PathBuf, bytes: &[u8]) -> StoreError {
+    let state = serde_json::from_slice::<serde_json::Value>(bytes).unwrap_or_default();
+    let names = |kind: &str, name: fn(&serde_json::Value) -> Option<&str>| {
+        let listed = state["state"][kind].as_array();
+        let names: Vec<&str> =
+            listed.into_iter().flatten().filter_map(name).take(NAMES_MAX).collect();
+        if names.is_empty() { format!("what {kind} you had") } else { names.join(", ") }
+    };
+    StoreError::Unsigned {
+        functions: names("functions", |function| function["name"].as_str()),
+        workflows: names("workflows", |workflow| workflow["workflow"]["id"].as_str()),
+        path,
+    }
 }
 
 fn failed(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StoreError {
@@ -120,6 +156,9 @@ impl Store {
         let corrupt = |rule| StoreError::Corrupt { path: path.clone(), rule };
         let Format { format } =
             serde_json::from_slice(&bytes).map_err(|error| corrupt(error.to_string()))?;
+        if format == FORMAT_UNSIGNED {
+            return Err(unsigned(path, &bytes));
+        }
         if format != FORMAT {
             return Err(corrupt(format!("format {format} is not {FORMAT}")));
         }
@@ -285,6 +324,35 @@ mod tests {
         assert!(message.contains("epoch") && message.contains("many"), "{message}");
         fs::write(dir.path().join("state.json"), "{").unwrap();
         assert!(matches!(store.load(), Err(StoreError::Corrupt { .. })));
+    }
+
+    #[test]
+    fn a_state_without_signatures_is_refused_with_what_to_do() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(dir.path()).unwrap();
+        // As a controller of format 1 left it.
+        let state = r#"{"format":1,"state":{"workflows":[{"workflow":{"id":"flood","tasks":[]},"is_driving":true}],
+            "functions":[{"name":"ingest","sha256":"00","bytes":4,"imports":[]},{"name":"extract","sha256":"00","bytes":4,"imports":[]}],
+            "hosting":{}}}"#;
+        let path = dir.path().join("state.json");
+        fs::write(&path, state).unwrap();
+        let epoch = store.next_epoch().unwrap();
+        let said = store.load().unwrap_err().to_string();
+        let file = path.display();
+        for words in [
+            format!("mv {file} {file}.old"),
+            "the file epoch beside it must stay".to_owned(),
+            "starbelt key trust".to_owned(),
+            "push ingest, extract again".to_owned(),
+            "submit flood again".to_owned(),
+        ] {
+            assert!(said.contains(&words), "{said}");
+        }
+        // Nothing was changed, and what it says to do works: empty, and in a later epoch.
+        assert_eq!(fs::read_to_string(&path).unwrap(), state);
+        fs::rename(&path, dir.path().join("state.json.old")).unwrap();
+        assert_eq!(store.load().unwrap(), Saved::default());
+        assert_eq!(store.next_epoch().unwrap(), epoch.next());
     }
 
     fn function(sha256: [u8; 32], manifest: [u8; 32]) -> SavedFunction {
