@@ -105,19 +105,24 @@ impl Programs {
     /// # Errors
     /// [`BedError::NotBuilt`] naming the first that is missing.
     pub fn find() -> Result<Self, BedError> {
-        let me = std::env::current_exe().map_err(io_error("finding this program"))?;
-        let beside = me.parent().unwrap_or_else(|| Path::new("."));
-        let dir = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
-        let find = |program: &'static str| {
-            let path = dir.join(program);
-            if path.is_file() { Ok(path) } else { Err(BedError::NotBuilt { program, path }) }
-        };
         Ok(Self {
             agent: find("starbelt-agent")?,
             controller: find("starbelt-controller")?,
             sim: find("starbelt-sim")?,
         })
     }
+}
+
+/// Finds a program beside the running one (or one folder above, for test programs).
+///
+/// # Errors
+/// [`BedError::NotBuilt`] when it is missing.
+pub fn find(program: &'static str) -> Result<PathBuf, BedError> {
+    let me = std::env::current_exe().map_err(io_error("finding this program"))?;
+    let beside = me.parent().unwrap_or_else(|| Path::new("."));
+    let dir = if beside.ends_with("deps") { beside.parent().unwrap_or(beside) } else { beside };
+    let path = dir.join(program);
+    if path.is_file() { Ok(path) } else { Err(BedError::NotBuilt { program, path }) }
 }
 
 /// Checks all that can be checked before anything starts.

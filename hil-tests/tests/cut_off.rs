@@ -1,5 +1,9 @@
 //! All that two nodes exchange crosses their shaped pair: cut it and it stops, heal it and it comes back.
+//! Then, on the same bed: decisions that can be repeated, and what functions log, from the guest to the command line.
 
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
@@ -19,9 +23,13 @@ const NOTICED_WITHIN: Duration = Duration::from_secs(7);
 /// Reconnecting, routing and a report.
 const BACK_WITHIN: Duration = Duration::from_secs(20);
 
+/// A line of a function crosses the node, the bus and the controller, as its report does.
+const HEARD_WITHIN: Duration = Duration::from_secs(60);
+
 struct Bed {
     _processes: ProcessBed,
     _dir: tempfile::TempDir,
+    http: std::net::SocketAddr,
     api: Api,
     faults: LinkFaults,
     fleet: Fleet,
@@ -49,7 +57,7 @@ impl Bed {
         });
         assert!(ready.is_some(), "the fleet did not come up");
         let faults = LinkFaults::connect(ports.sim).expect("the bed works");
-        Self { _processes: processes, _dir: dir, api, faults, fleet }
+        Self { _processes: processes, _dir: dir, http: ports.http, api, faults, fleet }
     }
 
     /// A node that is neither the drone nor at the controller's place.
@@ -129,6 +137,7 @@ fn a_node_without_its_pairs_is_alone_and_comes_back() {
     one_cut_pair_is_routed_round(&bed, &victim);
     bed.faults.apply(&victim, None, FaultAction::Heal).unwrap();
     the_recorded_snapshot_yields_the_same_plan(&bed);
+    what_a_function_logs_comes_to_who_follows_it(&bed);
 }
 
 fn one_cut_pair_is_routed_round(bed: &Bed, node: &NodeId) {
@@ -161,4 +170,48 @@ fn the_recorded_snapshot_yields_the_same_plan(bed: &Bed) {
         assert_eq!(recorded.snapshot.decide().to_string(), recorded.decision);
         std::thread::sleep(Duration::from_secs(2));
     }
+}
+
+/// Ended with the test.
+struct Follower(Child);
+
+impl Drop for Follower {
+    fn drop(&mut self) {
+        // It may have ended already.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
+}
+
+/// The workflow runs: what its `object-det` says on its node is printed by `starbelt fn logs -f`, again and again.
+fn what_a_function_logs_comes_to_who_follows_it(bed: &Bed) {
+    let child = Command::new(process_bed::find("starbelt").expect("it is built"))
+        .args(["fn", "logs", "object-det", "-f"])
+        .env("STARBELT_CONTROLLER", format!("http://{}", bed.http))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut follower = Follower(child.expect("it starts"));
+    let lines = BufReader::new(follower.0.stdout.take().expect("it is piped")).lines();
+    let (sender, heard) = mpsc::channel();
+    // Ends with the program that it reads from.
+    let reader = std::thread::spawn(move || {
+        lines.map_while(Result::ok).try_for_each(|line| sender.send(line)).ok();
+    });
+    let mut counts = Vec::new();
+    while counts.len() < 3 {
+        let line = heard.recv_timeout(HEARD_WITHIN).expect("a line of the function");
+        // Time, node, task, run, level, then what the guest said.
+        let Some((_, said)) = line.split_once("  info   burst ") else { continue };
+        assert!(line.contains("  flood-response.object-det  run "), "{line}");
+        let node = line.split("  ").nth(1).expect("a node");
+        assert!(bed.fleet.nodes().any(|known| known.as_str() == node), "{line}");
+        let count = said.strip_suffix(" bursts so far").and_then(|rest| rest.rsplit(' ').next());
+        counts.push(count.and_then(|count| count.parse::<u64>().ok()).expect("a count"));
+        // A try that did not commit has said its line, too.
+        counts.dedup();
+    }
+    assert!(counts.windows(2).all(|pair| pair[0] < pair[1]), "{counts:?}");
+    drop(follower);
+    reader.join().expect("it only reads");
 }

@@ -6,7 +6,8 @@ mod filter;
 mod follow;
 mod tracks;
 
-use sdk::{Fault, Guest, Request, objects, state};
+use sdk::output::Level;
+use sdk::{Fault, Guest, Request, objects, output, state};
 use thermal::{Detections, Frame, Kept, Reference};
 
 use crate::tracks::Tracks;
@@ -46,6 +47,10 @@ impl Guest for ObjectDet {
         let found = Detections { kept, runs_seen, tracks_seen: tracks.seen(), targets };
         objects::write(thermal::DETECTIONS, &found.encode())?;
         let (name, count) = (scene.name(), found.targets.len());
+        output::log(
+            Level::Info,
+            &format!("burst {name}: {count} targets, {runs_seen} bursts so far"),
+        );
         Ok(format!(r#"{{"burst":"{name}","targets":{count},"runs_seen":{runs_seen}}}"#)
             .into_bytes())
     }
@@ -123,6 +128,8 @@ mod tests {
         let found = found(&mut node);
         let places: Vec<_> = found.targets.iter().map(|t| (t.x, t.y, t.first_frame)).collect();
         assert_eq!(places, [(22, 20, 2)]);
+        let line = format!("burst {}: 1 targets, 1 bursts so far", SCENE.name());
+        assert!(node.log.len() == 1 && node.log[0].ends_with(&line), "{:?}", node.log);
     }
 
     #[test]
