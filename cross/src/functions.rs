@@ -3,7 +3,6 @@
 mod c;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -12,8 +11,10 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::command::{self, say};
-use crate::toolchain::{Toolchain, Way};
+use toolchain::command::{self, say};
+use toolchain::rust::Toolchain;
+use toolchain::{NoCompiler, Site, Way};
+
 use crate::workspace::Workspace;
 
 /// What guests are compiled for, unless their manifest says otherwise in `[package.metadata.function]`.
@@ -27,23 +28,13 @@ const INPUTS: [&str; 8] = [
     "rust-toolchain.toml",
     "functions/wit",
     "functions/sdk",
-    "functions/artifacts/src/c_bindings.rs",
     "functions/suite",
-    "functions/artifacts/src/main.rs",
+    "functions/toolchain/src/component.rs",
+    "functions/toolchain/src/rust.rs",
 ];
 
 /// The package whose cargo examples are the guests of the bench, and the folder of their components.
 const SUITE: &str = "suite";
-
-/// There is no way to compile for Wasm here: nobody's fault but the machine's.
-#[derive(Debug)]
-pub(crate) struct NoCompiler;
-
-impl fmt::Display for NoCompiler {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("functions cannot be built")
-    }
-}
 
 /// What a guest is written in.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,28 +107,30 @@ fn build(
     let Language::Rust(target) = language else {
         return componentise(workspace, &c::build(workspace, names, ways)?, folder, names);
     };
-    let toolchain = Toolchain::find(workspace, target, ways).context(NoCompiler)?;
+    let site = workspace.site()?;
+    let toolchain = Toolchain::find(&site, target, ways)?;
     say(&format!("functions: building {} with {}", names.join(", "), toolchain.label));
-    let mut cargo = cargo_build(workspace, &toolchain);
+    let mut cargo = cargo_build(&site, &toolchain);
     for name in names {
         cargo.args(["--package", name]);
     }
     command::run(&mut cargo)?;
-    componentise(workspace, &toolchain.output_dir(workspace, PROFILE), folder, names)
+    componentise(workspace, &toolchain.output_dir(&site, PROFILE), folder, names)
 }
 
 /// Builds the guests of the bench and makes them components in `folder`.
 fn build_suite(workspace: &Workspace, names: &[String], ways: &[Way], folder: &Path) -> Result<()> {
-    let toolchain = Toolchain::find(workspace, TARGET, ways).context(NoCompiler)?;
+    let site = workspace.site()?;
+    let toolchain = Toolchain::find(&site, TARGET, ways)?;
     say(&format!("functions: building {} with {}", names.join(", "), toolchain.label));
-    command::run(cargo_build(workspace, &toolchain).args(["--package", SUITE, "--examples"]))?;
-    let from = toolchain.output_dir(workspace, PROFILE).join("examples");
+    command::run(cargo_build(&site, &toolchain).args(["--package", SUITE, "--examples"]))?;
+    let from = toolchain.output_dir(&site, PROFILE).join("examples");
     componentise(workspace, &from, folder, names)
 }
 
 /// A build of guests, without what only a debugger reads.
-fn cargo_build(workspace: &Workspace, toolchain: &Toolchain) -> Command {
-    let mut cargo = toolchain.cargo_build(workspace, PROFILE);
+fn cargo_build(site: &Site, toolchain: &Toolchain) -> Command {
+    let mut cargo = toolchain.cargo_build(site, PROFILE);
     cargo.arg("--quiet").env("CARGO_PROFILE_RELEASE_DEBUG", "false");
     cargo
 }
@@ -190,7 +183,7 @@ fn suite(workspace: &Workspace) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Runs the program of the package `artifacts`, which knows `wit-component`.
+/// Runs the program of the package `artifacts`: it knows `wit-component`, which this one should not wait for.
 fn componentise(workspace: &Workspace, from: &Path, to: &Path, names: &[String]) -> Result<()> {
     command::run(workspace.build_programs(&["componentise"]).arg("--quiet"))?;
     let mut componentise = Command::new(workspace.program("componentise"));

@@ -3,14 +3,13 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
+use toolchain::command::{self, print, say};
 
-use crate::command::{print, say};
 use crate::demo::NotReady;
 use crate::workspace::Workspace;
 
 mod bench;
 mod ci;
-mod command;
 mod demo;
 mod functions;
 mod fuzz;
@@ -19,7 +18,6 @@ mod lint;
 mod repro;
 mod test;
 mod tidy;
-mod toolchain;
 mod workspace;
 
 /// A verb of `cargo xtask`.

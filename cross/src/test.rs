@@ -68,7 +68,7 @@ impl Selection {
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let selection = Selection::parse(args)?;
     if let Err(error) = functions::run(workspace, &[]) {
-        let missing = error.downcast_ref::<functions::NoCompiler>().is_some();
+        let missing = error.downcast_ref::<toolchain::NoCompiler>().is_some();
         // On a desk other tests are worth their run; in CI nothing may go missing unseen.
         if !missing || std::env::var_os("CI").is_some() {
             return Err(error);

@@ -5,8 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-
-use crate::command;
+use toolchain::{Site, command, release};
 
 /// The workspace that this task runner belongs to.
 #[derive(Debug)]
@@ -73,44 +72,35 @@ impl Workspace {
         self.metadata.get("packages").and_then(Value::as_array).into_iter().flatten()
     }
 
+    /// Where guests are built.
+    ///
+    /// # Errors
+    /// When the manifest names no lowest release of Rust.
+    pub(crate) fn site(&self) -> Result<Site> {
+        Ok(Site {
+            folder: self.root.clone(),
+            target: self.target.clone(),
+            compilers: self.target.join("toolchain"),
+            oldest: self.rust_version()?,
+        })
+    }
+
     /// The triple of this machine, as the compiler says it.
     ///
     /// # Errors
     /// When the compiler says none.
     pub(crate) fn host(&self) -> Result<String> {
-        let mut rustc = Command::new("rustc");
-        let about =
-            command::output(rustc.current_dir(&self.root).args(["--version", "--verbose"]))?;
-        let host = about.lines().find_map(|line| line.strip_prefix("host: "));
-        host.map(str::to_owned).context("`rustc --version --verbose` names no host")
+        self.site()?.host()
     }
 
     /// The lowest Rust release that the workspace builds with, as (major, minor).
     ///
     /// # Errors
     /// When the manifest does not say.
-    pub(crate) fn rust_version(&self) -> Result<(u32, u32)> {
+    fn rust_version(&self) -> Result<(u32, u32)> {
         self.packages()
             .filter_map(|package| package.get("rust_version").and_then(Value::as_str))
             .find_map(release)
             .context("no package of the workspace has a rust-version")
-    }
-}
-
-/// Major and minor number of a release such as `1.95`, `1.95.0` or `1.96.0+dfsg1-1`.
-pub(crate) fn release(text: &str) -> Option<(u32, u32)> {
-    let mut numbers = text.split(['.', '+', '-', '~']);
-    Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::release;
-
-    #[test]
-    fn releases_are_read_from_rust_and_debian_versions() {
-        assert_eq!(release("1.95"), Some((1, 95)));
-        assert_eq!(release("1.96.0+dfsg1-1~deb12u2"), Some((1, 96)));
-        assert_eq!(release("unknown"), None);
     }
 }

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
+use toolchain::Way;
+use toolchain::clang::{Clang, without_paths};
+use toolchain::command::{self, say};
 
-use super::NoCompiler;
-use crate::command::{self, say};
-use crate::toolchain::Way;
-use crate::toolchain::clang::{Clang, without_paths};
 use crate::workspace::Workspace;
 
 /// Builds guests; answers the folder that the modules lie in, named as cargo names those of Rust.
@@ -18,7 +17,7 @@ use crate::workspace::Workspace;
 /// # Errors
 /// [`NoCompiler`] when there is none for C, or a guest does not build.
 pub(super) fn build(workspace: &Workspace, names: &[String], ways: &[Way]) -> Result<PathBuf> {
-    let clang = Clang::find(workspace, ways).context(NoCompiler)?;
+    let clang = Clang::find(&workspace.site()?, ways)?;
     say(&format!("functions: building {} with {}", names.join(", "), clang.label));
     let to = workspace.target.join("guests-c");
     let contract = to.join("contract");

@@ -49,7 +49,7 @@ pub(super) const TABLE: &[Row] = &[
     Row { package: "object-det", ours: &["sdk", "thermal"], outside: &[], dev: &[] },
     Row { package: "prepare-ds", ours: &["sdk", "thermal"], outside: &[], dev: &[] },
     Row {
-        package: "artifacts",
+        package: "toolchain",
         ours: &[],
         outside: &[
             "anyhow",
@@ -59,7 +59,13 @@ pub(super) const TABLE: &[Row] = &[
             "wit-bindgen-core",
             "wit-component",
         ],
-        dev: &["extract-frames", "ingest", "object-det", "prepare-ds", "sdk"],
+        dev: &[],
+    },
+    Row {
+        package: "artifacts",
+        ours: &["toolchain"],
+        outside: &["anyhow", "serde_json"],
+        dev: &["extract-frames", "ingest", "object-det", "prepare-ds", "sdk", "wit-component"],
     },
     Row {
         package: "runtime",
@@ -204,7 +210,7 @@ pub(super) const TABLE: &[Row] = &[
         ],
         dev: &["tempfile", "topology"],
     },
-    Row { package: "cross", ours: &[], outside: &["anyhow", "serde_json"], dev: &[] },
+    Row { package: "cross", ours: &["toolchain"], outside: &["anyhow", "serde_json"], dev: &[] },
     Row {
         package: "fuzz",
         ours: &["accel", "protocol"],

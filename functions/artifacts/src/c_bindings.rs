@@ -1,17 +1,11 @@
 //! Makes the contract a header and a source of C: `c-bindings WIT FOLDER`, run by `cargo xtask functions`.
 
-use std::fs;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
 
-use anyhow::{Context as _, Result, bail};
-use wit_bindgen_c::Opts;
-use wit_bindgen_core::Files;
-use wit_bindgen_core::wit_parser::Resolve;
-
-/// The world that functions target.
-const WORLD: &str = "function";
+use anyhow::{Result, bail};
+use toolchain::component;
 
 fn main() -> ExitCode {
     match run() {
@@ -28,14 +22,5 @@ fn run() -> Result<()> {
     let [wit, folder] = args.as_slice() else {
         bail!("usage: c-bindings WIT FOLDER");
     };
-    let mut resolve = Resolve::default();
-    let (package, _) = resolve.push_dir(wit)?;
-    let world = resolve.select_world(&[package], Some(WORLD))?;
-    let mut files = Files::default();
-    Opts::default().build().generate(&mut resolve, world, &mut files)?;
-    for (name, bytes) in files.iter() {
-        let path = Path::new(folder).join(name);
-        fs::write(&path, bytes).with_context(|| format!("cannot write {}", path.display()))?;
-    }
-    Ok(())
+    component::c_bindings(Path::new(wit), Path::new(folder))
 }

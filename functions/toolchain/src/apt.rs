@@ -9,8 +9,8 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::sources::{self, Source};
 use crate::command;
+use crate::sources::{self, Source};
 
 /// The settings of the system's apt that reach an archive, and no others: no hooks, no translations.
 const NETWORK_SETTINGS: [&str; 6] = [

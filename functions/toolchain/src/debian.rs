@@ -8,9 +8,9 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::apt::{Apt, OutOfReach, Package, Release};
+use crate::apt::{Apt, OutOfReach, Package, Release};
 use crate::command::{self, say};
-use crate::workspace;
+use crate::site;
 
 /// What is needed to build for any target: the compiler, this machine's library for build scripts
 /// and macros, and the library's sources; for WASI the C library.
@@ -184,7 +184,7 @@ fn fetch(
     let Some(rustc) = packages.iter().find(|package| package.name == COMPILER) else {
         bail!("it has no package {COMPILER}");
     };
-    let version = workspace::release(&rustc.version).context("a version without numbers")?;
+    let version = site::release(&rustc.version).context("a version without numbers")?;
     if version < oldest {
         bail!("{COMPILER} {} is older than {}.{}", rustc.version, oldest.0, oldest.1);
     }
@@ -250,7 +250,7 @@ fn usable(root: &Path, oldest: (u32, u32)) -> Result<Compiler> {
         command.env("LD_LIBRARY_PATH", libraries);
     }
     let about = command::output(command.arg("-V")).context("it does not run here")?;
-    let version = about.split_whitespace().nth(1).and_then(workspace::release);
+    let version = about.split_whitespace().nth(1).and_then(site::release);
     if version.is_none_or(|version| version < oldest) {
         bail!("{} is too old", about.trim());
     }

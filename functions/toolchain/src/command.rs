@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 const POLL: Duration = Duration::from_millis(20);
 
 /// Writes a line to stderr, where progress belongs; a closed stderr is not worth an error.
-pub(crate) fn say(line: &str) {
+pub fn say(line: &str) {
     drop(writeln!(std::io::stderr().lock(), "{line}"));
 }
 
@@ -19,12 +19,12 @@ pub(crate) fn say(line: &str) {
 ///
 /// # Errors
 /// When stdout is closed.
-pub(crate) fn print(text: &str) -> Result<()> {
+pub fn print(text: &str) -> Result<()> {
     std::io::stdout().lock().write_all(text.as_bytes()).context("cannot write to stdout")
 }
 
 /// The program and its arguments as one would type them.
-pub(crate) fn shown(command: &Command) -> String {
+pub fn shown(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or_else(|| command.get_program());
     std::iter::once(name)
@@ -38,7 +38,7 @@ pub(crate) fn shown(command: &Command) -> String {
 ///
 /// # Errors
 /// When it is not installed or fails.
-pub(crate) fn run(command: &mut Command) -> Result<()> {
+pub fn run(command: &mut Command) -> Result<()> {
     let status = command.status().with_context(|| not_started(command))?;
     check(command, status)
 }
@@ -47,7 +47,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
 ///
 /// # Errors
 /// When it is not installed or fails; then with the line of stderr that tells why.
-pub(crate) fn output(command: &mut Command) -> Result<String> {
+pub fn output(command: &mut Command) -> Result<String> {
     let answer = quietly(command)?;
     if answer.status.success() {
         return Ok(String::from_utf8_lossy(&answer.stdout).into_owned());
@@ -59,7 +59,7 @@ pub(crate) fn output(command: &mut Command) -> Result<String> {
 ///
 /// # Errors
 /// When it is not installed.
-pub(crate) fn quietly(command: &mut Command) -> Result<Output> {
+pub fn quietly(command: &mut Command) -> Result<Output> {
     command.stdin(Stdio::null()).output().with_context(|| not_started(command))
 }
 
@@ -67,7 +67,7 @@ pub(crate) fn quietly(command: &mut Command) -> Result<Output> {
 ///
 /// # Errors
 /// When it is not installed, fails, or takes too long.
-pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
+pub fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
     let mut child = command.spawn().with_context(|| not_started(command))?;
     let stderr = child.stderr.take();
@@ -88,13 +88,13 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
 }
 
 /// Whether a program can be started from the search path.
-pub(crate) fn is_installed(program: &str) -> bool {
+pub fn is_installed(program: &str) -> bool {
     let Some(path) = std::env::var_os("PATH") else { return false };
     std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
 }
 
 /// The cargo that runs this, or the one from the search path.
-pub(crate) fn cargo() -> Command {
+pub fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
@@ -102,7 +102,7 @@ pub(crate) fn cargo() -> Command {
 ///
 /// # Errors
 /// When the system cannot say how it is.
-pub(crate) fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
+pub fn wait_within(child: &mut Child, limit: Duration) -> Result<Option<ExitStatus>> {
     let start = Instant::now();
     loop {
         if let Some(status) = child.try_wait()? {
@@ -136,7 +136,7 @@ fn reason_of(answer: &Output) -> String {
 const REASONS: [&str; 4] = ["error", "fatal: ", "E: ", "W: "];
 
 /// The line that tells why a program failed: the first that calls itself an error, else the last.
-pub(crate) fn reason(text: &str) -> String {
+pub fn reason(text: &str) -> String {
     let is_error = |line: &&str| REASONS.iter().any(|mark| line.starts_with(mark));
     let last = || text.lines().rev().find(|line| !line.trim().is_empty());
     let line = text.lines().map(str::trim).find(is_error).or_else(last);

@@ -5,11 +5,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 
-use super::{Way, debian};
-use crate::command;
-use crate::workspace::Workspace;
+use crate::{NoCompiler, Site, Way, command, debian};
 
 /// The target as clang and wasi-libc call it: WASI 0.1.
 const TARGET: &str = "wasm32-wasi";
@@ -19,9 +17,9 @@ const PROBE: &str = "#include <stdio.h>\n\
 
 /// A compiler of C for WASI.
 #[derive(Debug)]
-pub(crate) struct Clang {
+pub struct Clang {
     /// What it is.
-    pub(crate) label: String,
+    pub label: String,
     program: PathBuf,
     /// Where headers and library are.
     sysroot: PathBuf,
@@ -33,25 +31,26 @@ impl Clang {
     /// Finds one, trying `ways` in turn; rustup has none.
     ///
     /// # Errors
-    /// When none works: one line that says why each did not.
-    pub(crate) fn find(workspace: &Workspace, ways: &[Way]) -> Result<Self> {
+    /// [`NoCompiler`] when none works, with one line that says why each did not.
+    pub fn find(site: &Site, ways: &[Way]) -> Result<Self> {
         let mut refusals = Vec::new();
         for way in ways {
             let found = match way {
-                Way::Installed => installed(workspace),
+                Way::Installed => installed(site),
                 Way::Rustup => continue,
-                Way::Debian => unpacked(workspace),
+                Way::Debian => unpacked(site),
             };
             match found {
                 Ok(clang) => return Ok(clang),
                 Err(error) => refusals.push(format!("{}: {error:#}", way.name())),
             }
         }
-        bail!("no compiler of C for WASI ({})", refusals.join("; "))
+        let all = refusals.join("; ");
+        Err(anyhow!("no compiler of C for WASI ({all})").context(NoCompiler))
     }
 
     /// A command that makes a module that is no command: sources and the output are to be added.
-    pub(crate) fn compile(&self) -> Command {
+    pub fn compile(&self) -> Command {
         let mut clang = Command::new(&self.program);
         clang.arg(format!("--target={TARGET}"));
         clang.arg(format!("--sysroot={}", self.sysroot.display()));
@@ -65,8 +64,8 @@ impl Clang {
     }
 
     /// Compiles a program that needs everything.
-    fn probed(self, workspace: &Workspace) -> Result<Self> {
-        let folder = workspace.target.join("guests-c");
+    fn probed(self, site: &Site) -> Result<Self> {
+        let folder = site.target.join("guests-c");
         fs::create_dir_all(&folder)?;
         let source = folder.join("probe.c");
         fs::write(&source, PROBE).context("cannot write a probe")?;
@@ -77,7 +76,7 @@ impl Clang {
     }
 }
 
-fn installed(workspace: &Workspace) -> Result<Clang> {
+fn installed(site: &Site) -> Result<Clang> {
     if !command::is_installed("clang") {
         bail!("clang is not installed");
     }
@@ -85,21 +84,21 @@ fn installed(workspace: &Workspace) -> Result<Clang> {
     let label = about.lines().next().unwrap_or("clang").to_owned();
     let (program, sysroot) = (PathBuf::from("clang"), PathBuf::from("/usr"));
     Clang { label, program, sysroot, unpacked: None }
-        .probed(workspace)
+        .probed(site)
         .context("clang is there, but not all of wasi-libc, lld and libclang-rt-dev-wasm32")
 }
 
-fn unpacked(workspace: &Workspace) -> Result<Clang> {
-    let found = debian::c_compiler(&workspace.target.join("toolchain"))?;
+fn unpacked(site: &Site) -> Result<Clang> {
+    let found = debian::c_compiler(&site.compilers)?;
     let mut about = Command::new(&found.clang);
     about.env("LD_LIBRARY_PATH", &found.libraries);
     let about = command::output(about.arg("--version"))?;
     let label = about.lines().next().unwrap_or("clang").to_owned();
     let (program, sysroot) = (found.clang.clone(), found.sysroot.clone());
-    Clang { label, program, sysroot, unpacked: Some(found) }.probed(workspace)
+    Clang { label, program, sysroot, unpacked: Some(found) }.probed(site)
 }
 
 /// Flags that keep paths of this machine out of what is compiled.
-pub(crate) fn without_paths(folders: &[&Path]) -> Vec<String> {
+pub fn without_paths(folders: &[&Path]) -> Vec<String> {
     folders.iter().map(|folder| format!("-ffile-prefix-map={}=", folder.display())).collect()
 }

@@ -3,54 +3,27 @@
 //! In this order: the target is installed; rustup can add it; Debian has a newer compiler with its
 //! library's sources, which is unpacked into the target directory and builds the library along.
 
+use std::ffi::OsStr;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
+use serde_json::Value;
 
 use crate::command::{self, say};
-use crate::workspace::Workspace;
-
-mod apt;
-pub(crate) mod clang;
-mod debian;
-mod sources;
+use crate::{NoCompiler, Site, Way, debian};
 
 /// How long rustup may take to add a target: some 20 MB over a slow line.
 const RUSTUP_LIMIT: Duration = Duration::from_mins(5);
 
-/// How a compiler may be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
-    /// The target is installed already.
-    Installed,
-    /// `rustup target add`.
-    Rustup,
-    /// Debian's packages, unpacked and not installed.
-    Debian,
-}
-
-impl Way {
-    /// All, in the order in which they are tried.
-    pub(crate) const ALL: [Self; 3] = [Self::Installed, Self::Rustup, Self::Debian];
-
-    /// What it is called on the command line.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::Installed => "installed",
-            Self::Rustup => "rustup",
-            Self::Debian => "debian",
-        }
-    }
-}
-
 /// A compiler for one target.
 #[derive(Debug)]
-pub(crate) struct Toolchain {
+pub struct Toolchain {
     target: String,
     /// What it is, for people and for up-to-date checks.
-    pub(crate) label: String,
+    pub label: String,
     /// What it needs beyond rustup's own compiler.
     unpacked: Option<Unpacked>,
 }
@@ -68,39 +41,37 @@ impl Toolchain {
     /// Finds a compiler for `target`, trying `ways` in turn.
     ///
     /// # Errors
-    /// When none works: one line that says why each did not.
-    pub(crate) fn find(workspace: &Workspace, target: &str, ways: &[Way]) -> Result<Self> {
+    /// [`NoCompiler`] when none works, with one line that says why each did not.
+    pub fn find(site: &Site, target: &str, ways: &[Way]) -> Result<Self> {
         let mut refusals = Vec::new();
         for way in ways {
             let found = match way {
-                Way::Installed => installed(workspace, target),
-                Way::Rustup => rustup(workspace, target),
-                Way::Debian => unpacked(workspace, target),
+                Way::Installed => installed(site, target),
+                Way::Rustup => rustup(site, target),
+                Way::Debian => unpacked(site, target),
             };
             match found {
                 Ok(toolchain) => return Ok(toolchain),
                 Err(error) => refusals.push(format!("{}: {error:#}", way.name())),
             }
         }
-        bail!("no compiler for {target} ({})", refusals.join("; "))
+        let all = refusals.join("; ");
+        Err(anyhow!("no compiler for {target} ({all})").context(NoCompiler))
     }
 
     /// A `cargo build` with this compiler, apart from the workspace's own target directory and from
     /// what an outer cargo or clippy may have set.
-    pub(crate) fn cargo_build(&self, workspace: &Workspace, profile: &str) -> Command {
-        let mut cargo = workspace.cargo();
+    pub fn cargo_build(&self, site: &Site, profile: &str) -> Command {
+        let mut cargo = site.cargo();
         cargo.args(["build", "--profile", profile]);
-        cargo.args(["--target", &self.target, "--target-dir"]).arg(self.target_dir(workspace));
+        cargo.args(["--target", &self.target, "--target-dir"]).arg(self.target_dir(site));
         for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "RUSTFLAGS"] {
             cargo.env_remove(name);
         }
         // Paths of this machine do not belong into a function: the same sources give the same bytes.
         let home = std::env::var_os("HOME").map(PathBuf::from);
-        let mut flags: Vec<_> = home
-            .iter()
-            .chain([&workspace.target, &workspace.root])
-            .map(|folder| remap(folder))
-            .collect();
+        let mut flags: Vec<_> =
+            home.iter().chain([&site.target, &site.folder]).map(|folder| remap(folder)).collect();
         if let Some(unpacked) = self.unpacked.as_ref().filter(|_| self.target.contains("wasi")) {
             flags.extend(c_library(&unpacked.wasi_libc));
         }
@@ -117,16 +88,48 @@ impl Toolchain {
         cargo
     }
 
+    /// Builds the package of the site, whatever it is called, and answers the module that it becomes.
+    ///
+    /// # Errors
+    /// When it does not build, or becomes no module.
+    pub fn build_module(&self, site: &Site, profile: &str) -> Result<PathBuf> {
+        let mut cargo = self.cargo_build(site, profile);
+        cargo.args(["--message-format", "json-render-diagnostics"]);
+        let mut child = cargo.stdin(Stdio::null()).stdout(Stdio::piped()).spawn();
+        let child = child.as_mut().map_err(|error| anyhow!("cannot start cargo: {error}"))?;
+        let stdout = child.stdout.take().context("cargo has no stdout")?;
+        let mut modules = Vec::new();
+        for line in BufReader::new(stdout).lines() {
+            modules.extend(serde_json::from_str(&line?).ok().as_ref().and_then(module));
+        }
+        if !child.wait()?.success() {
+            bail!("cargo does not build it, see above");
+        }
+        // What a package depends on is built before it.
+        let rule =
+            "it becomes no module: Cargo.toml needs `[lib] crate-type = [\"cdylib\", \"rlib\"]`";
+        modules.pop().context(rule)
+    }
+
     /// Where `cargo_build` leaves what it builds.
-    pub(crate) fn output_dir(&self, workspace: &Workspace, profile: &str) -> PathBuf {
-        self.target_dir(workspace).join(&self.target).join(profile)
+    pub fn output_dir(&self, site: &Site, profile: &str) -> PathBuf {
+        self.target_dir(site).join(&self.target).join(profile)
     }
 
     /// One folder per compiler: they cannot use each other's results.
-    fn target_dir(&self, workspace: &Workspace) -> PathBuf {
+    fn target_dir(&self, site: &Site) -> PathBuf {
         let compiler = if self.unpacked.is_some() { "guests-debian" } else { "guests" };
-        workspace.target.join(compiler)
+        site.target.join(compiler)
     }
+}
+
+/// The module that a message of cargo tells of.
+fn module(message: &Value) -> Option<PathBuf> {
+    let kinds = message.pointer("/target/crate_types")?.as_array()?;
+    kinds.iter().any(|kind| kind == "cdylib").then_some(())?;
+    let files = message.get("filenames")?.as_array()?.iter();
+    let mut paths = files.filter_map(|file| file.as_str().map(PathBuf::from));
+    paths.rfind(|path| path.extension() == Some(OsStr::new("wasm")))
 }
 
 /// How Rust's library finds the C library that rustup's would bring along, with the start of a module that is no command.
@@ -144,49 +147,70 @@ fn remap(folder: &Path) -> String {
     format!("--remap-path-prefix={}=", folder.display())
 }
 
-fn installed(workspace: &Workspace, target: &str) -> Result<Toolchain> {
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&workspace.root).args(["--print", "target-libdir", "--target", target]);
+fn installed(site: &Site, target: &str) -> Result<Toolchain> {
+    let mut rustc = site.rustc();
+    rustc.args(["--print", "target-libdir", "--target", target]);
     let folder = command::output(&mut rustc)?;
     let is_core = |name: &str| name.starts_with("libcore-") && name.ends_with(".rlib");
     let entries = std::fs::read_dir(folder.trim()).into_iter().flatten().flatten();
     if entries.map(|entry| entry.file_name()).any(|name| is_core(&name.to_string_lossy())) {
-        let version =
-            command::output(Command::new("rustc").current_dir(&workspace.root).arg("-V"))?;
+        let version = command::output(site.rustc().arg("-V"))?;
         let label = version.trim().to_owned();
         return Ok(Toolchain { target: target.to_owned(), label, unpacked: None });
     }
     bail!("the target is not installed")
 }
 
-fn rustup(workspace: &Workspace, target: &str) -> Result<Toolchain> {
+fn rustup(site: &Site, target: &str) -> Result<Toolchain> {
     if !command::is_installed("rustup") {
         bail!("rustup is not installed");
     }
     say(&format!("functions: asking rustup for {target}"));
     let mut rustup = Command::new("rustup");
-    rustup.current_dir(&workspace.root).args(["target", "add", target]);
+    rustup.current_dir(&site.folder).args(["target", "add", target]);
     command::run_within(rustup.env("RUSTUP_MAX_RETRIES", "1"), RUSTUP_LIMIT)?;
-    installed(workspace, target)
+    installed(site, target)
 }
 
-fn unpacked(workspace: &Workspace, target: &str) -> Result<Toolchain> {
-    let linker = rust_lld(workspace)?;
-    let compiler =
-        debian::compiler(&workspace.target.join("toolchain"), workspace.rust_version()?)?;
+fn unpacked(site: &Site, target: &str) -> Result<Toolchain> {
+    let linker = rust_lld(site)?;
+    let compiler = debian::compiler(&site.compilers, site.oldest)?;
     let debian::Compiler { label, rustc, libraries, wasi_libc } = compiler;
     let unpacked = Some(Unpacked { rustc, libraries, linker, wasi_libc });
     Ok(Toolchain { target: target.to_owned(), label, unpacked })
 }
 
 /// The linker that comes with rustup's compiler for this machine.
-fn rust_lld(workspace: &Workspace) -> Result<PathBuf> {
-    let mut rustc = Command::new("rustc");
-    rustc.current_dir(&workspace.root).args(["--print", "sysroot"]);
+fn rust_lld(site: &Site) -> Result<PathBuf> {
+    let mut rustc = site.rustc();
+    rustc.args(["--print", "sysroot"]);
     let sysroot = PathBuf::from(command::output(&mut rustc)?.trim());
-    let linker = sysroot.join("lib/rustlib").join(workspace.host()?).join("bin/rust-lld");
+    let linker = sysroot.join("lib/rustlib").join(site.host()?).join("bin/rust-lld");
     if linker.is_file() {
         return Ok(linker);
     }
     bail!("no linker at {}: this compiler is not from rustup", linker.display())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_module_is_told_from_what_else_cargo_makes() {
+        let message = |crate_types: &[&str], files: &[&str]| {
+            json!({
+                "reason": "compiler-artifact",
+                "target": {"name": "x", "crate_types": crate_types},
+                "filenames": files,
+            })
+        };
+        let guest = message(&["cdylib", "rlib"], &["t/libx.rlib", "t/x.wasm"]);
+        assert_eq!(module(&guest), Some(PathBuf::from("t/x.wasm")));
+        assert_eq!(module(&message(&["lib"], &["t/libx.rlib"])), None);
+        assert_eq!(module(&message(&["proc-macro"], &["t/libx.so"])), None);
+        assert_eq!(module(&json!({"reason": "build-finished", "success": true})), None);
+    }
 }
