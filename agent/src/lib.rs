@@ -1,13 +1,14 @@
 //! The Starbelt node agent: senses, reports, executes functions, keeps state.
 //!
 //! Reading order: [`config`], [`event`], [`agent`] (the machine that decides), [`state`] and [`store`] (what lasts),
-//! [`sensor`], [`exec`], [`plan`], and [`shell`], which alone awaits a network.
+//! [`sensor`], [`exec`], [`plan`], [`local`] (one call without a node), and [`shell`], which alone awaits a network.
 
 pub mod agent;
 pub mod clock;
 pub mod config;
 pub mod event;
 pub mod exec;
+pub mod local;
 pub mod plan;
 pub mod sensor;
 pub mod shell;

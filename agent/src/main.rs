@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use agent::config::{Config, ConfigError};
 use agent::exec::processes::{self, COMPILE_VERB, RUN_VERB};
+use agent::local;
 use agent::shell::{self, signal};
 use clap::{Parser, Subcommand};
 
@@ -43,6 +44,9 @@ enum Verb {
     /// Works on configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
+    /// Functions on this machine, without a node.
+    #[command(subcommand)]
+    Fn(FnVerb),
     /// Compiles the component that the agent hands over; for the agent alone.
     #[command(name = COMPILE_VERB, hide = true)]
     CompileModule,
@@ -55,6 +59,12 @@ enum Verb {
         #[arg(long)]
         config: PathBuf,
     },
+}
+
+#[derive(Debug, Subcommand)]
+enum FnVerb {
+    /// Makes one call of a function: stdin is the body, stdout the answer; `starbelt fn run` does so with the limits of its manifest.
+    Run(local::LocalRun),
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +83,7 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Run { config, .. } => (config, true),
         Verb::Config(ConfigVerb::Check { config }) => (config, false),
         Verb::Doctor { config } => (config, false),
+        Verb::Fn(FnVerb::Run(asked)) => return Ok(local::run(asked)),
         Verb::CompileModule => return Ok(runtime::compile_child()),
         Verb::RunFunctions => return Ok(runtime::runner()),
     };

@@ -1,6 +1,8 @@
-//! The operator's command line: one request to the controller's API, data on stdout, words on stderr.
+//! The operator's command line: one request to the controller's API, or work on the folder of a function; data on stdout, words on
+//! stderr.
 
 mod client;
+mod folder;
 mod function;
 mod key;
 mod log;
@@ -131,23 +133,18 @@ enum TopoVerb {
 
 #[derive(Debug, Subcommand)]
 enum FnVerb {
+    /// Makes a folder with a new function that builds, runs and deploys as it is.
+    New(folder::new::New),
+    /// Builds the component of a function, and refuses what a node would refuse.
+    Build(folder::build::Build),
+    /// Runs a function here, as a node would: stdin is the body, stdout the answer; its log and what it cost go to stderr.
+    #[command(after_help = folder::run::EXIT_CODES)]
+    Run(folder::run::Run),
     /// Lists all functions.
     #[command(visible_alias = "list")]
     Ls,
-    /// Signs a function, or another version of one, and deploys it.
-    Push {
-        /// Its name.
-        name: FunctionId,
-        /// The component.
-        component: PathBuf,
-        /// Its function.toml, which becomes the manifest that is signed; checked together with the component before
-        /// anything is sent.
-        #[arg(long, value_name = "FILE")]
-        manifest: PathBuf,
-        /// The key to sign with: a file, or the name of a key that `key new` made; without it the only one there is.
-        #[arg(long, value_name = "FILE|NAME")]
-        key: Option<String>,
-    },
+    /// Signs a function, or another version of one, and deploys it: `fn push [DIR]`, or `fn push NAME COMPONENT`.
+    Push(function::Push),
     /// Shows what a function has logged on all nodes; what is kept are the last 500 lines.
     Logs {
         /// Its name.
@@ -230,11 +227,16 @@ pub fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::from(exit_code::OK),
         Err(error) => {
-            // Whoever reads this may have gone.
-            writeln!(std::io::stderr(), "starbelt: {error}").ok();
+            warn(&error.to_string());
             ExitCode::from(error.code)
         }
     }
+}
+
+/// A line on stderr.
+fn warn(text: &str) {
+    // Whoever reads this may have gone.
+    writeln!(std::io::stderr(), "starbelt: {text}").ok();
 }
 
 fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
@@ -254,11 +256,11 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Topo(TopoVerb::NextContact { a, b, latency_ms }) => {
             topology::next_contact(&client, format, (a, b), *latency_ms)
         }
+        Verb::Fn(FnVerb::New(asked)) => folder::new::new(format, asked),
+        Verb::Fn(FnVerb::Build(asked)) => folder::build::build(format, asked),
+        Verb::Fn(FnVerb::Run(asked)) => folder::run::run(asked).map(|never| match never {}),
         Verb::Fn(FnVerb::Ls) => function::list(&client, format),
-        Verb::Fn(FnVerb::Push { name, component, manifest, key }) => {
-            let key = key.as_deref();
-            function::push(&client, format, function::Pushed { name, component, manifest, key })
-        }
+        Verb::Fn(FnVerb::Push(asked)) => function::push(&client, format, asked),
         Verb::Fn(FnVerb::Logs { name, follow }) => log::logs(&client, format, name, *follow),
         Verb::Fn(FnVerb::Remove { name }) => function::remove(&client, format, name),
         Verb::Key(KeyVerb::New { name, dir }) => key::new(format, name, dir.as_deref()),

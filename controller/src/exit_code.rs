@@ -16,5 +16,13 @@ pub const DENIED: u8 = 5;
 pub const CONFLICT: u8 = 6;
 /// No feasible placement.
 pub const INFEASIBLE: u8 = 7;
+/// A function that was run answered a fault.
+pub const FUNCTION_FAULT: u8 = 10;
+/// A function that was run trapped, or used more memory or processor time than granted.
+pub const FUNCTION_TRAP: u8 = 11;
+/// A function that was run was stopped at its deadline.
+pub const FUNCTION_DEADLINE: u8 = 12;
+/// A component is one that a node refuses.
+pub const REFUSED: u8 = 13;
 /// A file that configures something is malformed (`EX_CONFIG` of sysexits.h).
 pub const BAD_CONFIG: u8 = 78;

@@ -180,7 +180,8 @@ async fn pushing_tells_scripts_what_is_wrong_with_files_keys_and_versions() {
     let module = operator.file("m.wasm", &component(1));
     let manifest = operator.file("function.toml", function_toml("f", 2).as_bytes());
     let push = ["fn", "push", "f", &module, "--manifest", &manifest];
-    operator.refused(&push[..4], 2, "--manifest");
+    operator.refused(&["fn", "push", "f", "--manifest", &manifest], 2, "COMPONENT");
+    operator.refused(&["fn", "push", "nowhere"], 3, "nowhere has no function.toml");
     // A laptop without a key, then with one that nobody trusts.
     let home = operator.dir.path().join("config").display().to_string();
     let with_home = |arguments: &[&str]| run_in(&operator.url, Some(&home), arguments);
@@ -202,6 +203,12 @@ async fn pushing_tells_scripts_what_is_wrong_with_files_keys_and_versions() {
     let secret = format!("{home}/starbelt/keys/laptop.key");
     let signed = [&push[..], &["--key", &secret]].concat();
     operator.good(&signed);
+    // The manifest lies beside the component; then the folder of both, where `fn build` puts components.
+    operator.good(&[&signed[..4], &["--key", &secret]].concat());
+    let folder = operator.dir.path().display().to_string();
+    operator.refused(&["fn", "push", &folder, "--key", &secret], 3, "f.wasm is not built yet");
+    operator.file("f.wasm", &component(1));
+    operator.good(&["fn", "push", &folder, "--key", &secret]);
     assert_eq!(with_home(&["key", "new", "other"]).code, 0);
     assert_eq!(with_home(&push).code, 2, "two keys to choose from");
 
@@ -212,7 +219,7 @@ async fn pushing_tells_scripts_what_is_wrong_with_files_keys_and_versions() {
     operator.refused(&signed, 78, "function.limits.deadline_ms: 0 is outside 1 to 30000");
     operator.file("function.toml", function_toml("g", 3).as_bytes());
     operator.refused(&signed, 78, "function.name: g is not f");
-    let nowhere = ["fn", "push", "f", "/nowhere.wasm", "--manifest", &manifest, "--key", &secret];
+    let nowhere = ["fn", "push", "g", "/nowhere.wasm", "--manifest", &manifest, "--key", &secret];
     operator.refused(&nowhere, 1, "/nowhere.wasm cannot be read");
 
     let keys: api::KeyList = serde_json::from_str(&operator.good(&["-o", "json", "key", "list"]))

@@ -22,13 +22,14 @@ const TARGET: &str = "wasm32-unknown-unknown";
 /// Guests are small and run often: always optimised.
 const PROFILE: &str = "release";
 /// What a component depends on, besides the example folders.
-const INPUTS: [&str; 8] = [
+const INPUTS: [&str; 9] = [
     "Cargo.toml",
     "Cargo.lock",
     "rust-toolchain.toml",
     "functions/wit",
     "functions/sdk",
     "functions/suite",
+    "functions/toolchain/src/clang.rs",
     "functions/toolchain/src/component.rs",
     "functions/toolchain/src/rust.rs",
 ];

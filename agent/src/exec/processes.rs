@@ -2,14 +2,16 @@
 
 use protocol::manifest::default_tenant;
 use runtime::{
-    CacheConfig, ChildProgram, CompileIn, CompileLimits, JailReport, RunnerProgram, Runtime,
-    RuntimeConfig,
+    CacheConfig, ChildProgram, CompileIn, CompileLimits, JailReport, LINEAR_MEMORY_MIB_MAX,
+    RunnerProgram, Runtime, RuntimeConfig,
 };
 
 use crate::config::{Config, Isolation};
 
 /// This program, also after an upgrade has put another in its place.
 const OWN_PROGRAM: &str = "/proc/self/exe";
+/// Processor of the runner of one call without a node: one function has one thread.
+const LOCAL_MILLI_CPU: u32 = 1_000;
 /// The verb with which it compiles one component and ends.
 pub const COMPILE_VERB: &str = "compile-module";
 /// The verb with which it runs functions until its agent ends.
@@ -45,6 +47,27 @@ pub fn runtime_config(config: &Config, cache: Option<CacheConfig>) -> RuntimeCon
     let memory_mib = config.capacity.memory_mib.0;
     let keep_mib = functions.keep_mib;
     RuntimeConfig { memory_mib, keep_mib, cache, compile, isolation, ..RuntimeConfig::default() }
+}
+
+/// How one call is compiled and run without a node: as on one, or all in this process.
+pub fn local_config(is_isolated: bool) -> RuntimeConfig {
+    let memory_mib = LINEAR_MEMORY_MIB_MAX;
+    if !is_isolated {
+        return RuntimeConfig { memory_mib, ..RuntimeConfig::default() };
+    }
+    let compile = CompileIn::Child(ChildProgram {
+        program: OWN_PROGRAM.into(),
+        arguments: vec![COMPILE_VERB.into()],
+        limits: CompileLimits::default(),
+    });
+    let isolation = runtime::Isolation::Process(RunnerProgram {
+        program: OWN_PROGRAM.into(),
+        arguments: vec![RUN_VERB.into()],
+        memory_mib,
+        milli_cpu: LOCAL_MILLI_CPU,
+        runners_max: 1,
+    });
+    RuntimeConfig { memory_mib, compile, isolation, ..RuntimeConfig::default() }
 }
 
 /// What a runner on this machine is held by: starts one, asks it, and ends it. `None` if functions run in the agent.

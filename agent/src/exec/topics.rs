@@ -13,7 +13,7 @@ use crate::state::GroupId;
 /// Messages of all calls that wait to commit or to be sent: two calls that emit all they may.
 const WAITING_KIB_MAX: usize = 32 * 1024;
 /// Messages of one call and all that it calls, as the contract says.
-pub(super) const EMITS_MAX: usize = 64;
+pub const EMITS_MAX: usize = 64;
 
 /// Where messages wait; clones are handles to the same.
 #[derive(Clone, Debug)]

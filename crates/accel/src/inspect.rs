@@ -47,7 +47,7 @@ pub enum InspectError {
     },
     /// It is a core module.
     #[error(
-        "a core module, not a component: build it with `cargo xtask functions` or wrap it with wit-component"
+        "a core module, not a component: build it with `starbelt fn build`, or wrap it with wit-component"
     )]
     CoreModule,
     /// It wants what the contract does not offer.

@@ -141,7 +141,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "controller",
-        ours: &["accel", "orbit", "placement", "protocol", "topology", "types"],
+        ours: &["accel", "orbit", "placement", "protocol", "toolchain", "topology", "types"],
         outside: &[
             "axum",
             "blake3",

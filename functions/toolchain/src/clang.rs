@@ -1,6 +1,7 @@
 //! Finds a compiler of C for WASI: clang and wasi-libc that are installed, else Debian's, which are unpacked into the target
 //! directory.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -49,8 +50,27 @@ impl Clang {
         Err(anyhow!("no compiler of C for WASI ({all})").context(NoCompiler))
     }
 
+    /// Compiles the sources of a folder, with what [`crate::component::c_bindings`] made in `contract`, to a module; what lies in
+    /// `hidden` folders is called as if these were not there.
+    ///
+    /// # Errors
+    /// When there is no source, or one does not compile.
+    pub fn build_module(
+        &self,
+        sources: &Path,
+        contract: &Path,
+        hidden: &[&Path],
+        module: &Path,
+    ) -> Result<()> {
+        let mut compile = self.compile();
+        compile.args(["-Wall", "-Wextra", "-Werror"]).args(without_paths(hidden));
+        compile.arg("-I").arg(contract).args(c_files(sources)?);
+        compile.arg(contract.join("function.c")).arg(contract.join("function_component_type.o"));
+        command::run(compile.arg("-o").arg(module))
+    }
+
     /// A command that makes a module that is no command: sources and the output are to be added.
-    pub fn compile(&self) -> Command {
+    fn compile(&self) -> Command {
         let mut clang = Command::new(&self.program);
         clang.arg(format!("--target={TARGET}"));
         clang.arg(format!("--sysroot={}", self.sysroot.display()));
@@ -99,6 +119,20 @@ fn unpacked(site: &Site) -> Result<Clang> {
 }
 
 /// Flags that keep paths of this machine out of what is compiled.
-pub fn without_paths(folders: &[&Path]) -> Vec<String> {
+fn without_paths(folders: &[&Path]) -> Vec<String> {
     folders.iter().map(|folder| format!("-ffile-prefix-map={}=", folder.display())).collect()
+}
+
+/// The files of C in a folder, in order.
+fn c_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let entries =
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut files: Vec<_> =
+        paths.filter(|path| path.extension() == Some(OsStr::new("c"))).collect();
+    files.sort();
+    match files.is_empty() {
+        true => bail!("{} has no source of C", folder.display()),
+        false => Ok(files),
+    }
 }

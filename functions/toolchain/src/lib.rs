@@ -18,5 +18,6 @@ pub mod rust;
 mod site;
 mod sources;
 
+pub use anyhow::{Error, Result};
 pub use no_compiler::NoCompiler;
 pub use site::{Site, Way, release};
