@@ -15,7 +15,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
-use protocol::desired::{Desired, DesiredReply, Verdict};
+use protocol::desired::{CalleeSpec, Desired, DesiredReply, Verdict};
 use protocol::event::{EventKind, NodeFacts, TEXT_BYTES_MAX};
 use protocol::report::{ComputeReport, LINKS_MAX, LinkReport, LinkSample, QueueReport, ReportBody};
 use types::{BootId, Capacity, EnergySource, Instant, MiB, MilliCpu, NodeId, NodeKind};
@@ -68,6 +68,8 @@ pub struct Remembered {
 pub struct Agent {
     setup: Setup,
     desired: Option<Desired>,
+    /// Where functions are that those of this node may call, as the shell knows it.
+    callees: Vec<CalleeSpec>,
     fence: Fence,
     /// What is being made durable; nothing of it is obeyed before.
     saving: Option<Order>,
@@ -98,6 +100,7 @@ impl Agent {
         let mut agent = Self {
             fence: Fence::remembered(remembered.desired.as_ref(), remembered.fence.as_deref()),
             desired: remembered.desired,
+            callees: Vec::new(),
             saving: None,
             waiting: VecDeque::new(),
             tasks: Tasks::default(),
@@ -335,6 +338,10 @@ impl Agent {
     fn obey(&mut self, now: &Now) {
         let Some(desired) = self.desired.take() else { return };
         let mut effects = Effects::default();
+        if self.callees != desired.callees {
+            self.callees.clone_from(&desired.callees);
+            effects.outputs.push(Output::Callees(desired.callees.clone()));
+        }
         self.tasks.apply(now, &desired.tasks, desired.generation, &mut effects);
         self.driver.apply(now, &desired.drives, &mut effects);
         self.desired = Some(desired);

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use protocol::command::{Command, CommandReply};
-use protocol::desired::{Desired, DesiredReply, FunctionRef, SourceRef, TaskSpec};
+use protocol::desired::{CalleeSpec, Desired, DesiredReply, FunctionRef, SourceRef, TaskSpec};
 use protocol::event::{BackEndChange, Event, EventPage, EventQuery};
 use protocol::invoke::{self, Invoked};
 use protocol::report::{Group, LinkSample, Report, ReportBody};
@@ -239,6 +239,8 @@ pub enum Output {
     Hold(Box<TaskSpec>),
     /// Let go of a task: it is not desired here any more.
     LetGo(GroupId),
+    /// Know that the functions which those of this node may call are there.
+    Callees(Vec<CalleeSpec>),
     /// Get a function from disk or controller, check and compile it, then say [`Input::Loaded`].
     Load(FunctionRef),
     /// Forget a function, by the SHA-256 of its signed manifest.

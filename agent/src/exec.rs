@@ -4,6 +4,8 @@
 //! stage must find what the first one committed. Different tasks run side by side, as many as there are cores.
 
 pub mod code;
+pub mod elsewhere;
+mod entry;
 mod frames;
 pub mod grants;
 mod guest;
@@ -23,13 +25,15 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use protocol::desired::TaskSpec;
+use protocol::call::{Call, Called};
+use protocol::desired::{CalleeSpec, TaskSpec};
 use protocol::invoke::{Fault, InvocationRecord, Invoke, Invoked, Outcome};
 use protocol::report::FunctionReport;
 use tokio::sync::Semaphore;
 use types::{NodeId, NodeKind};
 
 use self::code::CodeBook;
+use self::elsewhere::{Bus, Places};
 use self::inference::Models;
 use self::log::LogTap;
 use self::module::Modules;
@@ -90,7 +94,9 @@ struct Inner<P> {
     code: CodeBook,
     tasks: Mutex<BTreeMap<GroupId, Arc<Task>>>,
     /// One permit for each call that may run a guest now.
-    running: Semaphore,
+    running: Arc<Semaphore>,
+    /// Where functions are that those of this node may call.
+    places: Places,
     in_flight: AtomicU32,
     waiting: AtomicU32,
     functions_cpu_ns: AtomicU64,
@@ -127,7 +133,7 @@ fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl<P: Peers + Modules + Clone + 'static> Executor<P> {
+impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
     /// An executor without tasks.
     pub fn new(around: Surroundings, state: StateService, peers: P, code: CodeBook) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
@@ -137,7 +143,8 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
             peers,
             code,
             tasks: Mutex::new(BTreeMap::new()),
-            running: Semaphore::new(cores.min(RUNNING_MAX)),
+            running: Arc::new(Semaphore::new(cores.min(RUNNING_MAX))),
+            places: Places::default(),
             in_flight: AtomicU32::new(0),
             waiting: AtomicU32::new(0),
             functions_cpu_ns: AtomicU64::new(0),
@@ -165,6 +172,16 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
         locked(&self.inner.tasks).remove(group);
     }
 
+    /// Replaces what is known of where functions are that those of this node may call.
+    pub fn know(&self, callees: Vec<CalleeSpec>) {
+        self.inner.places.know(callees);
+    }
+
+    /// Executes a call of a function by one of another node that came in at `received`, and answers it in any case.
+    pub async fn call(&self, call: Call, received: std::time::Instant) -> Called {
+        entry::call(&self.inner, call, received).await
+    }
+
     /// The code that it runs.
     pub fn code(&self) -> &CodeBook {
         &self.inner.code
@@ -174,7 +191,7 @@ impl<P: Peers + Modules + Clone + 'static> Executor<P> {
     pub async fn invoke(&self, call: Invoke, received: std::time::Instant) -> Invoked {
         let _in_flight = Counted::one(&self.inner.in_flight);
         let group = GroupId { workflow: call.workflow.clone(), task: call.task.clone() };
-        let invoked = invoke::run(&self.inner, &group, call, received).await;
+        let (invoked, _) = invoke::run(&self.inner, &group, (call, None), received).await;
         let cpu_ns = invoked.record.cpu_ns;
         self.inner.functions_cpu_ns.fetch_add(cpu_ns, Ordering::Relaxed);
         locked(&self.inner.stats).count(&group, &invoked, received, std::time::Instant::now());

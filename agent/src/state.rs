@@ -12,7 +12,7 @@ use protocol::belt::{
 use protocol::desired::Role;
 use protocol::invoke::{Committed, Fault, Input, Invoke, LinkBytes};
 use tokio::time::Instant;
-use types::{Epoch, NodeId, OwnerEpoch, SkyClock, StateKey, TaskId};
+use types::{Epoch, NodeId, OwnerEpoch, RunId, SkyClock, StateKey, TaskId, WorkflowId};
 
 mod audit;
 mod bundle;
@@ -24,6 +24,7 @@ mod groups;
 mod handover;
 mod inner;
 mod install;
+mod parcels;
 mod peers;
 mod push;
 mod roles;
@@ -34,6 +35,7 @@ pub use call::{
     CallState, GROUP_VALUES_MAX, Mark, OUTPUT_BYTES_MAX, STATE_BYTES_MAX, STATE_OPS_MAX,
     StateFault, VALUE_BYTES_MAX,
 };
+pub use parcels::{Lending, are_parcels};
 pub use peers::{PeerError, Peers};
 
 pub use crate::store::{StateError, StoreUsage};
@@ -327,6 +329,37 @@ impl StateService {
         deadline: Instant,
     ) -> Result<(Committed, CommitCost), Fault> {
         commit::commit(&self.inner, peers, call, state, body, deadline).await
+    }
+
+    /// Lends objects to a call of a function elsewhere, for as long as the answer lives; `None` if there is no room for them now.
+    pub fn lend(
+        &self,
+        call: (&WorkflowId, RunId),
+        objects: &[(StateKey, &[u8])],
+    ) -> Option<Lending> {
+        self.inner.lend(call, objects)
+    }
+
+    /// Fetches what a function that was called on `holder` has written.
+    ///
+    /// # Errors
+    /// [`Fault::InputMissing`] when it does not come in time, [`Fault::TooLarge`] when it is more than a call may write.
+    pub async fn bring_back(
+        &self,
+        peers: &impl Peers,
+        outputs: &[ObjectMeta],
+        holder: &NodeId,
+        deadline: Instant,
+    ) -> Result<Vec<(StateKey, Vec<u8>)>, Fault> {
+        self.inner.bring_back(peers, outputs, holder, deadline).await
+    }
+
+    /// Forgets the objects that came along with a call of a function, when it has ended.
+    ///
+    /// # Errors
+    /// [`StateError`] when the store fails.
+    pub fn forget_parcels(&self, call: &Invoke) -> Result<(), StateError> {
+        self.inner.forget_parcels(call)
     }
 
     /// Answers an offer.

@@ -259,6 +259,7 @@ impl Gate {
             // It was measured.
             bytes: u32::try_from(upload.component.len()).unwrap_or(u32::MAX),
             imports: facts.imports.into_iter().collect(),
+            calls: manifest.grants.calls.clone(),
         })
     }
 

@@ -10,7 +10,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use protocol::desired::{Desired, DesiredReply, DriveSpec, TaskSpec, Verdict};
+use protocol::desired::{CalleeSpec, Desired, DesiredReply, DriveSpec, TaskSpec, Verdict};
 use types::{Epoch, Generation, Instant, LeaderEpoch, NodeId, PlanVersion};
 
 /// First and longest pause after a question that was not answered.
@@ -50,6 +50,8 @@ pub struct Wanted {
     pub tasks: Vec<TaskSpec>,
     /// The workflows to drive.
     pub drives: Vec<DriveSpec>,
+    /// Where what their functions may call is.
+    pub callees: Vec<CalleeSpec>,
 }
 
 /// The line to one node.
@@ -276,6 +278,7 @@ impl Line {
             plan: self.plan,
             tasks: wanted.tasks.clone(),
             drives: wanted.drives.clone(),
+            callees: wanted.callees.clone(),
         })
     }
 }

@@ -25,7 +25,7 @@ pub use self::section::{
 };
 pub use self::slots::{
     BudgetSection, DataSection, DeviceSection, FailureSection, NeedsSection, PayloadSection,
-    TriggerSection, VariantSection,
+    SharingSection, TriggerSection, VariantSection,
 };
 
 /// A `function.toml`.
@@ -92,6 +92,9 @@ pub struct FunctionSection {
     /// How its data are to be handled.
     #[serde(default)]
     pub data: DataSection,
+    /// With whom it has to do beyond its own tenant and its own memory.
+    #[serde(default)]
+    pub sharing: SharingSection,
 }
 
 /// Why file and component make no manifest.
@@ -151,6 +154,7 @@ impl FunctionFile {
             budgets: said.budget.budgets(),
             preferences: said.prefer.clone(),
             data: said.data.policy(),
+            sharing: said.sharing.sharing(),
         };
         manifest.validate().map_err(ManifestError::Rule)?;
         Ok(manifest)

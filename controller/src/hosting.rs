@@ -19,7 +19,7 @@ use types::{Epoch, Instant, NodeId, OwnerEpoch, TaskId, WindowId, WorkflowId};
 
 pub use ledger::Ledger;
 pub use moves::{HEIR_WAIT, NodeNow, World};
-pub use spec::FunctionTable;
+pub use spec::{FunctionTable, KnownFunction};
 
 /// A task of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

@@ -31,8 +31,8 @@ struct Bed {
 fn function(name: &str, key: KeyId) -> SavedFunction {
     let name = FunctionId::new(name).expect("the test's set-up works");
     let tenant = protocol::manifest::default_tenant();
-    let (manifest, sha256, imports) = ([6; 32], [7; 32], vec![]);
-    SavedFunction { name, version: 1, manifest, key, tenant, sha256, bytes: 100, imports }
+    let (manifest, sha256, imports, calls) = ([6; 32], [7; 32], vec![], vec![]);
+    SavedFunction { name, version: 1, manifest, key, tenant, sha256, bytes: 100, imports, calls }
 }
 
 impl Bed {

@@ -72,6 +72,7 @@ fn desired(epoch: u64, generation: u64, tasks: &[TaskSpec]) -> Desired {
         decided_at: now_at(0).sky,
         plan: PlanVersion(1),
         tasks: tasks.to_vec(),
+        callees: Vec::new(),
         drives: Vec::new(),
     }
 }

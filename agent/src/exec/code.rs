@@ -10,7 +10,7 @@ use protocol::desired::FunctionRef;
 use protocol::manifest::default_tenant;
 use protocol::report::CodeMode;
 use protocol::signed::SignedManifest;
-use runtime::{Function, MeasureState, PoolMode, Runtime, RuntimeConfig};
+use runtime::{Function, Isolation, MeasureState, PoolMode, Runtime, RuntimeConfig};
 use tokio::sync::watch;
 use types::FunctionId;
 
@@ -67,6 +67,7 @@ struct Inner {
     trust: TrustBook,
     clock: Clock,
     config: RuntimeConfig,
+    is_apart: bool,
     /// Started with the first function: a node without one does not pay for an engine.
     runtime: OnceLock<Result<Runtime, String>>,
     slots: Mutex<BTreeMap<[u8; 32], Arc<Slot>>>,
@@ -86,11 +87,13 @@ pub struct Stores {
 impl CodeBook {
     /// No code yet.
     pub fn new(stores: Stores, trust: TrustBook, clock: Clock, config: RuntimeConfig) -> Self {
+        let is_apart = !matches!(config.isolation, Isolation::None);
         let inner = Inner {
             stores,
             trust,
             clock,
             config,
+            is_apart,
             runtime: OnceLock::new(),
             slots: Mutex::new(BTreeMap::new()),
             compiling: tokio::sync::Mutex::new(()),
@@ -155,7 +158,7 @@ impl CodeBook {
             checked => checked,
         };
         match checked {
-            Ok(manifest) => Ok(Grants::of(&manifest)),
+            Ok(manifest) => Ok(Grants::of(&manifest, signed)),
             Err(refusal) => {
                 tracing::warn!(function = %function.name, %refusal, "function refused");
                 Err(NotAtHand::Refused(refusal.to_string()))
@@ -251,6 +254,25 @@ impl CodeBook {
         drop(slots);
         self.may_start(&newest.grants)?;
         Ok(newest)
+    }
+
+    /// The rights of a function of another node, by its signed manifest.
+    ///
+    /// # Errors
+    /// Why it does not count here, in words.
+    pub async fn vouched(&self, signed: Vec<u8>) -> Result<Grants, String> {
+        let this = self.clone();
+        let check = move || {
+            let wall = this.inner.clock.now().wall;
+            let manifest = this.inner.trust.vouch(&signed, wall);
+            manifest.map(|manifest| Grants::of(&manifest, signed.into()))
+        };
+        blocking(check).await?.map_err(|refusal| refusal.to_string())
+    }
+
+    /// Whether functions run in processes of their own.
+    pub fn is_apart(&self) -> bool {
+        self.inner.is_apart
     }
 
     /// Whether a function at hand may still be started: nobody has revoked its key, and its time is not over.

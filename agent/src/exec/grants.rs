@@ -1,9 +1,10 @@
 //! What a function may use and how much, as its signed manifest says. What is not granted is denied.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::desired::TaskSpec;
-use protocol::manifest::slots::Budgets;
+use protocol::manifest::slots::{Budgets, Sharing};
 use protocol::manifest::{self, Limits, Manifest};
 use protocol::signed::KeyId;
 use runtime::{Budget, CallLimits};
@@ -27,6 +28,9 @@ pub struct Grants {
     budgets: Budgets,
     limits: Limits,
     granted: manifest::Grants,
+    sharing: Sharing,
+    /// The frame of the signed manifest, for nodes that want to see it.
+    pub signed: Arc<[u8]>,
 }
 
 /// When a function may run, by the wall clock; `None`: no bound.
@@ -59,8 +63,8 @@ pub struct Denied {
 }
 
 impl Grants {
-    /// The rights that a manifest gives.
-    pub fn of(manifest: &Manifest) -> Self {
+    /// The rights that a manifest gives, which was signed in that frame.
+    pub fn of(manifest: &Manifest, signed: Arc<[u8]>) -> Self {
         Self {
             name: manifest.name.clone(),
             version: manifest.version,
@@ -71,6 +75,8 @@ impl Grants {
             budgets: manifest.budgets,
             limits: manifest.limits,
             granted: manifest.grants.clone(),
+            sharing: manifest.sharing.clone(),
+            signed,
         }
     }
 
@@ -116,13 +122,20 @@ impl Grants {
         self.check(is_granted, ("call", function.as_str()), "function.grants.calls")
     }
 
-    /// Whether it may call a function of the tenant of another one: tenants share nothing, whatever a manifest says.
+    /// Whether functions of a tenant may call it: those of its own, and of those that it names.
     ///
     /// # Errors
     /// [`Denied`].
-    pub fn shares_with(&self, other: &Self) -> Result<(), Denied> {
-        let value = ("call of a function of tenant", other.tenant.as_str());
-        self.check(self.tenant == other.tenant, value, "function.tenant")
+    pub fn called_by(&self, tenant: &TenantId) -> Result<(), Denied> {
+        let is_granted = self.tenant == *tenant || self.sharing.tenants.contains(tenant);
+        let value = ("calls to functions of tenant", tenant.as_str());
+        self.check(is_granted, value, "function.sharing.tenants")
+    }
+
+    /// Whether it may share a store with a function of its task that it calls: same tenant, same signer, and both say so.
+    pub fn fuses_with(&self, callee: &Self) -> bool {
+        let is_alike = self.tenant == callee.tenant && self.key == callee.key;
+        is_alike && self.sharing.fuse && callee.sharing.fuse
     }
 
     /// The limits of a call of its task: those of the task, but no more than was signed.
@@ -200,6 +213,8 @@ pub(super) mod tests {
             budgets: Budgets::default(),
             limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 },
             granted: manifest::Grants::default(),
+            sharing: Sharing::default(),
+            signed: Arc::from([]),
         }
     }
 
@@ -235,8 +250,30 @@ pub(super) mod tests {
         for (name, is_granted) in [("prepare-ds", true), ("prepare", false)] {
             assert_eq!(none.call(&FunctionId::new(name).unwrap()).is_ok(), is_granted, "{name}");
         }
-        let other = Grants { tenant: TenantId::new("other").unwrap(), ..grants(&[]) };
-        assert!(none.shares_with(&other).is_err() && none.shares_with(&none).is_ok());
+    }
+
+    #[test]
+    fn other_tenants_call_what_names_them_and_like_functions_fuse_if_both_say_so() {
+        let tenant = |name: &str| TenantId::new(name).unwrap();
+        let mut shared = grants_of("f");
+        assert_eq!(shared.called_by(&shared.tenant), Ok(()));
+        let said = shared.called_by(&tenant("other")).unwrap_err().to_string();
+        assert!(said.contains("\"other\"") && said.contains("function.sharing.tenants"), "{said}");
+        shared.sharing.tenants.push(tenant("other"));
+        assert!(shared.called_by(&tenant("other")).is_ok());
+        assert!(shared.called_by(&tenant("others")).is_err());
+
+        let closed = grants_of("g");
+        let open =
+            Grants { sharing: Sharing { fuse: true, ..Sharing::default() }, ..grants_of("g") };
+        assert!(open.fuses_with(&open));
+        assert!(!open.fuses_with(&closed) && !closed.fuses_with(&open));
+        for other in [
+            Grants { tenant: tenant("other"), ..open.clone() },
+            Grants { key: KeyId([2; 8]), ..open.clone() },
+        ] {
+            assert!(!open.fuses_with(&other) && !other.fuses_with(&open));
+        }
     }
 
     #[test]

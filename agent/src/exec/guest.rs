@@ -4,14 +4,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use protocol::invoke::Fault;
 use protocol::topic::TOPIC_BODY_BYTES_MAX;
 use runtime::{
-    CallProfile, CallReport, Callee, Contact, Host, HostFault, InferTiming, InputInfo, Level,
-    NodeInfo, Sealed, StateWrite, Tensor,
+    CallProfile, CallReport, Callee, Contact, Elsewhere, Host, HostFault, InferTiming, InputInfo,
+    Level, NodeInfo, Outgoing, Sealed, StateWrite, Tensor,
 };
 use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
 
 use super::code::{CodeBook, Loaded, NotAtHand};
+use super::elsewhere::{CallOut, Came};
 use super::frames::{Frame, Frames};
 use super::grants::{Denied, Grants};
 use super::topics::{EMITS_MAX, Emission};
@@ -30,6 +32,8 @@ pub(super) struct GuestHost {
     run: RunId,
     code: CodeBook,
     frames: Frames,
+    /// The way to functions elsewhere.
+    out: Box<dyn CallOut>,
     /// What was emitted and is published when the call commits.
     pub(super) emitted: Vec<Emission>,
     denials: u32,
@@ -44,10 +48,11 @@ impl GuestHost {
         around: Surroundings,
         (group, run): (GroupId, RunId),
         (code, grants): (CodeBook, Arc<Grants>),
+        out: Box<dyn CallOut>,
     ) -> Self {
         let frames = Frames::of(grants);
         let (emitted, denied) = (Vec::new(), None);
-        Self { state, around, group, run, code, frames, emitted, denials: 0, denied }
+        Self { state, around, group, run, code, frames, out, emitted, denials: 0, denied }
     }
 
     /// Tells the function, its log and the caller what is not granted.
@@ -71,22 +76,30 @@ impl GuestHost {
         self.frames.key(key)
     }
 
-    /// A function that the present one may call.
-    fn callee(&mut self, function: &FunctionId) -> Result<Loaded, HostFault> {
+    /// A function that the present one may call; `None`: elsewhere.
+    fn callee(&mut self, function: &FunctionId) -> Result<Option<Loaded>, HostFault> {
         let caller = Arc::clone(self.frames.grants());
         self.granted(caller.call(function))?;
         if !self.frames.has_room() {
             return Err(HostFault::TooLarge);
         }
-        let found = self.code.callee(function).map_err(|error| match error {
-            NotAtHand::Refused(why) => self.deny(format!("{function}: {why}")),
-            NotAtHand::Failed(why) => {
-                self.log(Level::Warn, &format!("{function} is not called: {why}"));
-                HostFault::NotFound
+        let is_placed = self.out.place(function).is_some();
+        match self.code.callee(function) {
+            Ok(found) if found.grants.tenant == caller.tenant => Ok(Some(found)),
+            // Of another tenant: it runs in a process of its own, and says itself who may call it.
+            Ok(_) | Err(NotAtHand::Failed(_)) if is_placed => Ok(None),
+            Ok(found) => {
+                self.granted(found.grants.called_by(&caller.tenant))?;
+                Err(self.missing(function, "no task that runs it is known here"))
             }
-        })?;
-        self.granted(caller.shares_with(&found.grants))?;
-        Ok(found)
+            Err(NotAtHand::Refused(why)) => Err(self.deny(format!("{function}: {why}"))),
+            Err(NotAtHand::Failed(why)) => Err(self.missing(function, &why)),
+        }
+    }
+
+    fn missing(&mut self, function: &FunctionId, why: &str) -> HostFault {
+        self.log(Level::Warn, &format!("{function} is not called: {why}"));
+        HostFault::NotFound
     }
 }
 
@@ -247,13 +260,28 @@ impl Host for GuestHost {
     }
 
     fn enter(&mut self, function: &FunctionId) -> Result<Callee, HostFault> {
-        let Loaded { function: code, grants } = self.callee(function)?;
+        let found = self.callee(function)?;
+        let Some(Loaded { function: code, grants }) = found else { return Ok(Callee::Elsewhere) };
         let limits = grants.limits();
         let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
         let (mark, emitted) = (self.state.mark(), self.emitted.len());
         self.frames.enter(Frame { grants, mark, emitted });
         // Nothing of a manifest says yet that two functions may share memory.
         Ok(Callee::Here { function: code, profile: Box::new(profile), fused: false })
+    }
+
+    fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Elsewhere {
+        // A runner that was broken into may not have asked before.
+        let caller = Arc::clone(self.frames.grants());
+        if let Err(fault) = self.granted(caller.call(call.function)) {
+            return Elsewhere::refused(fault);
+        }
+        let Some(place) = self.out.place(call.function) else {
+            return Elsewhere::refused(self.missing(call.function, "it is not placed any more"));
+        };
+        let (function, node) = (call.function, place.node.clone());
+        let came: Came = self.out.call(&caller, place, call);
+        came.with(|fault| self.told(function, &node, fault))
     }
 
     fn leave(&mut self, report: &CallReport) {
@@ -313,6 +341,31 @@ impl GuestHost {
     /// memory and is never asked for here, unless by a runner that was broken into.
     fn own_object(&self) -> Result<(), HostFault> {
         if self.frames.is_called() { Err(HostFault::Denied) } else { Ok(()) }
+    }
+}
+
+impl GuestHost {
+    /// A fault of a function elsewhere, as its caller gets it; what that one does not get to read goes to the log.
+    fn told(&mut self, function: &FunctionId, node: &NodeId, fault: Fault) -> HostFault {
+        let (fault, why) = match fault {
+            Fault::Denied(why) => return self.deny(format!("{function} on {node}: {why}")),
+            Fault::BadInput(text) => return HostFault::BadInput(text),
+            Fault::Internal(text) => return HostFault::Internal(text),
+            Fault::Busy => return HostFault::Busy,
+            Fault::Deadline => return HostFault::Deadline,
+            Fault::Conflict(version) => return HostFault::Conflict(version),
+            Fault::NotFound(why) => (HostFault::NotFound, why),
+            Fault::TooLarge(why) => (HostFault::TooLarge, why),
+            Fault::InputMissing(what) => {
+                return HostFault::Internal(format!("an object did not get through: {what}"));
+            }
+            Fault::Moved { to, .. } => (HostFault::Busy, format!("it moves, now to {to}")),
+            Fault::Unsupported => {
+                return HostFault::Internal(format!("{node} executes no such function"));
+            }
+        };
+        self.log(Level::Warn, &format!("{function} on {node}: {why}"));
+        fault
     }
 }
 

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use protocol::call::Waiting;
 use protocol::desired::TaskSpec;
 use protocol::invoke::{
-    Committed, Fault, HandOver, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome,
+    self, Committed, Fault, HandOver, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome,
     RECORD_LINKS_MAX,
 };
 use runtime::{
@@ -14,6 +15,8 @@ use runtime::{
 };
 
 use super::code::{Loaded, NotAtHand};
+use super::elsewhere::{Bus, Outbound};
+use super::entry::Caller;
 use super::guest::GuestHost;
 use super::module::Modules;
 use super::topics::Emission;
@@ -35,6 +38,10 @@ struct Running<'a, P> {
     call: Arc<Invoke>,
     deadline: Instant,
     record: InvocationRecord,
+    /// The function of another node or tenant that calls, if one does.
+    caller: Option<Caller>,
+    /// What it and all calls that followed from it used.
+    used: invoke::Budget,
 }
 
 /// What a guest leaves behind.
@@ -45,27 +52,30 @@ struct Served {
     report: CallReport,
 }
 
-/// Executes a call and answers it in any case.
-pub(super) async fn run<P: Peers + Modules + Clone + 'static>(
+/// Executes a call and answers it in any case; says what it and all calls that followed from it used.
+pub(super) async fn run<P: Peers + Modules + Bus + Clone + 'static>(
     inner: &Arc<Inner<P>>,
     group: &GroupId,
-    call: Invoke,
+    (call, caller): (Invoke, Option<Caller>),
     received: Instant,
-) -> Invoked {
+) -> (Invoked, invoke::Budget) {
     let mut running = Running {
         inner,
         group,
         deadline: received + Duration::from_millis(u64::from(call.deadline_ms)),
         call: Arc::new(call),
         record: InvocationRecord::default(),
+        caller,
+        used: invoke::Budget { calls: 0, cpu_us: 0 },
     };
     let outcome = running.all(received).await;
     let mut record = running.record;
     keep_busiest(&mut record.links);
-    match outcome {
+    let invoked = match outcome {
         Ok(done) => Invoked { outcome: Outcome::Committed(done), record },
         Err(fault) => failed(short(fault), record),
-    }
+    };
+    (invoked, running.used)
 }
 
 /// Adds what a call moved to its sum for that link.
@@ -85,7 +95,7 @@ fn keep_busiest(links: &mut Vec<LinkBytes>) {
     links.truncate(RECORD_LINKS_MAX);
 }
 
-impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
+impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
     async fn all(&mut self, received: Instant) -> Result<Committed, Fault> {
         if self.inner.is_stopping.load(Ordering::Acquire) {
             return Err(Fault::Busy);
@@ -93,11 +103,14 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let task = locked(&self.inner.tasks).get(self.group).cloned();
         let Some(task) = task else { return Err(self.elsewhere().await?) };
         self.record.route_ns = ns(received.elapsed());
+        let wanted = locked(&task.spec).clone();
+        self.admit(&wanted).await?;
         let queued_at = Instant::now();
         let _turn = self.turn(&task).await?;
         self.record.queue_ns = ns(queued_at.elapsed());
         // Only now, since it may have changed while the call waited.
         let spec = locked(&task.spec).clone();
+        self.admit(&spec).await?;
         let state = match self.begin().await? {
             Begin::Again(done) => return Ok(done),
             Begin::Ready(state) => state,
@@ -107,6 +120,7 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
             }
         };
         self.record.input_bytes = bytes(self.call.body.len()) + state.input_bytes();
+        self.record.inputs = self.inputs_mode(&state);
         let function = self.function(&spec).await?;
         let Served { state, emitted, denied, report } = self.guest(function, &spec, state).await?;
         let body = report.outcome.map_err(|fault| fault_of_call(fault, denied))?;
@@ -130,15 +144,42 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         })
     }
 
-    /// Waits for the turn of this call, in a queue of its task.
-    async fn turn<'t>(&self, task: &'t Task) -> Result<tokio::sync::SemaphorePermit<'t>, Fault> {
+    /// Whether the function that calls may call what the task runs; whoever invokes the task as a stage may.
+    async fn admit(&mut self, spec: &TaskSpec) -> Result<(), Fault> {
+        if self.caller.is_none() {
+            return Ok(());
+        }
+        let callee = self.function(spec).await?;
+        self.caller.as_ref().map_or(Ok(()), |caller| caller.may_call(&callee.grants, self.group))
+    }
+
+    /// How the input objects came here: the farthest.
+    fn inputs_mode(&self, state: &CallState) -> Option<HandOver> {
+        let is_apart = self.inner.code.is_apart();
+        state.are_inputs_of_here(&self.call.inputs).map(|is_of_here| match (is_of_here, is_apart) {
+            (false, _) => HandOver::Network,
+            (true, true) => HandOver::Node,
+            (true, false) => HandOver::Process,
+        })
+    }
+
+    /// Waits for the turn of this call, in a queue of its task. A call for which another one of the task waits has its turn: what
+    /// both have seen of state is compared when they commit.
+    async fn turn<'t>(
+        &self,
+        task: &'t Task,
+    ) -> Result<Option<tokio::sync::SemaphorePermit<'t>>, Fault> {
+        if self.caller.as_ref().is_some_and(|caller| caller.waits_in(self.group)) {
+            return Ok(None);
+        }
         if QUEUE_MAX <= task.queued.load(Ordering::Acquire) {
             return Err(Fault::Busy);
         }
         let _queued = Counted::one(&task.queued);
         let _waiting = Counted::one(&self.inner.waiting);
         let turn = tokio::time::timeout_at(self.deadline.into(), task.turn.acquire()).await;
-        turn.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)
+        let turn = turn.map_err(|_late| Fault::Deadline)?;
+        turn.map(Some).map_err(|_closed| Fault::Busy)
     }
 
     /// Opens the call's view of state, after fetching the inputs that are not here.
@@ -193,9 +234,9 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         state: CallState,
     ) -> Result<Served, Fault> {
         let queued_at = Instant::now();
-        let core = self.inner.running.acquire();
+        let core = Arc::clone(&self.inner.running).acquire_owned();
         let core = tokio::time::timeout_at(self.deadline.into(), core).await;
-        let _core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
+        let core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
         self.record.queue_ns += ns(queued_at.elapsed());
         // It may have been revoked, or run out of its time, while the call waited.
         self.inner.code.may_start(&grants).map_err(|error| not_at_hand(spec, error))?;
@@ -211,10 +252,21 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
+        let source = self.source();
+        let outbound = Outbound {
+            inner: Arc::clone(self.inner),
+            call: Arc::clone(&call),
+            through: self.through(),
+            deadline: self.deadline,
+            left: grants.budget().min(budget_of(&call)),
+            core: Some(core),
+            handle: tokio::runtime::Handle::current(),
+        };
         let ran = blocking(move || {
             let called = (group, call.run);
-            let mut host = GuestHost::new(state, around, called, (code.clone(), grants));
-            let request = request_of(&call, left);
+            let rights = (code.clone(), grants);
+            let mut host = GuestHost::new(state, around, called, rights, Box::new(outbound));
+            let request = request_of(&call, source, left);
             let runtime = code.runtime().map_err(Fault::Internal)?;
             let report = runtime.call(&function, request, profile, &mut host);
             Ok(Served { state: host.state, emitted: host.emitted, denied: host.denied, report })
@@ -222,6 +274,23 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         let served = ran.await??;
         self.measure(&served.report, &served.state);
         Ok(served)
+    }
+
+    /// Who calls: a node, or `function@node`.
+    fn source(&self) -> String {
+        let node = self.call.source.as_str();
+        match &self.caller {
+            Some(caller) => format!("{}@{node}", caller.grants.name),
+            None => node.to_owned(),
+        }
+    }
+
+    /// The tasks whose calls wait while this one runs, itself the last.
+    fn through(&self) -> Vec<Waiting> {
+        let GroupId { workflow, task } = self.group.clone();
+        let mut through = self.caller.as_ref().map_or(Vec::new(), |caller| caller.through.clone());
+        through.push(Waiting { workflow, task });
+        through
     }
 
     fn measure(&mut self, report: &CallReport, state: &CallState) {
@@ -235,6 +304,8 @@ impl<P: Peers + Modules + Clone + 'static> Running<'_, P> {
         self.record.peak_memory_bytes = usage.peak_memory_bytes;
         self.record.state_ops = state.state_ops();
         self.record.calls = usage.calls;
+        let cpu_ns = usage.cpu_ns.saturating_add(usage.cpu_elsewhere_ns);
+        self.used = invoke::Budget { calls: usage.calls, cpu_us: cpu_ns / 1_000 };
         self.record.hand_over = usage.hand_over.map(to_wire);
         self.record.joules = self.inner.around.watts_per_core.filter(|_| ran).map(|watts| {
             #[expect(
@@ -272,15 +343,19 @@ fn not_at_hand(spec: &TaskSpec, error: NotAtHand) -> Fault {
     }
 }
 
-fn request_of(call: &Invoke, deadline: Duration) -> Request {
+fn budget_of(call: &Invoke) -> Budget {
+    Budget { calls: call.budget.calls, cpu: Duration::from_micros(call.budget.cpu_us) }
+}
+
+fn request_of(call: &Invoke, source: String, deadline: Duration) -> Request {
     let header = CallHeader {
         id: call.run.0,
         root: call.root.0,
         hops: call.hops,
         attempt: call.attempt,
-        source: call.source.as_str().to_owned(),
+        source,
         deadline,
-        budget: Budget { calls: call.budget.calls, cpu: Duration::from_micros(call.budget.cpu_us) },
+        budget: budget_of(call),
     };
     Request {
         header,

@@ -197,7 +197,7 @@ impl TrustBook {
         if manifest.name != function.name || manifest.sha256 != function.sha256 {
             return Err(Refusal::OtherFunction(manifest.name));
         }
-        let is_new = self.is_new(&manifest, function)?;
+        let is_new = self.is_new(&manifest, &function.manifest)?;
         known.is_in_time(Validity::of(&manifest), Epoch::from_unix_ns(wall.0))?;
         if manifest.world != world::hash() {
             return Err(Refusal::OtherWorld);
@@ -213,6 +213,21 @@ impl TrustBook {
         Ok(manifest)
     }
 
+    /// Checks the signed manifest of a function that runs on another node, with which that one vouches for a call of it. Nothing is
+    /// remembered: whoever calls does not decide which versions may run here.
+    ///
+    /// # Errors
+    /// [`Refusal`] with the first check that fails.
+    pub fn vouch(&self, signed: &[u8], wall: WallTime) -> Result<Manifest, Refusal> {
+        let hash = sha256(signed);
+        let signed: SignedManifest = decode(signed)?;
+        let known = locked(&self.inner.known);
+        let manifest = known.open(&signed)?;
+        self.is_new(&manifest, &hash)?;
+        known.is_in_time(Validity::of(&manifest), Epoch::from_unix_ns(wall.0))?;
+        Ok(manifest)
+    }
+
     /// Whether a function that was admitted may still be started: its key counts, and its time is not over. Never blocks.
     ///
     /// # Errors
@@ -224,7 +239,7 @@ impl TrustBook {
     }
 
     /// Whether a version is higher than any before.
-    fn is_new(&self, manifest: &Manifest, function: &FunctionRef) -> Result<bool, Refusal> {
+    fn is_new(&self, manifest: &Manifest, sha256: &[u8; 32]) -> Result<bool, Refusal> {
         let record = self.inner.state.load_record(&format!("{FUNCTION}{}", manifest.name))?;
         let Some((seen, hash)) = record.as_ref().and_then(|bytes| bytes.split_first_chunk::<8>())
         else {
@@ -234,7 +249,7 @@ impl TrustBook {
         if version < seen {
             return Err(Refusal::Rollback { version, seen });
         }
-        if version == seen && hash != function.manifest {
+        if version == seen && hash != sha256 {
             return Err(Refusal::OtherContent(version));
         }
         Ok(seen < version)

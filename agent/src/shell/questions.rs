@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use protocol::belt::{Chunk, Fetch, InventoryQuery, Offer};
+use protocol::call::{Call, Called};
 use protocol::command::Command;
 use protocol::desired::Desired;
 use protocol::event::EventQuery;
-use protocol::invoke::{Fault, InvocationRecord, Invoke, Invoked, Outcome};
+use protocol::invoke::{Budget, Fault, InvocationRecord, Invoke, Invoked, Outcome};
 use protocol::key::BeltService;
 use protocol::{DecodeError, Message, decode, encode};
 use tokio::sync::OwnedSemaphorePermit;
@@ -40,6 +41,13 @@ pub(super) fn take(shell: &mut Shell, question: Question) {
             match room_for(&work, &question) {
                 Some(room) => shell.work.crew().spawn(invoke(work, question, room)),
                 None => shell.work.crew().spawn(refuse_call(question.answer)),
+            }
+        }
+        Service::Call => {
+            let work = Arc::clone(&shell.work);
+            match room_for(&work, &question) {
+                Some(room) => shell.work.crew().spawn(call(work, question, room)),
+                None => shell.work.crew().spawn(send(question.answer, refused(Fault::Busy))),
             }
         }
         Service::Belt(service) => {
@@ -99,19 +107,43 @@ async fn invoke(work: Arc<Work>, question: Question, _room: OwnedSemaphorePermit
     } else {
         failed(Fault::BadInput("the call and its key name different tasks".to_owned()))
     };
-    send_invoked(question.answer, invoked).await;
+    send(question.answer, invoked).await;
+}
+
+/// Executes a call of a function by one of another node.
+async fn call(work: Arc<Work>, question: Question, _room: OwnedSemaphorePermit) {
+    let decoded = tokio::task::spawn_blocking(move || {
+        let call = decode::<Call>(&question.frame);
+        (call, question)
+    });
+    let Ok((call, question)) = decoded.await else { return };
+    let call = match call {
+        Ok(call) => call,
+        Err(error) => return drop_frame(&work, &question, &error),
+    };
+    let named = (call.invoke.workflow.clone(), call.invoke.task.clone());
+    let called = if question.task.as_ref() == Some(&named) {
+        work.called(call, question.received).await
+    } else {
+        refused(Fault::BadInput("the call and its key name different tasks".to_owned()))
+    };
+    send(question.answer, called).await;
+}
+
+fn refused(fault: Fault) -> Called {
+    Called { invoked: failed(fault), used: Budget { calls: 0, cpu_us: 0 } }
 }
 
 async fn refuse_call(way: Way) {
-    send_invoked(way, failed(Fault::Busy)).await;
+    send(way, failed(Fault::Busy)).await;
 }
 
 fn failed(fault: Fault) -> Invoked {
     Invoked { outcome: Outcome::Failed(fault), record: InvocationRecord::default() }
 }
 
-async fn send_invoked(way: Way, invoked: Invoked) {
-    let send = move || match encode(&invoked) {
+async fn send<M: Message + Send + 'static>(way: Way, answer: M) {
+    let send = move || match encode(&answer) {
         Ok(frame) => way.send_blocking(frame),
         Err(error) => tracing::error!(%error, "answer cannot be sent"),
     };

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use protocol::call::{Call, Called};
 use protocol::desired::{FunctionRef, TaskSpec};
 use protocol::event::Event;
 use protocol::invoke::{Invoke, Invoked, Outcome};
@@ -17,7 +18,7 @@ use protocol::signed::Signers;
 use protocol::sim::SimEnv;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::task::JoinHandle;
-use types::{NodeId, SkyClock};
+use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
 use super::calls::{self, SourceBook};
@@ -191,6 +192,7 @@ impl Work {
                 self.exec().let_go(&group);
                 self.order(Ordered::NoRole(group));
             }
+            Output::Callees(callees) => self.exec().know(callees),
             Output::Load(function) => self.load(function),
             Output::Unload(manifest) => {
                 if let Some((_, load)) = locked(&self.loads).remove(&manifest) {
@@ -216,13 +218,26 @@ impl Work {
         let group = GroupId { workflow: call.workflow.clone(), task: call.task.clone() };
         let run = call.run;
         let invoked = self.exec().invoke(call, received).await;
+        self.tell_committed(&invoked, group, run).await;
+        invoked
+    }
+
+    /// Executes a call of a function by one of another node, and tells the machine when it is committed.
+    pub(super) async fn called(&self, call: Call, received: std::time::Instant) -> Called {
+        let (workflow, task) = (call.invoke.workflow.clone(), call.invoke.task.clone());
+        let (group, run) = (GroupId { workflow, task }, call.invoke.run);
+        let called = self.exec().call(call, received).await;
+        self.tell_committed(&called.invoked, group, run).await;
+        called
+    }
+
+    async fn tell_committed(&self, invoked: &Invoked, group: GroupId, run: RunId) {
         if let Outcome::Committed(done) = &invoked.outcome
             && !done.again
         {
             let status = self.state().group_status(&group);
             self.tell(Input::Called { group, run, status }).await;
         }
-        invoked
     }
 
     /// Tells the machine what a peer changed.

@@ -25,6 +25,7 @@ use zenoh::query::{ConsolidationMode, Query, QueryTarget, Queryable, Reply};
 use zenoh::sample::Sample;
 
 use crate::config::Config;
+use crate::exec::elsewhere::Bus;
 use crate::exec::module::Modules;
 use crate::state::{PeerError, Peers};
 
@@ -62,6 +63,8 @@ pub enum Service {
     Events,
     /// A call of a task.
     Invoke,
+    /// A call of a function by one of another node.
+    Call,
     /// State.
     Belt(BeltService),
 }
@@ -193,6 +196,7 @@ impl Fleet {
             (keys.desired(me), Service::Desired),
             (keys.events(me), Service::Events),
             (keys.invocations(me), Service::Invoke),
+            (keys.calls(me), Service::Call),
             belt(BeltService::Offer),
             belt(BeltService::Chunk),
             belt(BeltService::Fetch),
@@ -400,6 +404,19 @@ impl Peers for Fleet {
     ) -> Result<Vec<u8>, PeerError> {
         let key = self.inner.keys.belt(node, service);
         self.ask(node, key, payload, Class::Bulk, timeout).await
+    }
+}
+
+impl Bus for Fleet {
+    async fn call(
+        &self,
+        node: &NodeId,
+        (workflow, task): (&WorkflowId, &TaskId),
+        frame: Vec<u8>,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, PeerError> {
+        let key = self.inner.keys.call(node, workflow, task);
+        self.ask(node, key, frame, Class::Interactive, timeout).await
     }
 }
 

@@ -13,7 +13,7 @@ use crate::store::{ObjectRow, Snapshot, StateError};
 /// Most chunks of a bundle.
 const CHUNKS_MAX: u32 = 1024;
 const _: () = assert!(CHUNKS_MAX as u64 * CHUNK_BYTES as u64 == BUNDLE_BYTES_MAX);
-/// Commit records that travel with a group: of more runs than are under way at once.
+/// Commit records that travel with a group: of more runs than are under way at once, and as many of calls of functions.
 pub(super) const COMMITS_MAX: usize = 32;
 /// Their bytes; older ones stay behind first.
 const COMMIT_BYTES_MAX: u64 = 32 * 1024 * 1024;
@@ -57,7 +57,7 @@ impl Bundle {
         let head = rows.remove(at);
         let stamp = Stamp { epoch: head.meta.owner_epoch, seq: head.meta.version.0 };
         let mut left = COMMIT_BYTES_MAX;
-        for run in row.recent.iter().rev().take(COMMITS_MAX) {
+        for run in row.recent.iter().rev().take(2 * COMMITS_MAX) {
             if let Some(commit) = snapshot.object(&commit_id(group, *run))? {
                 let Some(rest) = left.checked_sub(commit.meta.bytes) else { break };
                 left = rest;

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use belt::{StageId, Stamp};
 use protocol::belt::ObjectMeta;
-use protocol::invoke::OUTPUTS_MAX;
+use protocol::call::is_call;
+use protocol::invoke::{Input, OUTPUTS_MAX};
 use types::{ObjectId, OwnerEpoch, StateKey, TaskId, Version};
 
 use super::groups::Held;
@@ -487,6 +488,22 @@ impl CallState {
     /// How often the state interface was called.
     pub const fn state_ops(&self) -> u32 {
         self.ops
+    }
+
+    /// Whether all of these inputs were made on this node, or by its data sources; `None`: there are none.
+    pub fn are_inputs_of_here(&self, inputs: &[Input]) -> Option<bool> {
+        let me = &self.guard.inner.me;
+        let is_of_here = |row: &ObjectRow| match row.meta.id.run {
+            // What another node made has no commit of a group of this one.
+            Some(_) if row.seq != 0 => true,
+            // Of a data source, or lent by a function of this node.
+            _ => {
+                let mut named = inputs.iter().filter(|input| input.object.id == row.meta.id);
+                let is_made_here = row.meta.id.run.is_none_or(is_call);
+                is_made_here && named.any(|input| input.holder == *me)
+            }
+        };
+        (!self.inputs.is_empty()).then(|| self.inputs.iter().all(is_of_here))
     }
 
     /// Bytes of all inputs.

@@ -13,6 +13,7 @@ use belt::{Stamp, hash_of};
 use protocol::belt::{
     Fetch, Fetched, Inventory, InventoryQuery, ObjectMeta, Offer, OfferReply, Purpose, Refusal,
 };
+use protocol::call::is_call;
 use protocol::invoke::{Fault, Input, LinkBytes};
 use protocol::key::BeltService;
 use protocol::{Message, decode, encode};
@@ -191,7 +192,8 @@ impl Inner {
         }
         let row = self.store.snapshot().and_then(|now| now.group(group));
         let recent = row.map_err(|error| error.to_string())?.unwrap_or_default().recent;
-        let newest = recent.iter().max().map_or(0, |run| run.0);
+        let runs = recent.iter().filter(|run| !is_call(**run));
+        let newest = runs.max().map_or(0, |run| run.0);
         let mut commits = Vec::new();
         after = before_run(group, RunId(newest.saturating_sub(RUNS_BACK)));
         for _ in 0..PAGES_MAX {
@@ -204,7 +206,12 @@ impl Inner {
                 _ => break,
             }
         }
-        objects.extend(commits.split_off(commits.len().saturating_sub(COMMITS_MAX)));
+        // Calls have no order, so that some of them have to do.
+        let is_of_call = |object: &ObjectMeta| object.id.run.is_some_and(is_call);
+        let (mut calls, mut runs): (Vec<_>, Vec<_>) = commits.into_iter().partition(is_of_call);
+        objects.extend(runs.split_off(runs.len().saturating_sub(COMMITS_MAX)));
+        calls.truncate(COMMITS_MAX);
+        objects.extend(calls);
         Ok(objects)
     }
 

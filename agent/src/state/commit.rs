@@ -8,11 +8,12 @@ use belt::commit::{Finish, SecondCopy, Settled, Single, Stages, settle};
 use belt::group::{Input as GroupInput, Output, With};
 use belt::{GroupId, StageId, hash_of};
 use protocol::belt::ObjectMeta;
+use protocol::call::is_call;
 use protocol::invoke::{
     COPIES_MAX, Committed, Fault, InvocationRecord, Invoke, Invoked, LinkBytes, Outcome, SingleCopy,
 };
 use tokio::time::Instant;
-use types::{NodeId, ObjectId, OwnerEpoch, StateKey, TaskId, Version};
+use types::{NodeId, ObjectId, OwnerEpoch, RunId, StateKey, TaskId, Version};
 
 use super::bundle::COMMITS_MAX;
 use super::call::{CallState, GROUP_VALUES_MAX, Guard, Reads, Write};
@@ -373,9 +374,7 @@ impl New {
             bytes: self.commit_bytes.len() as u64,
         };
         writer.put(&commit, &self.commit_bytes, (seq, at), Room::Own)?;
-        row.recent.extend(self.commit.run);
-        let forgotten = row.recent.len().saturating_sub(COMMITS_MAX);
-        row.recent.drain(..forgotten);
+        remember(&mut row.recent, self.commit.run);
         Ok(())
     }
 
@@ -406,6 +405,18 @@ impl New {
             return Err(Stop::Fault(Fault::TooLarge(rule)));
         }
         Ok(())
+    }
+}
+
+/// Remembers a stage as the last one; as many runs of workflows as calls of functions, so that neither drives the other out.
+fn remember(recent: &mut Vec<RunId>, run: Option<RunId>) {
+    let Some(run) = run else { return };
+    recent.push(run);
+    let is_of_kind = |other: &&RunId| is_call(**other) == is_call(run);
+    if COMMITS_MAX < recent.iter().filter(is_of_kind).count()
+        && let Some(oldest) = recent.iter().position(|other| is_of_kind(&other))
+    {
+        recent.remove(oldest);
     }
 }
 

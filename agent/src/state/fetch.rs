@@ -33,13 +33,26 @@ impl Inner {
             links.extend(self.catch_up_for_call(peers, &input.object.id).await?);
         }
         for input in inputs.iter().filter(|input| !is_head(&input.object.id)) {
-            let bytes = fetch_object(peers, input, deadline).await?;
-            let (node, received) = (input.holder.clone(), bytes.len() as u64);
-            links.push(LinkBytes { node, sent: 0, received });
+            let bytes = match self.lent_here(input) {
+                Some(bytes) => bytes,
+                None => {
+                    let bytes = fetch_object(peers, input, deadline).await?;
+                    let (node, received) = (input.holder.clone(), bytes.len() as u64);
+                    links.push(LinkBytes { node, sent: 0, received });
+                    bytes
+                }
+            };
             let (this, meta) = (Arc::clone(self), input.object.clone());
             blocking(internal, move || this.keep_fetched(&meta, &bytes)).await?;
         }
         Ok(links)
+    }
+
+    /// What a call of another tenant on this node brings along.
+    fn lent_here(&self, input: &Input) -> Option<Vec<u8>> {
+        let is_here = input.holder == self.me;
+        let bytes = is_here.then(|| self.parcels.whole(&input.object.id)).flatten()?;
+        Some(bytes.to_vec())
     }
 
     /// A cached copy: its holder has it too, so a crash may forget it.

@@ -15,6 +15,7 @@ use types::{Epoch, NodeId, OwnerEpoch, SkyClock, WallTime};
 use super::TransferError;
 use super::audit::Audit;
 use super::groups::{Groups, Held, locked};
+use super::parcels::Parcels;
 use super::serve::Receiving;
 use crate::store::{StateError, Store};
 
@@ -40,6 +41,7 @@ pub(super) struct Inner {
     pub(super) store: Store,
     pub(super) groups: Groups,
     pub(super) receiving: Receiving,
+    pub(super) parcels: Parcels,
     pub(super) audit: Option<Audit>,
     stages: Mutex<Stages>,
     missed: Mutex<BTreeSet<(StageId, u32)>>,
@@ -57,6 +59,7 @@ impl Inner {
             groups: Groups::open(&store)?,
             store,
             receiving: Receiving::default(),
+            parcels: Parcels::default(),
             audit,
             stages: Mutex::default(),
             missed: Mutex::default(),

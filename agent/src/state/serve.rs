@@ -294,6 +294,9 @@ impl Inner {
     }
 
     pub(super) fn on_fetch(&self, fetch: &Fetch) -> Fetched {
+        if let Some(part) = self.parcels.part(fetch) {
+            return part;
+        }
         let part = self.store.snapshot().and_then(|now| {
             let Some(row) = now.object(&fetch.id)? else { return Ok(None) };
             Ok(Some((now.read(&row, fetch.offset, FETCH_BYTES_MAX)?, row.meta)))

@@ -20,17 +20,34 @@ use crate::support::{
 
 /// The guest, as a component.
 fn puppet() -> Vec<u8> {
+    puppet_that_calls("puppet")
+}
+
+/// The same; it calls the function of that name.
+pub(super) fn puppet_that_calls(name: &str) -> Vec<u8> {
     let mut resolve = Resolve::default();
     let world = include_str!("../../../functions/wit/world.wit");
     let package = resolve.push_source("world.wit", world).expect("the contract");
     let world = resolve.select_world(&[package], Some("function")).expect("its world");
     let text = include_str!("../../../functions/runtime/tests/suite/wat/puppet.wat");
+    let text = text.replace("(data (i32.const 320) \"puppet\")", &callee(name));
+    let text = text.replace("(i32.const 320) (i32.const 6)", &named(name));
     let mut module = wat::parse_str(text).expect("a module");
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
         .expect("it fits the contract");
     let mut encoder = ComponentEncoder::default();
     let encoder = encoder.validate(true).module(&module).expect("a module");
     encoder.encode().expect("a component")
+}
+
+/// Where the guest has the name of what it calls; the longest name that has room there.
+fn callee(name: &str) -> String {
+    assert!(name.len() <= 16, "{name} is longer than the room for it");
+    format!("(data (i32.const 320) \"{name}\")")
+}
+
+fn named(name: &str) -> String {
+    format!("(i32.const 320) (i32.const {})", name.len())
 }
 
 /// A node with functions of that guest, each with a task of its name.
@@ -149,7 +166,7 @@ impl Stage {
     }
 }
 
-fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) -> TaskSpec {
+pub(super) fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) -> TaskSpec {
     let signed = sign(manifest);
     controller.hold(&signed);
     let function = protocol::desired::FunctionRef {
@@ -171,7 +188,7 @@ fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) -> TaskSpec
     }
 }
 
-fn state(prefix: &str) -> Vec<StateKey> {
+pub(super) fn state(prefix: &str) -> Vec<StateKey> {
     vec![StateKey::new(prefix).expect("a valid key")]
 }
 
@@ -243,7 +260,7 @@ fn functions_of_other_tenants_and_those_that_are_not_here_are_not_called() {
             said.tenant = TenantId::new("other").expect("a valid name");
         }
     });
-    stage.denied("caller", "3Echo", "call of a function of tenant \"other\"");
+    stage.denied("caller", "3Echo", "does not grant calls to functions of tenant \"default\"");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod calls;
 mod deploy;
+mod elsewhere;
 mod node;
 mod signing;
 mod support;

@@ -3,7 +3,7 @@
 use agent::exec::world;
 use ed25519_dalek::{Signer as _, SigningKey};
 use protocol::encode;
-use protocol::manifest::slots::{Budgets, DataPolicy, FailurePolicy, Needs};
+use protocol::manifest::slots::{Budgets, DataPolicy, FailurePolicy, Needs, Sharing};
 use protocol::manifest::{Exec, ExecFacts, Grants, Limits, Manifest, Switch, default_tenant};
 use protocol::signed::{KeyId, Signature, SignedManifest, Signer, Signers};
 use sha2::{Digest as _, Sha256};
@@ -80,6 +80,7 @@ pub(super) fn manifest(name: &str, component: &[u8]) -> Manifest {
         budgets: Budgets::default(),
         preferences: Vec::new(),
         data: DataPolicy::default(),
+        sharing: Sharing::default(),
     }
 }
 

@@ -451,6 +451,7 @@ pub(super) fn desired(
         plan: PlanVersion(1),
         tasks: tasks.to_vec(),
         drives: drives.to_vec(),
+        callees: Vec::new(),
     }
 }
 

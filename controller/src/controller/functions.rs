@@ -8,7 +8,7 @@ use super::signers::{SignerBook, SignerError};
 use super::{Controller, SavedFunction, Seen};
 use crate::deploy::{Gate, PushError};
 use crate::event::{Now, Output};
-use crate::hosting::FunctionTable;
+use crate::hosting::{FunctionTable, KnownFunction};
 
 /// Most functions of a fleet, also counting those that were removed: their versions are remembered.
 pub const FUNCTIONS_MAX: usize = 1_024;
@@ -132,12 +132,15 @@ impl Controller {
     }
 
     pub(super) fn function_table(&self) -> FunctionTable {
-        let code = |function: &SavedFunction| FunctionRef {
-            name: function.name.clone(),
-            sha256: function.sha256,
-            bytes: function.bytes,
-            manifest: function.manifest,
+        let known = |function: &SavedFunction| KnownFunction {
+            code: FunctionRef {
+                name: function.name.clone(),
+                sha256: function.sha256,
+                bytes: function.bytes,
+                manifest: function.manifest,
+            },
+            calls: function.calls.clone(),
         };
-        self.functions.iter().map(|(name, function)| (name.clone(), code(function))).collect()
+        self.functions.iter().map(|(name, function)| (name.clone(), known(function))).collect()
     }
 }

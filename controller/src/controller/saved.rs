@@ -57,6 +57,9 @@ pub struct SavedFunction {
     pub bytes: u32,
     /// What the component imports.
     pub imports: Vec<String>,
+    /// Functions that its manifest lets it call. Not in what a controller kept that did not tell nodes of them.
+    #[serde(default)]
+    pub calls: Vec<FunctionId>,
 }
 
 impl Saved {

@@ -36,7 +36,7 @@ fn wanted(owner_epoch: u64) -> Wanted {
         linear_memory_mib: MiB(1),
         deadline_ms: 1,
     };
-    Wanted { tasks: vec![task], drives: vec![] }
+    Wanted { tasks: vec![task], ..Wanted::default() }
 }
 
 fn reply(verdict: Verdict, epoch: u64, generation: u64, digest: u8) -> DesiredReply {

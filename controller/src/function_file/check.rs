@@ -126,6 +126,9 @@ impl FunctionSection {
                 say("function", 0, "prefer", format!("{preference:?} is there twice"));
             }
         }
+        if let Err(rule) = self.sharing.sharing().validate() {
+            say("function.sharing", 0, "tenants", rule.to_owned());
+        }
         problems
     }
 

@@ -2,10 +2,10 @@
 
 use protocol::manifest::Variant;
 use protocol::manifest::slots::{
-    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Trigger,
+    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Sharing, Trigger,
 };
 use serde::Deserialize;
-use types::{Backend, NodeKind, StateKey};
+use types::{Backend, NodeKind, StateKey, TenantId};
 
 use crate::hex::read_hex;
 
@@ -91,6 +91,16 @@ pub struct DataSection {
     pub regions: Vec<String>,
 }
 
+/// `[function.sharing]`
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SharingSection {
+    /// Other tenants whose functions may call it.
+    pub tenants: Vec<TenantId>,
+    /// Whether it may share a store with those that it calls, and with those that call it.
+    pub fuse: bool,
+}
+
 /// `[[function.variant]]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -163,6 +173,12 @@ impl BudgetSection {
 impl DataSection {
     pub(super) fn policy(&self) -> DataPolicy {
         DataPolicy { class: self.class, regions: self.regions.clone() }
+    }
+}
+
+impl SharingSection {
+    pub(super) fn sharing(&self) -> Sharing {
+        Sharing { tenants: self.tenants.clone(), fuse: self.fuse }
     }
 }
 

@@ -160,7 +160,8 @@ impl Story {
         let workflow: Workflow = toml::from_str(text).unwrap();
         let name = FunctionId::new("f").unwrap();
         let code = FunctionRef { name: name.clone(), sha256: [0; 32], bytes: 1, manifest: [1; 32] };
-        let functions = BTreeMap::from([(name, code)]);
+        let known = KnownFunction { code, calls: vec![] };
+        let functions = BTreeMap::from([(name, known)]);
         let wanted = self.hosting.wanted([&workflow].into_iter(), &functions, |_| true);
         let all = wanted.into_iter().flat_map(|(node, wanted)| {
             let drives = wanted.drives.len();

@@ -365,6 +365,7 @@ mod tests {
             sha256,
             bytes: 4,
             imports: vec![],
+            calls: vec![],
         }
     }
 

@@ -79,6 +79,10 @@ pub enum Schema {
     LogBatch = 31,
     /// [`crate::topic::TopicMessage`].
     TopicMessage = 32,
+    /// [`crate::call::Call`].
+    Call = 33,
+    /// [`crate::call::Called`].
+    Called = 34,
 }
 
 /// A type that travels.

@@ -17,6 +17,8 @@ use crate::rule;
 pub const TASKS_MAX: usize = 64;
 /// Most workflows that one node drives.
 pub const DRIVES_MAX: usize = 16;
+/// Most tasks whose functions a node is told where to call.
+pub const CALLEES_MAX: usize = 128;
 /// Most inputs of one task.
 pub const INPUTS_MAX: usize = 16;
 
@@ -37,6 +39,8 @@ pub struct Desired {
     pub tasks: Vec<TaskSpec>,
     /// The workflows to drive (this node hosts their first task).
     pub drives: Vec<DriveSpec>,
+    /// Where functions are that the functions of these tasks may call.
+    pub callees: Vec<CalleeSpec>,
 }
 
 /// What a task on this node is to be.
@@ -73,6 +77,19 @@ pub struct FunctionRef {
     pub bytes: u32,
     /// SHA-256 of the signed manifest, under which it is asked for like a module.
     pub manifest: [u8; 32],
+}
+
+/// A task that runs a function, for those that may call it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct CalleeSpec {
+    /// The function.
+    pub function: FunctionId,
+    /// The workflow of the task.
+    pub workflow: WorkflowId,
+    /// The task.
+    pub task: TaskId,
+    /// Who owns it.
+    pub node: NodeId,
 }
 
 /// The part that a node plays for a task.
@@ -152,7 +169,7 @@ pub struct DesiredReply {
     pub verdict: Verdict,
     /// What the node is.
     pub facts: NodeFacts,
-    /// BLAKE3 over tasks and drives of the state that it runs; equal means adopt, never restart.
+    /// BLAKE3 over tasks, drives and callees of the state that it runs; equal means adopt, never restart.
     pub digest: [u8; 32],
     /// How each task stands.
     pub tasks: Vec<TaskStatus>,
@@ -214,12 +231,12 @@ pub enum Phase {
 }
 
 impl Desired {
-    /// What is hashed (BLAKE3) for [`DesiredReply::digest`]: tasks and drives, without who decided it when.
+    /// What is hashed (BLAKE3) for [`DesiredReply::digest`]: tasks, drives and callees, without who decided it when.
     ///
     /// # Panics
     /// Never: writing these types to memory cannot fail.
     pub fn spec_bytes(&self) -> Vec<u8> {
-        postcard::to_allocvec(&(&self.tasks, &self.drives))
+        postcard::to_allocvec(&(&self.tasks, &self.drives, &self.callees))
             .expect("writing to memory fails for no value of these types")
     }
 }
@@ -234,6 +251,9 @@ impl Message for Desired {
         }
         if DRIVES_MAX < self.drives.len() {
             return Err("a node drives at most 16 workflows");
+        }
+        if CALLEES_MAX < self.callees.len() {
+            return Err("a node is told at most 128 tasks to call");
         }
         let stages_fit = self.drives.iter().all(|drive| {
             drive.stages.len() <= STAGES_MAX

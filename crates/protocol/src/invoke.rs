@@ -203,6 +203,8 @@ pub struct InvocationRecord {
     pub hand_over: Option<HandOver>,
     /// Energy estimate in joules, if the node has a model.
     pub joules: Option<f32>,
+    /// How its input objects came; the farthest. `None`: none came.
+    pub inputs: Option<HandOver>,
 }
 
 /// How data came from one function to the next: the farther, the later in order.

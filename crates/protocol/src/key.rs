@@ -82,6 +82,16 @@ impl Keys {
         format!("{}/{node}/fn/*/invoke", self.prefix)
     }
 
+    /// Where a task of a workflow is called by a function of another node, or of another tenant.
+    pub fn call(&self, node: &NodeId, workflow: &WorkflowId, task: &TaskId) -> String {
+        format!("{}/{node}/fn/{workflow}.{task}/call", self.prefix)
+    }
+
+    /// All such calls on a node.
+    pub fn calls(&self, node: &NodeId) -> String {
+        format!("{}/{node}/fn/*/call", self.prefix)
+    }
+
     /// How a function is executed on a node. Reserved: no node answers it in this version.
     pub fn exec(&self, node: &NodeId, function: &FunctionId) -> String {
         format!("{}/{node}/fn/{function}/exec", self.prefix)
@@ -187,10 +197,11 @@ pub fn node_of(fleet: &FleetId, key: &str) -> Option<NodeId> {
     NodeId::new(rest.split('/').next()?).ok()
 }
 
-/// The task that an invocation key names.
+/// The task that the key of an invocation or of a call names.
 pub fn invoked_task(key: &str) -> Option<(WorkflowId, TaskId)> {
     let (_, rest) = key.split_once("/fn/")?;
-    let (workflow, task) = rest.strip_suffix("/invoke")?.split_once('.')?;
+    let name = rest.strip_suffix("/invoke").or_else(|| rest.strip_suffix("/call"))?;
+    let (workflow, task) = name.split_once('.')?;
     Some((WorkflowId::new(workflow).ok()?, TaskId::new(task).ok()?))
 }
 

@@ -4,13 +4,14 @@
 //! largest size, checked before anything is decoded, and is validated after. Field and variant order is the
 //! wire format: append only, golden bytes in `tests/golden` hold it.
 //!
-//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`log`], [`topic`], [`desired`], [`invoke`], [`belt`], [`plan`],
-//! [`module`], [`command`], [`sim`], [`manifest`], [`signed`].
+//! Reading order: [`codec`], [`key`], [`report`], [`event`], [`log`], [`topic`], [`desired`], [`invoke`], [`call`], [`belt`],
+//! [`plan`], [`module`], [`command`], [`sim`], [`manifest`], [`signed`].
 #![no_std]
 
 extern crate alloc;
 
 pub mod belt;
+pub mod call;
 pub mod codec;
 pub mod command;
 pub mod desired;

@@ -11,7 +11,9 @@ use types::{
     Backend, Epoch, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKey, TenantId,
 };
 
-use self::slots::{Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Trigger};
+use self::slots::{
+    Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Sharing, Trigger,
+};
 use crate::codec::{Message, Schema};
 use crate::rule;
 use crate::signed::KeyId;
@@ -82,6 +84,8 @@ pub struct Manifest {
     pub preferences: Vec<Preference>,
     /// How its data are to be handled.
     pub data: DataPolicy,
+    /// With whom it has to do beyond its own tenant and its own memory.
+    pub sharing: Sharing,
 }
 
 /// What a function may use. What is not listed is denied.
@@ -288,7 +292,8 @@ impl Manifest {
         if (0..self.preferences.len()).any(is_twice) {
             return Err("a preference occurs twice");
         }
-        self.data.validate()
+        self.data.validate()?;
+        self.sharing.validate()
     }
 }
 

@@ -56,6 +56,8 @@ pub fn frames(frame: &[u8]) {
         protocol::desired::DesiredReply,
         protocol::invoke::Invoke,
         protocol::invoke::Invoked,
+        protocol::call::Call,
+        protocol::call::Called,
         protocol::belt::Offer,
         protocol::belt::OfferReply,
         protocol::belt::Chunk,

@@ -172,6 +172,8 @@ pub struct Usage {
     pub run_ns: u64,
     /// Processor time of the thread for both, nanoseconds.
     pub cpu_ns: u64,
+    /// Processor time of functions that were called elsewhere, and of what those called, nanoseconds.
+    pub cpu_elsewhere_ns: u64,
     /// Largest linear memory, all memories together.
     pub peak_memory_bytes: u64,
     /// Calls of the state interface.

@@ -83,6 +83,11 @@ impl Chain {
         self.calls_made
     }
 
+    /// Processor time that was used by calls elsewhere.
+    pub(crate) fn cpu_elsewhere(&self) -> Duration {
+        self.cpu_elsewhere
+    }
+
     /// Processor time of this thread since the call began.
     pub(crate) fn cpu_here(&self) -> Duration {
         thread_cpu_time().saturating_sub(self.cpu_at_start)

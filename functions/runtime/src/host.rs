@@ -8,7 +8,7 @@ mod piece;
 mod state;
 pub(crate) mod wire;
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
@@ -199,12 +199,9 @@ pub trait Host: Send {
     /// The called function has ended: the one that called it asks again.
     fn leave(&mut self, _report: &CallReport) {}
 
-    /// Has a function called that [`Host::enter`] found elsewhere.
-    ///
-    /// # Errors
-    /// The fault that the function gets to see.
-    fn call_elsewhere(&mut self, _call: &Outgoing<'_>) -> Result<Elsewhere, HostFault> {
-        Err(HostFault::Denied)
+    /// Has a function called that [`Host::enter`] found elsewhere, and waits for it, until the deadline of the call at most.
+    fn call_elsewhere(&mut self, _call: &Outgoing<'_>) -> Elsewhere {
+        Elsewhere::refused(HostFault::Denied)
     }
 
     /// Runs a model or a kernel, until then at the latest.
@@ -310,17 +307,32 @@ pub struct Outgoing<'a> {
     pub objects: &'a [(StateKey, &'a [u8])],
 }
 
-/// What came back from a function that was called elsewhere.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What came of the call of a function elsewhere.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elsewhere {
+    /// What it answered, or the fault that its caller gets to see.
+    pub outcome: Result<Returned, HostFault>,
+    /// What it used of the budget, also when it failed.
+    pub used: Budget,
+    /// How its data travelled; `None`: they did not.
+    pub mode: Option<HandOver>,
+}
+
+/// What a function that was called elsewhere gave back.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Returned {
     /// Its answer.
     pub body: Vec<u8>,
     /// The objects that it handed back.
     pub objects: Vec<(StateKey, Vec<u8>)>,
-    /// What it used of the budget.
-    pub used: Budget,
-    /// How its data travelled.
-    pub mode: HandOver,
+}
+
+impl Elsewhere {
+    /// Nothing was called.
+    pub const fn refused(fault: HostFault) -> Self {
+        let used = Budget { calls: 0, cpu: Duration::ZERO };
+        Self { outcome: Err(fault), used, mode: None }
+    }
 }
 
 /// What one element of a tensor is; all are little-endian.

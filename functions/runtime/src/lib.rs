@@ -54,7 +54,7 @@ pub use crate::config::{
 pub use crate::function::LoadError;
 pub use crate::host::{
     Callee, Contact, Element, Elsewhere, Host, HostFault, InferTiming, InputInfo, Level, NodeInfo,
-    Outgoing, Position, StateWrite, Tensor,
+    Outgoing, Position, Returned, StateWrite, Tensor,
 };
 pub use crate::jail::{JailReport, Measure, MeasureState, confine};
 pub use crate::memfd::Sealed;

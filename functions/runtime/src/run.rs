@@ -176,6 +176,7 @@ impl Runner {
             hand_over: context.hand_over,
             log_cut: context.log.was_cut(),
             cpu_ns: ns(context.chain.cpu_here()),
+            cpu_elsewhere_ns: ns(context.chain.cpu_elsewhere()),
             ..usage
         };
         let (host, back) = context.into_parts();

@@ -66,6 +66,7 @@ fn manifest(version: u64, key: &SigningKey) -> Manifest {
         budgets: manifest::slots::Budgets::default(),
         preferences: Vec::new(),
         data: manifest::slots::DataPolicy::default(),
+        sharing: manifest::slots::Sharing::default(),
     }
 }
 
@@ -249,7 +250,7 @@ fn what_was_admitted_starts_until_its_time_is_over_or_its_key_is_revoked() {
     node.book.take(list(1, 1, &[&key], &[])).unwrap();
     let until = wall().plus_s(60.0);
     let manifest = Manifest { not_after: Some(until), ..manifest(1, &key) };
-    let grants = Grants::of(&node.admit(&good(&manifest, &key)).unwrap());
+    let grants = Grants::of(&node.admit(&good(&manifest, &key)).unwrap(), [].into());
     let start = |at: Epoch| {
         let started = node.book.may_start(&grants, WallTime(at.unix_ns()));
         started.map_err(|refusal| refusal.to_string())

@@ -4,7 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use types::{NodeKind, StateKey};
+use types::{NodeKind, StateKey, TenantId};
 
 use super::{SLOTS_MAX, label};
 use crate::invoke::CONTENT_TYPE_BYTES_MAX;
@@ -121,6 +121,16 @@ pub struct DataPolicy {
     pub regions: Vec<String>,
 }
 
+/// With whom a function has to do beyond its own tenant and its own memory. Unless it says so: with nobody.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sharing {
+    /// Other tenants whose functions may call it, if theirs grant the call; each once.
+    pub tenants: Vec<TenantId>,
+    /// Whether functions that it calls, or that call it, may share a store with it: those of its tenant, its signer and its
+    /// workflow that say so, too.
+    pub fuse: bool,
+}
+
 /// Who may see data.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -203,6 +213,21 @@ impl Budgets {
         }
         let possible = self.joules.is_none_or(|j| 0.0 < j && j <= BUDGET_JOULES_MAX);
         possible.then_some(()).ok_or("a budget has more than 0 and at most 3.6e6 joules")
+    }
+}
+
+impl Sharing {
+    /// Checks it.
+    ///
+    /// # Errors
+    /// The broken rule in words.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        if SLOTS_MAX < self.tenants.len() {
+            return Err("at most 16 tenants may call a function");
+        }
+        let is_twice = |at: usize| self.tenants[..at].contains(&self.tenants[at]);
+        let is_once = !(0..self.tenants.len()).any(is_twice);
+        is_once.then_some(()).ok_or("a tenant that may call occurs twice")
     }
 }
 

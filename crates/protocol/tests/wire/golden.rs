@@ -57,5 +57,5 @@ golden! {
     desired_reply, invoke, invoked_committed, invoked_failed, offer, offer_reply, chunk,
     chunk_reply, fetch, fetched, inventory_query, inventory, plan_query, plan, module_query,
     module_chunk, command, command_reply, sim_clock, sim_env, sim_fault, sim_fault_reply, ping,
-    manifest, signed_manifest, signers, log_batch, topic_message,
+    manifest, signed_manifest, signers, log_batch, topic_message, call, called,
 }

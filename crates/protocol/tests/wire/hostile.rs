@@ -139,4 +139,6 @@ every_message! {
     signers: protocol::signed::Signers,
     log_batch: protocol::log::LogBatch,
     topic_message: protocol::topic::TopicMessage,
+    call: protocol::call::Call,
+    called: protocol::call::Called,
 }

@@ -5,7 +5,7 @@ pub(crate) mod sample;
 use protocol::manifest::slots::{
     BUDGET_CALLS_MAX, BUDGET_CPU_MS_MAX, BUDGET_JOULES_MAX, Budgets, DEVICES_MAX, DataClass,
     DataPolicy, DeviceNeed, EVERY_MS_MAX, FailurePolicy, Needs, Payload, Preference, REGIONS_MAX,
-    RETRIES_MAX, Trigger,
+    RETRIES_MAX, Sharing, Trigger,
 };
 use protocol::manifest::{
     Capability, ENTRIES_MAX, Exec, ExecFacts, Grants, LABEL_BYTES_MAX, Limits, Manifest, Probe,
@@ -31,6 +31,10 @@ fn label() -> String {
 /// The longest label, another one for each number.
 fn numbered(number: usize) -> String {
     format!("{number:0>LABEL_BYTES_MAX$}")
+}
+
+fn tenant(number: usize) -> TenantId {
+    TenantId::new(&name(number)).expect("a valid name")
 }
 
 fn key() -> StateKey {
@@ -127,6 +131,7 @@ fn manifest() -> Manifest {
             Preference::Cost,
         ],
         data: DataPolicy { class: DataClass::Restricted, regions: vec![label(); REGIONS_MAX] },
+        sharing: Sharing { tenants: (0..SLOTS_MAX).map(tenant).collect(), fuse: true },
     }
 }
 
@@ -209,6 +214,8 @@ fn one_more_in_what_a_function_asks_for_is_refused() {
     is_refused(manifest(), "dead letter", |m| m.failure.dead_letter = Some("other".to_owned()));
     is_refused(manifest(), "calls", |m| m.budgets.calls = Some(BUDGET_CALLS_MAX + 1));
     is_refused(manifest(), "no time", |m| m.budgets.cpu_ms = Some(0));
+    is_refused(manifest(), "tenants", |m| m.sharing.tenants.push(tenant(SLOTS_MAX)));
+    is_refused(manifest(), "a tenant twice", |m| m.sharing.tenants[1] = tenant(0));
     for joules in [0.0, -1.0, f32::NAN, f32::INFINITY] {
         is_refused(manifest(), "joules", |m| m.budgets.joules = Some(joules));
     }

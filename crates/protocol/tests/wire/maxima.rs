@@ -4,11 +4,12 @@ use protocol::belt::{
     BUNDLE_OBJECTS_MAX, CHUNK_BYTES, Chunk, ChunkReply, FETCH_BYTES_MAX, Fetch, Fetched, Inventory,
     InventoryQuery, ObjectMeta, Offer, OfferReply, Purpose, Refusal,
 };
+use protocol::call::{CALLER, Call, Called, FIRST_CALL, Waiting};
 use protocol::codec::{EncodeError, Message, encode};
 use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{
-    DRIVES_MAX, Desired, DesiredReply, DriveSpec, FunctionRef, INPUTS_MAX, Phase, Role, SourceRef,
-    StageSpec, Successor, TASKS_MAX, TaskSpec, TaskStatus, Verdict,
+    CALLEES_MAX, CalleeSpec, DRIVES_MAX, Desired, DesiredReply, DriveSpec, FunctionRef, INPUTS_MAX,
+    Phase, Role, SourceRef, StageSpec, Successor, TASKS_MAX, TaskSpec, TaskStatus, Verdict,
 };
 use protocol::event::{
     Event, EventKind, EventPage, EventQuery, NodeFacts, PAGE_EVENTS_MAX, RESULT_BYTES_MAX,
@@ -25,6 +26,7 @@ use protocol::report::{
     CodeMode, FUNCTIONS_MAX, FunctionReport, Header, LINKS_MAX, LinkReport, LinkSample, Ping,
     PowerReport, Reading, Report, ReportBody, Source, Summary, TaskStats,
 };
+use protocol::signed::SignedManifest;
 use protocol::sim::{FaultAction, SimFault, SimFaultReply};
 use types::{
     Arch, Backend, BootId, Capacity, EnergySource, Epoch, FunctionId, Generation, LeaderEpoch, MiB,
@@ -157,6 +159,7 @@ fn record() -> InvocationRecord {
         calls: u32::MAX,
         hand_over: Some(HandOver::Network),
         joules: Some(1.0),
+        inputs: Some(HandOver::Network),
     }
 }
 
@@ -222,6 +225,12 @@ fn desired() -> Desired {
         run_deadline_ms: u32::MAX,
         stages: vec![stage; STAGES_MAX],
     };
+    let callee = CalleeSpec {
+        function: FunctionId::new(&name(0)).expect("a valid name"),
+        workflow: workflow(),
+        task: task(),
+        node: node(),
+    };
     Desired {
         node: node(),
         epoch: LeaderEpoch(u64::MAX),
@@ -230,6 +239,7 @@ fn desired() -> Desired {
         plan: PlanVersion(u64::MAX),
         tasks: vec![spec; TASKS_MAX],
         drives: vec![drive; DRIVES_MAX],
+        callees: vec![callee; CALLEES_MAX],
     }
 }
 
@@ -293,6 +303,18 @@ fn invoked() -> Invoked {
         body: vec![0; BODY_BYTES_MAX],
     };
     Invoked { outcome: Outcome::Committed(done), record: record() }
+}
+
+fn call() -> Call {
+    let id = ObjectId { task: TaskId::new(CALLER).expect("a valid name"), ..id() };
+    let input = Input { object: ObjectMeta { id, ..object(u64::MAX) }, holder: node() };
+    let inputs = vec![input; OUTPUTS_MAX];
+    Call {
+        invoke: Invoke { inputs, ..invoke() },
+        function: FunctionId::new(&name(0)).expect("a valid name"),
+        caller: vec![0xff; SignedManifest::BYTES_MAX],
+        through: vec![Waiting { workflow: workflow(), task: task() }; usize::from(HOPS_MAX)],
+    }
 }
 
 fn offer() -> Offer {
@@ -362,6 +384,8 @@ fn every_message_fits_its_frame_at_the_largest_that_its_rules_allow() {
     fits(&invoked());
     let fault = Outcome::Failed(Fault::Internal(text(TEXT_BYTES_MAX)));
     fits(&Invoked { outcome: fault, record: record() });
+    fits(&call());
+    fits(&Called { invoked: invoked(), used: Budget { calls: u32::MAX, cpu_us: u64::MAX } });
     fits(&offer());
     fits(&Offer {
         objects: Vec::new(),
@@ -466,6 +490,13 @@ fn one_more_in_a_desired_state_or_call_is_refused() {
     is_refused(desired(), "tasks", |d| d.tasks.push(d.tasks[0].clone()));
     is_refused(desired(), "drives", |d| d.drives.push(d.drives[0].clone()));
     is_refused(desired(), "inputs", |d| d.drives[0].stages[0].after.push(task()));
+    is_refused(desired(), "callees", |d| d.callees.push(d.callees[0].clone()));
+    is_refused(call(), "a run", |c| c.invoke.run = RunId(FIRST_CALL.0 - 1));
+    is_refused(call(), "objects", |c| c.invoke.inputs.push(c.invoke.inputs[0].clone()));
+    is_refused(call(), "caller", |c| c.caller.push(0));
+    is_refused(call(), "through", |c| c.through.push(c.through[0].clone()));
+    is_refused(call(), "through nobody", |c| c.through.clear());
+    is_refused(call(), "body", |c| c.invoke.body.push(0));
     is_refused(invoke(), "content type", |i| i.content_type.push('x'));
     for joules in [f32::NAN, f32::INFINITY, -1.0] {
         is_refused(invoked(), "joules", |i| i.record.joules = Some(joules));

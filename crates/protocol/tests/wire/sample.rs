@@ -4,10 +4,11 @@ use protocol::belt::{
     Chunk, ChunkReply, Fetch, Fetched, Inventory, InventoryQuery, ObjectMeta, Offer, OfferReply,
     Purpose, Refusal,
 };
+use protocol::call::{CALLER, Call, Called, FIRST_CALL, Waiting};
 use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{
-    Desired, DesiredReply, DriveSpec, FunctionRef, Phase, Role, SourceRef, StageSpec, Successor,
-    TaskSpec, TaskStatus, Verdict,
+    CalleeSpec, Desired, DesiredReply, DriveSpec, FunctionRef, Phase, Role, SourceRef, StageSpec,
+    Successor, TaskSpec, TaskStatus, Verdict,
 };
 use protocol::event::{
     BackEndChange, Event, EventKind, EventPage, EventQuery, NodeFacts, RunRecord, StageRecord,
@@ -296,6 +297,7 @@ fn record() -> InvocationRecord {
         calls: 14,
         hand_over: Some(HandOver::Process),
         joules: Some(0.25),
+        inputs: Some(HandOver::Node),
     }
 }
 
@@ -348,6 +350,12 @@ pub(crate) fn desired() -> Desired {
                 after: vec![task("extract-frames")],
                 sources: vec![SourceRef { name: task("eo-reference"), node: node("sat-3") }],
             }],
+        }],
+        callees: vec![CalleeSpec {
+            function: FunctionId::new("track").expect("a valid sample"),
+            workflow: workflow(),
+            task: task("tracks"),
+            node: node("sat-4"),
         }],
     }
 }
@@ -420,6 +428,25 @@ pub(crate) fn invoked_failed() -> Invoked {
         outcome: Outcome::Failed(Fault::Moved { to: node("sat-2"), owner_epoch: OwnerEpoch(2) }),
         record: InvocationRecord::default(),
     }
+}
+
+pub(crate) fn call() -> Call {
+    let of_caller = ObjectId { task: task(CALLER), run: Some(FIRST_CALL), ..object("frames/0").id };
+    let along = ObjectMeta { id: of_caller, ..object("frames/0") };
+    Call {
+        invoke: Invoke {
+            run: FIRST_CALL,
+            inputs: vec![Input { object: along, holder: node("drone") }],
+            ..invoke()
+        },
+        function: FunctionId::new("track").expect("a valid sample"),
+        caller: vec![1, 29, 0],
+        through: vec![Waiting { workflow: workflow(), task: task("ingest") }],
+    }
+}
+
+pub(crate) fn called() -> Called {
+    Called { invoked: invoked_failed(), used: Budget { calls: 17, cpu_us: 18 } }
 }
 
 pub(crate) fn offer() -> Offer {

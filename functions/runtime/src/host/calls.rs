@@ -8,7 +8,7 @@ use wasmtime::component::{ComponentType, Lift, Linker, WasmList};
 use wasmtime::{AsContext as _, StoreContextMut};
 
 use super::wire::to_guest;
-use super::{Callee, Elsewhere, HostFault, Outgoing};
+use super::{Callee, Elsewhere, HostFault, Outgoing, Returned};
 use crate::carried::{Back, Bytes, Carried, CarriedInput, Waiting};
 use crate::chain::{HOPS_MAX, NoCall};
 use crate::context::Context;
@@ -159,7 +159,8 @@ fn here(
     let context = store.data_mut();
     context.give_host(host);
     context.host().leave(&report);
-    context.chain.ended(report.usage.calls, Duration::ZERO);
+    let elsewhere = Duration::from_nanos(report.usage.cpu_elsewhere_ns);
+    context.chain.ended(report.usage.calls, elsewhere);
     context
         .went(report.usage.hand_over.map_or(HandOver::Process, |far| far.max(HandOver::Process)));
     let body = report.outcome.map_err(fault_of_callee)?;
@@ -198,9 +199,13 @@ fn elsewhere(
     let answer = host.get().call_elsewhere(&call);
     let context = store.data_mut();
     context.give_host(host);
-    let Elsewhere { body, objects, used, mode } = answer?;
+    let Elsewhere { outcome, used, mode } = answer;
+    // Whatever came of it: who is called and fails has cost its caller as much.
     context.chain.ended(used.calls, used.cpu);
-    context.went(mode);
+    if let Some(mode) = mode {
+        context.went(mode);
+    }
+    let Returned { body, objects } = outcome?;
     take_back(context, function, objects.into_iter())?;
     Ok(body)
 }

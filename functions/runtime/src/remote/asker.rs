@@ -292,7 +292,7 @@ impl Host for Asker<'_> {
         }
     }
 
-    fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Result<Elsewhere, HostFault> {
+    fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Elsewhere {
         let mut bytes = call.body.to_vec();
         let object = |(key, object): &(StateKey, &[u8])| {
             bytes.extend_from_slice(object);
@@ -306,9 +306,10 @@ impl Host for Asker<'_> {
             body: call.body.len() as u64,
             objects,
         };
-        match self.ask(HostCall::CallElsewhere(Box::new(outward)), Some(&bytes))? {
-            (HostAnswer::Elsewhere(answer), _) => Ok(*answer),
-            _ => confused(),
+        match self.ask(HostCall::CallElsewhere(Box::new(outward)), Some(&bytes)) {
+            Ok((HostAnswer::Elsewhere(inward), bytes)) => inward.with(&bytes),
+            Ok(_) => confused(),
+            Err(fault) => Elsewhere::refused(fault),
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use super::RemoteFunction;
 use super::frame::{BULK_BYTES_MAX, Beside};
-use super::message::{CalleeHere, HostAnswer, HostCall, Outward, Pieces, TensorHead};
+use super::message::{CalleeHere, HostAnswer, HostCall, Inward, Outward, Pieces, TensorHead};
 use crate::cache::ModuleHash;
 use crate::host::Callee;
 use crate::memfd::Sealed;
@@ -85,7 +85,7 @@ fn answered(
             host.leave(&CallReport { outcome: outcome.with(None), usage });
             HostAnswer::Done
         }
-        HostCall::CallElsewhere(call) => elsewhere(host, &call, &bytes)?,
+        HostCall::CallElsewhere(call) => return elsewhere(host, &call, &bytes),
         HostCall::Infer { model, inputs, time } => {
             let inputs = TensorHead::with(inputs, &bytes)?;
             let deadline = Instant::now() + time.min(DEADLINE_MAX);
@@ -182,7 +182,11 @@ fn enter(callees: &mut Callees, callee: Callee) -> HostAnswer {
     HostAnswer::Callee(Some(Box::new(CalleeHere { module, profile: *profile, fused })))
 }
 
-fn elsewhere(host: &mut dyn Host, call: &Outward, bytes: &[u8]) -> Result<HostAnswer, HostFault> {
+fn elsewhere(
+    host: &mut dyn Host,
+    call: &Outward,
+    bytes: &[u8],
+) -> Result<(HostAnswer, Along), HostFault> {
     let mut pieces = Pieces::of(bytes);
     let body = pieces.next(call.body)?;
     let object = |(key, length): &(_, u64)| Ok((Clone::clone(key), pieces.next(*length)?));
@@ -194,7 +198,8 @@ fn elsewhere(host: &mut dyn Host, call: &Outward, bytes: &[u8]) -> Result<HostAn
         body,
         objects: &objects,
     };
-    host.call_elsewhere(&outgoing).map(|answer| HostAnswer::Elsewhere(Box::new(answer)))
+    let (inward, bytes) = Inward::of(host.call_elsewhere(&outgoing), BULK_BYTES_MAX);
+    Ok((HostAnswer::Elsewhere(Box::new(inward)), Along::Bytes(bytes)))
 }
 
 #[cfg(test)]

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
 use crate::cache::ModuleHash;
+use crate::host::{Elsewhere, Returned};
 use crate::jail::JailReport;
 use crate::pool::{Memory, PoolMode};
 use crate::{
-    CallFault, CallHeader, CallProfile, Contact, Element, Elsewhere, HostFault, InferTiming,
+    Budget, CallFault, CallHeader, CallProfile, Contact, Element, HandOver, HostFault, InferTiming,
     InputInfo, Level, NodeInfo, Position, Request, Tensor, Usage,
 };
 
@@ -211,6 +212,52 @@ pub(crate) struct Outward {
     pub(crate) objects: Vec<(StateKey, u64)>,
 }
 
+/// What came of it, apart from its bytes.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Inward {
+    /// The lengths of body and objects.
+    pub(crate) outcome: Result<(u64, Vec<(StateKey, u64)>), HostFault>,
+    pub(crate) used: Budget,
+    pub(crate) mode: Option<HandOver>,
+}
+
+impl Inward {
+    /// Takes it apart; what is more than goes along is a fault.
+    pub(crate) fn of(came: Elsewhere, bytes_max: usize) -> (Self, Vec<u8>) {
+        let Elsewhere { outcome, used, mode } = came;
+        let fits = |back: &Returned| {
+            let objects: usize = back.objects.iter().map(|(_, object)| object.len()).sum();
+            objects.saturating_add(back.body.len()) <= bytes_max
+        };
+        match outcome {
+            Ok(back) if fits(&back) => {
+                let (body, mut bytes) = (back.body.len() as u64, back.body);
+                let head = |(key, object): (StateKey, Vec<u8>)| {
+                    bytes.extend_from_slice(&object);
+                    (key, object.len() as u64)
+                };
+                let objects = back.objects.into_iter().map(head).collect();
+                (Self { outcome: Ok((body, objects)), used, mode }, bytes)
+            }
+            Ok(_) => (Self { outcome: Err(HostFault::TooLarge), used, mode }, Vec::new()),
+            Err(fault) => (Self { outcome: Err(fault), used, mode }, Vec::new()),
+        }
+    }
+
+    /// Puts it together again.
+    pub(crate) fn with(self, bytes: &[u8]) -> Elsewhere {
+        let Self { outcome, used, mode } = self;
+        let mut pieces = Pieces::of(bytes);
+        let outcome = outcome.and_then(|(body, objects)| {
+            let body = pieces.next(body)?.to_vec();
+            let object = |(key, length)| Ok((key, pieces.next(length)?.to_vec()));
+            let objects = objects.into_iter().map(object).collect::<Result<_, HostFault>>()?;
+            Ok(Returned { body, objects })
+        });
+        Elsewhere { outcome, used, mode }
+    }
+}
+
 /// The answer to it; values come along.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum HostAnswer {
@@ -234,7 +281,8 @@ pub(crate) enum HostAnswer {
     /// Where a function is: here with this module and profile, or elsewhere.
     Callee(Option<Box<CalleeHere>>),
     Code(Box<ModuleFacts>),
-    Elsewhere(Box<Elsewhere>),
+    /// Body and objects lie one after the other in what comes along.
+    Elsewhere(Box<Inward>),
     /// The data of the tensors lie one after the other in what comes along.
     Inferred(Vec<TensorHead>, InferTiming),
     Entropy(Option<[u8; 32]>),

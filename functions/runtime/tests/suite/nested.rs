@@ -3,7 +3,8 @@
 use std::time::{Duration, Instant};
 
 use runtime::{
-    Budget, CallFault, CallLimits, CallReport, Function, HandOver, HostFault, Request, Runtime,
+    Budget, CallFault, CallLimits, CallReport, Elsewhere, Function, HandOver, HostFault, Request,
+    Returned, Runtime,
 };
 use types::{FunctionId, StateKey};
 
@@ -161,5 +162,67 @@ fn a_callee_has_no_longer_than_its_caller() -> Result {
     let report = runtime.call(&function, request("3s"), limits, &mut host);
     assert_eq!(host.called[0].outcome, Err(CallFault::Deadline));
     assert!(report.outcome.is_err());
+    Ok(())
+}
+
+/// A host that has the puppet called elsewhere, with that outcome.
+fn far_host(outcome: Result<Returned, HostFault>, used: Budget) -> Result<TestHost> {
+    let came = Elsewhere { outcome, used, mode: Some(HandOver::Network) };
+    let elsewhere = [(FunctionId::new("puppet")?, came)].into();
+    Ok(TestHost { elsewhere, ..TestHost::default() })
+}
+
+#[test]
+fn a_function_elsewhere_gets_body_and_objects_and_gives_its_own_back() -> Result {
+    let (runtime, function) = stage()?;
+    let large = vec![9; 3 * 1024 * 1024];
+    let back =
+        Returned { body: large.clone(), objects: vec![(StateKey::new("made")?, vec![5; 100_000])] };
+    let mut host = far_host(Ok(back), Budget { calls: 2, cpu: Duration::from_millis(7) })?;
+    // It writes its body as an object, which goes along.
+    let report = runtime.call(&function, request("4i"), LIMITS, &mut host);
+    assert_eq!(report.outcome, Ok(large));
+    let usage = report.usage;
+    assert_eq!((usage.calls, usage.hand_over), (3, Some(HandOver::Network)));
+    assert_eq!(usage.cpu_elsewhere_ns, 7_000_000);
+    let sent = &host.sent[0];
+    assert_eq!((sent.header.hops, sent.header.root, sent.header.budget.calls), (1, 7, 63));
+    assert!(sent.header.deadline <= Duration::from_secs(10) && sent.header.source.contains('@'));
+    assert_eq!(sent.body, b"i");
+    assert_eq!(sent.objects, [(StateKey::new("copy")?, b"4i".to_vec())]);
+    // Handed bytes go from where they lie.
+    host.outputs.clear();
+    let report = runtime.call(&function, request(order(b'8', 100)), LIMITS, &mut host);
+    assert!(report.outcome.is_ok(), "{:?}", report.outcome.err());
+    assert_eq!(host.sent[1].objects, [(StateKey::new("copy")?, vec![7; 100])]);
+    Ok(())
+}
+
+#[test]
+fn a_fault_elsewhere_is_the_same_here_and_costs_as_much() -> Result {
+    let (runtime, function) = stage()?;
+    let used = Budget { calls: 5, cpu: Duration::from_millis(3) };
+    for fault in [
+        HostFault::Busy,
+        HostFault::Denied,
+        HostFault::NotFound,
+        HostFault::Deadline,
+        HostFault::TooLarge,
+        HostFault::Conflict(4),
+        HostFault::BadInput("no".to_owned()),
+        HostFault::Internal("it trapped".to_owned()),
+    ] {
+        let mut host = far_host(Err(fault.clone()), used)?;
+        let report = runtime.call(&function, request("3Echo"), LIMITS, &mut host);
+        assert_eq!(report.outcome, Err(CallFault::Guest(fault)));
+        assert_eq!((report.usage.calls, report.usage.cpu_elsewhere_ns), (6, 3_000_000));
+    }
+    // A fan-out stops as soon as those elsewhere have used the budget up: each call costs six.
+    let mut host = far_host(Ok(Returned::default()), used)?;
+    let mut bomb = request("6");
+    bomb.header.budget.calls = 7;
+    assert!(runtime.call(&function, bomb, LIMITS, &mut host).outcome.is_ok());
+    assert_eq!(host.sent.len(), 2);
+    assert_eq!(host.sent[1].header.budget.calls, 0);
     Ok(())
 }

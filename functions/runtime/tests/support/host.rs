@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use runtime::{
-    Budget, CallHeader, CallLimits, CallReport, Callee, Contact, Function, Host, HostFault,
-    InputInfo, Level, NodeInfo, Request, Sealed, StateWrite,
+    Budget, CallHeader, CallLimits, CallReport, Callee, Contact, Elsewhere, Function, Host,
+    HostFault, InputInfo, Level, NodeInfo, Outgoing, Request, Sealed, StateWrite,
 };
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 
@@ -31,6 +31,14 @@ pub(crate) fn request(body: impl Into<Vec<u8>>) -> Request {
     }
 }
 
+/// A call of a function that is elsewhere.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) header: CallHeader,
+    pub(crate) body: Vec<u8>,
+    pub(crate) objects: Vec<(StateKey, Vec<u8>)>,
+}
+
 /// State in memory, inputs, and a record of outputs and log lines.
 #[derive(Debug, Default)]
 pub(crate) struct TestHost {
@@ -41,6 +49,10 @@ pub(crate) struct TestHost {
     pub(crate) emitted: Vec<(String, Vec<u8>)>,
     /// Functions that may be called.
     pub(crate) functions: BTreeMap<FunctionId, (Function, CallLimits)>,
+    /// Functions that are elsewhere, and what comes of a call.
+    pub(crate) elsewhere: BTreeMap<FunctionId, Elsewhere>,
+    /// What was sent there: hops, body, objects.
+    pub(crate) sent: Vec<Sent>,
     /// What those that were called cost.
     pub(crate) called: Vec<CallReport>,
     pub(crate) entropy: Option<[u8; 32]>,
@@ -167,8 +179,21 @@ impl Host for TestHost {
     }
 
     fn enter(&mut self, function: &FunctionId) -> Result<Callee, HostFault> {
+        if self.elsewhere.contains_key(function) {
+            return Ok(Callee::Elsewhere);
+        }
         let (function, limits) = self.functions.get(function).cloned().ok_or(HostFault::Denied)?;
         Ok(Callee::Here { function, profile: Box::new(limits.into()), fused: false })
+    }
+
+    fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Elsewhere {
+        let object = |(key, bytes): &(StateKey, &[u8])| (key.clone(), bytes.to_vec());
+        self.sent.push(Sent {
+            header: call.header.clone(),
+            body: call.body.to_vec(),
+            objects: call.objects.iter().map(object).collect(),
+        });
+        self.elsewhere[call.function].clone()
     }
 
     fn leave(&mut self, report: &CallReport) {

@@ -2,7 +2,8 @@
 
 use protocol::encode;
 use protocol::manifest::slots::{
-    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Preference, Trigger,
+    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Preference, Sharing,
+    Trigger,
 };
 use protocol::manifest::{
     Capability, Exec, ExecFacts, Grants, Limits, Manifest, Probe, ResourceProfile, Slo, Switch,
@@ -11,7 +12,7 @@ use protocol::manifest::{
 use protocol::signed::{KeyId, Signature, SignedManifest, Signer, Signers};
 use types::{
     Backend, Epoch, ExecutionMode, FunctionId, KeyName, LeaderEpoch, MiB, MilliCpu, NodeKind,
-    ResourceProfileId, StateKey,
+    ResourceProfileId, StateKey, TenantId,
 };
 
 fn key(text: &str) -> StateKey {
@@ -92,6 +93,10 @@ pub(crate) fn manifest() -> Manifest {
         budgets: Budgets { calls: Some(3), cpu_ms: Some(1_500), joules: Some(0.5) },
         preferences: vec![Preference::Energy, Preference::Latency],
         data: DataPolicy { class: DataClass::Confidential, regions: vec!["eu".to_owned()] },
+        sharing: Sharing {
+            tenants: vec![TenantId::new("other").expect("a valid sample")],
+            fuse: true,
+        },
     }
 }
 
@@ -116,6 +121,7 @@ pub(crate) fn slot_variants() -> Vec<Manifest> {
         budgets: Budgets::default(),
         failure: FailurePolicy::default(),
         data: DataPolicy { class, regions: Vec::new() },
+        sharing: Sharing::default(),
         ..manifest()
     })
     .collect()
