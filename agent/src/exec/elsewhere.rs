@@ -90,6 +90,9 @@ pub(super) trait CallOut: std::fmt::Debug + Send {
     /// Where a function is, if that is known.
     fn place(&self, function: &FunctionId) -> Option<CalleeSpec>;
 
+    /// Whether a task of the caller's workflow runs the function with these rights on this node.
+    fn is_of_workflow(&self, function: &Grants) -> bool;
+
     /// Calls it there, as the function with these rights.
     fn call(&mut self, caller: &Grants, place: CalleeSpec, call: &Outgoing<'_>) -> Came;
 }
@@ -118,6 +121,14 @@ impl<P> std::fmt::Debug for Outbound<P> {
 impl<P: Peers + Modules + Bus + Clone + 'static> CallOut for Outbound<P> {
     fn place(&self, function: &FunctionId) -> Option<CalleeSpec> {
         self.inner.places.of(function, &self.call.workflow)
+    }
+
+    fn is_of_workflow(&self, function: &Grants) -> bool {
+        let manifest = function.manifest();
+        let tasks = locked(&self.inner.tasks);
+        let mut of_workflow =
+            tasks.iter().filter(|(group, _)| group.workflow == self.call.workflow);
+        of_workflow.any(|(_, task)| locked(&task.spec).function.manifest == manifest)
     }
 
     fn call(&mut self, caller: &Grants, place: CalleeSpec, call: &Outgoing<'_>) -> Came {

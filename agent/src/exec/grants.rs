@@ -8,6 +8,7 @@ use protocol::manifest::slots::{Budgets, Sharing};
 use protocol::manifest::{self, Limits, Manifest};
 use protocol::signed::KeyId;
 use runtime::{Budget, CallLimits};
+use sha2::{Digest as _, Sha256};
 use types::{Epoch, ExecutionMode, FunctionId, MiB, StateKey, TenantId};
 
 /// The rights of a loaded function.
@@ -154,6 +155,11 @@ impl Grants {
             deadline: Duration::from_millis(u64::from(self.limits.deadline_ms)),
             budget: self.budget(),
         }
+    }
+
+    /// SHA-256 of its signed manifest, by which tasks name it.
+    pub fn manifest(&self) -> [u8; 32] {
+        Sha256::digest(&self.signed).into()
     }
 
     /// What one of its calls and all that this causes may use up: what was signed, or the usual.

@@ -264,10 +264,10 @@ impl Host for GuestHost {
         let Some(Loaded { function: code, grants }) = found else { return Ok(Callee::Elsewhere) };
         let limits = grants.limits();
         let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
+        let fused = self.frames.grants().fuses_with(&grants) && self.out.is_of_workflow(&grants);
         let (mark, emitted) = (self.state.mark(), self.emitted.len());
         self.frames.enter(Frame { grants, mark, emitted });
-        // Nothing of a manifest says yet that two functions may share memory.
-        Ok(Callee::Here { function: code, profile: Box::new(profile), fused: false })
+        Ok(Callee::Here { function: code, profile: Box::new(profile), fused })
     }
 
     fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Elsewhere {

@@ -5,7 +5,7 @@
 use std::sync::{Arc, Mutex};
 
 use protocol::desired::{Phase, Role, TaskSpec};
-use protocol::invoke::{Budget, Fault, Invoke, Invoked, Outcome};
+use protocol::invoke::{Budget, Fault, HandOver, Invoke, Invoked, Outcome};
 use protocol::manifest::{Grants, Manifest};
 use protocol::topic::TopicMessage;
 use protocol::{decode, encode};
@@ -361,4 +361,29 @@ fn a_function_stops_when_its_key_is_revoked_and_callers_are_told() {
         matches!(stage.call("puppet", "Echo").outcome, Outcome::Failed(_)).then_some(())
     });
     stage.denied("puppet", "Echo", "which was revoked");
+}
+
+#[test]
+fn functions_that_both_say_so_share_a_store_and_answer_the_same() {
+    let caller = Grants { calls: calls(), ..Grants::default() };
+    let puppet = Grants { state_prefixes: state("counter"), ..Grants::default() };
+    let manifests = [("caller", caller), ("puppet", puppet)];
+    for (says, mode) in [
+        (&["caller", "puppet"][..], HandOver::Fused),
+        (&["caller"], HandOver::Process),
+        (&["puppet"], HandOver::Process),
+    ] {
+        let mut stage = Stage::changed(&manifests, |said| {
+            said.sharing.fuse = says.contains(&said.name.as_str());
+        });
+        let invoked = stage.call("caller", "3Echo");
+        assert!(matches!(&invoked.outcome, Outcome::Committed(done) if done.body == b"Echo"));
+        assert_eq!(invoked.record.hand_over, Some(mode), "{says:?}");
+        // Grants and state are each one's own, and what fails is taken back, in either mode.
+        stage.denied("caller", "c", "the manifest of caller");
+        assert_eq!(number(&stage.good("caller", "3c")), 1);
+        assert_eq!(stage.good("caller", "%=x"), b"%=x");
+        assert_eq!(number(&stage.good("caller", "3c")), 2);
+        assert!(matches!(stage.fault("caller", "3u"), Fault::Internal(_)));
+    }
 }

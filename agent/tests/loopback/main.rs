@@ -3,6 +3,7 @@
 mod calls;
 mod deploy;
 mod elsewhere;
+mod far_inputs;
 mod node;
 mod signing;
 mod support;

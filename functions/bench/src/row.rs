@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::measure::RUNS;
 
-/// How a note begins of what there is no code for yet.
-pub(crate) const NOT_BUILT: &str = "not built";
+/// How a note begins of what another program measures.
+pub(crate) const ELSEWHERE: &str = "elsewhere";
 
 /// A number that was measured, beside its baseline and its target.
 #[derive(Clone, Debug, PartialEq, Serialize)]

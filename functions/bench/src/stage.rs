@@ -133,6 +133,10 @@ pub(crate) struct BenchHost<'a> {
     pub(crate) callee_since: Option<Instant>,
     /// How long the called one took, from when it was found.
     pub(crate) callee_took: Option<Duration>,
+    /// Whether it may share the store of its caller.
+    pub(crate) fuses: bool,
+    /// Calls of it that have ended.
+    pub(crate) calls: u32,
 }
 
 impl Host for BenchHost<'_> {
@@ -183,11 +187,12 @@ impl Host for BenchHost<'_> {
     fn enter(&mut self, _: &FunctionId) -> Result<Callee, HostFault> {
         let function = self.callee.ok_or(HostFault::Denied)?.clone();
         self.callee_since = Some(Instant::now());
-        Ok(Callee::Here { function, profile: Box::new(LIMITS.into()), fused: false })
+        Ok(Callee::Here { function, profile: Box::new(LIMITS.into()), fused: self.fuses })
     }
 
     fn leave(&mut self, _: &CallReport) {
         self.callee_took = self.callee_since.map(|since| since.elapsed());
+        self.calls += 1;
     }
 
     fn output_write(&mut self, _: &StateKey, _: Vec<u8>) -> Result<(), HostFault> {

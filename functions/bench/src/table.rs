@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::measure::{RUNS, Series};
-use crate::row::{NOT_BUILT, Row};
+use crate::row::{ELSEWHERE, Row};
 use crate::rows::{Measured, Model, Report};
 
 /// What others have published for the functions of the suite, in milliseconds: natively in a container → interpreted Wasm, warm with
@@ -103,7 +103,7 @@ fn group(rows: &[Row]) -> Vec<Line> {
 
 /// What stands in the place of a number.
 fn absent(row: &Row) -> &'static str {
-    if row.note.starts_with(NOT_BUILT) { NOT_BUILT } else { "unknown" }
+    if row.note.starts_with(ELSEWHERE) { ELSEWHERE } else { "unknown" }
 }
 
 fn warm(suite: &[Measured]) -> Vec<Line> {
@@ -292,12 +292,12 @@ mod tests {
             Row::new("a", "µs", 6.0).baseline("bare", 4.0).at_most(7.0),
             Row::new("b", "1/s", 6.0).at_least(7.0),
             Row::unknown("c", "µs", "no runc"),
-            Row::unknown("d", "µs", "not built: fused"),
+            Row::unknown("d", "µs", "elsewhere: on a bus"),
         ];
         let text = aligned(&group(&rows));
         for part in ["1.50 ×  a", "≤ 7.00 µs", "yes", "≥ 7.00 1/s", "NO", "unknown", "no runc"]
             .into_iter()
-            .chain(["d", "not built  "])
+            .chain(["d", "elsewhere  "])
         {
             assert!(text.contains(part), "{part}: {text}");
         }

@@ -61,9 +61,9 @@ impl Bytes {
                 unsafe_code,
                 reason = "one copy from guest to guest needs a look into the first"
             )]
-            // SAFETY: made by `Waiting::new` in `nested::run` only, from memory of the calling guest. That guest waits in a
-            // call of its host until the called one's store, and with it this value, has been dropped; only guests
-            // change their memory, and it does not move.
+            // SAFETY: made by `Waiting::new` in `host::calls` only, from memory of the calling guest. That guest waits in a
+            // call of its host until the called one has ended, and with it this value has been dropped; only guests
+            // change their memory, each its own, also where both are in one store, and it does not move unless they grow it.
             Self::OfCaller(Waiting(bytes)) => unsafe { bytes.as_ref() },
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use crate::carried::{Back, Carried};
 use crate::chain::Chain;
+use crate::fused::Fused;
 use crate::host::Host;
 use crate::lend::Lent;
 use crate::limits::Limiter;
@@ -36,6 +37,8 @@ pub(crate) struct Context {
     pub(crate) wasi: Wasi,
     /// Objects in memory.
     pub(crate) carried: Carried,
+    /// Functions that were called in this store.
+    pub(crate) fused: Fused,
     /// Runs what the guest calls.
     pub(crate) runner: Arc<Runner>,
 }
@@ -70,6 +73,7 @@ impl Context {
             chain,
             wasi,
             carried,
+            fused: Fused::default(),
             runner,
         }
     }

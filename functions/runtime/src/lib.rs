@@ -16,6 +16,7 @@ mod context;
 mod engine;
 mod epoch;
 mod function;
+mod fused;
 mod harden;
 mod host;
 mod huge;

@@ -2,11 +2,13 @@
 
 use wasmtime::ResourceLimiter;
 
-/// Core instances of one call; `wit-component` makes three or four.
+/// Core instances of one function; `wit-component` makes three or four.
 pub(crate) const INSTANCES_MAX: u32 = 8;
-/// Linear memories of one call.
+/// Functions that are called in the store of their caller, besides itself: a pipeline of four.
+pub(crate) const FUSED_MAX: usize = 3;
+/// Linear memories of one function.
 pub(crate) const MEMORIES_MAX: u32 = 2;
-/// Tables of one call; `wit-component` adds one to those of the module.
+/// Tables of one function; `wit-component` adds one to those of the module.
 pub(crate) const TABLES_MAX: u32 = 8;
 /// Elements of one table.
 pub(crate) const TABLE_ELEMENTS_MAX: usize = 10_000;
@@ -35,6 +37,16 @@ impl Limiter {
     /// Whether memory beyond the grant was asked for.
     pub(crate) fn refused(&self) -> bool {
         self.refused
+    }
+
+    /// Another function has not been refused anything yet; says whether this one was.
+    pub(crate) fn forget_refusal(&mut self) -> bool {
+        std::mem::take(&mut self.refused)
+    }
+
+    /// It is the turn again of one that was, or was not.
+    pub(crate) fn remember_refusal(&mut self, refused: bool) {
+        self.refused = refused;
     }
 }
 
@@ -71,15 +83,15 @@ impl ResourceLimiter for Limiter {
     }
 
     fn instances(&self) -> usize {
-        INSTANCES_MAX as usize
+        (1 + FUSED_MAX) * INSTANCES_MAX as usize
     }
 
     fn memories(&self) -> usize {
-        MEMORIES_MAX as usize
+        (1 + FUSED_MAX) * MEMORIES_MAX as usize
     }
 
     fn tables(&self) -> usize {
-        TABLES_MAX as usize
+        (1 + FUSED_MAX) * TABLES_MAX as usize
     }
 }
 

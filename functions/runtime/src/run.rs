@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use types::Backend;
-use wasmtime::{AsContext as _, Engine, PoolConcurrencyLimitError, Store, UpdateDeadline};
+use wasmtime::{
+    AsContext as _, AsContextMut as _, Engine, PoolConcurrencyLimitError, Store, StoreContextMut,
+    UpdateDeadline,
+};
 
 use crate::admission::{IN_FLIGHT_MAX, Share};
 use crate::bindings::{self, WireRequest};
@@ -59,6 +62,10 @@ pub(crate) struct Ended {
 }
 
 impl Runner {
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
     pub(crate) fn new(
         engine: Engine,
         mode: PoolMode,
@@ -118,7 +125,7 @@ impl Runner {
         self.run(job, grant, carried, host, Usage { cold, ..usage })
     }
 
-    fn backend(&self) -> Backend {
+    pub(crate) fn backend(&self) -> Backend {
         match self.mode {
             PoolMode::Pulley => Backend::WasmPulley,
             PoolMode::Pooling { .. } | PoolMode::OnDemand => Backend::WasmCranelift,
@@ -164,8 +171,8 @@ impl Runner {
         });
         let ended = Instant::now();
         store.data_mut().print_rest();
-        let outcome =
-            outcome(answer, store.data()).and_then(|body| take_handed(&mut store).map(|()| body));
+        let outcome = outcome(answer, store.data())
+            .and_then(|body| take_handed(store.as_context_mut()).map(|()| body));
         let context = store.into_data();
         let usage = Usage {
             instantiate_ns: ns(instantiated - started),
@@ -206,13 +213,13 @@ impl Runner {
 }
 
 /// What a call gets.
-struct Grant {
-    bytes: usize,
-    time: Duration,
-    budget: Budget,
+pub(crate) struct Grant {
+    pub(crate) bytes: usize,
+    pub(crate) time: Duration,
+    pub(crate) budget: Budget,
 }
 
-fn to_wire<'a>(job: &Job<'a>, grant: &Grant) -> WireRequest<'a> {
+pub(crate) fn to_wire<'a>(job: &Job<'a>, grant: &Grant) -> WireRequest<'a> {
     let header = job.header;
     let cpu_us = u64::try_from(grant.budget.cpu.as_micros()).unwrap_or(u64::MAX);
     WireRequest {
@@ -230,7 +237,7 @@ fn to_wire<'a>(job: &Job<'a>, grant: &Grant) -> WireRequest<'a> {
 }
 
 /// Gives the objects that lie in the guest's memory to whoever takes them.
-fn take_handed(store: &mut Store<Context>) -> Result<(), CallFault> {
+pub(crate) fn take_handed(mut store: StoreContextMut<'_, Context>) -> Result<(), CallFault> {
     if store.data().carried.handed.is_empty() {
         return Ok(());
     }
@@ -253,7 +260,7 @@ fn take_handed(store: &mut Store<Context>) -> Result<(), CallFault> {
     })
 }
 
-fn outcome(
+pub(crate) fn outcome(
     answer: wasmtime::Result<Result<Vec<u8>, bindings::types::Fault>>,
     context: &Context,
 ) -> Result<Vec<u8>, CallFault> {
@@ -274,6 +281,6 @@ fn outcome(
     }
 }
 
-fn ns(duration: Duration) -> u64 {
+pub(crate) fn ns(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -84,6 +84,11 @@ impl Wasi {
         Self { deadline, seed, used: None }
     }
 
+    /// The same for another call, which ends then: a guest that is called again still holds its handles.
+    pub(crate) fn until(self, deadline: Instant) -> Self {
+        Self { deadline, ..self }
+    }
+
     fn used(&mut self) -> &mut Used {
         self.used.get_or_insert_with(|| Box::new(Used::new()))
     }

@@ -14,20 +14,23 @@ const NAMES: &str = r#"(data (i32.const 256) "caller") (data (i32.const 272) "co
 /// Answers what the host has answered at 128 if that is a fault: it lies there as it does in an answer.
 const NO_FAULT: &str = "(if (i32.load8_u (i32.const 128)) (then (return (i32.const 128))))";
 
-/// Fills an object of so many bytes and calls the other one with it.
+/// Fills an object of so many bytes and calls the other one with it, so many times.
 ///
 /// # Errors
 /// When the contract is another one.
-pub(crate) fn producer(contract: &Contract, bytes: usize) -> Result<Vec<u8>> {
+pub(crate) fn producer(contract: &Contract, bytes: usize, times: usize) -> Result<Vec<u8>> {
     let (hand, _) = contract.import("objects", "hand")?;
     let (call, _) = contract.import("calls", "call")?;
+    let one = format!(
+        "(call $call (i32.const 256) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
+            (i32.const 288) (i32.const 1) (i32.const 128))
+        {NO_FAULT}"
+    );
     let body = format!(
         "(memory.fill (i32.const {PAGE_BYTES}) (i32.const {FILL}) (i32.const {bytes}))
         (call $hand (i32.const 272) (i32.const 4) (i32.const {PAGE_BYTES}) (i32.const {bytes}) (i32.const 128))
-        {NO_FAULT}
-        (call $call (i32.const 256) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 0) (i32.const 0)
-            (i32.const 288) (i32.const 1) (i32.const 128))
-        {NO_FAULT}"
+        {NO_FAULT} {calls}",
+        calls = one.repeat(times)
     );
     contract.guest(&format!("{hand} {call} {}", memory(bytes)), &body)
 }

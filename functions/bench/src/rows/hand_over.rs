@@ -5,12 +5,12 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
-use runtime::{Execution, Function, Runtime, Sealed};
+use anyhow::{Context as _, Result, ensure};
+use runtime::{Execution, Function, HandOver, Runtime, Sealed};
 
 use crate::guests::{Contract, hand_over};
 use crate::measure::{Series, Side, in_turns, nanos};
-use crate::row::{NOT_BUILT, Row};
+use crate::row::{ELSEWHERE, Row};
 use crate::stage::{self, BenchHost};
 
 const RUN: Duration = Duration::from_millis(250);
@@ -61,12 +61,13 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
     for size in &SIZES {
         rows.extend(of_size(contract, (&here, &apart), size)?);
     }
-    for (mode, way) in [("m0", "within one store"), ("m3", "to a function of another node")] {
-        let why = format!("{NOT_BUILT}: a call {way}");
-        rows.extend(SIZES.iter().map(|size| {
-            Row::unknown(format!("hand_over_{mode}_{}", size.name), size.unit.0, &why)
-        }));
-    }
+    // This program has no bus; two agents have.
+    let why = format!("{ELSEWHERE}: between two agents, agent/tests/loopback/far_inputs.rs");
+    rows.extend(
+        SIZES
+            .iter()
+            .map(|size| Row::unknown(format!("hand_over_m3_{}", size.name), size.unit.0, &why)),
+    );
     Ok(rows)
 }
 
@@ -75,7 +76,8 @@ fn of_size(
     (here, apart): (&Runtime, &Runtime),
     size: &Size,
 ) -> Result<Vec<Row>> {
-    let from = here.load(&hand_over::producer(contract, size.bytes)?)?;
+    let from = here.load(&hand_over::producer(contract, size.bytes, 1)?)?;
+    let twice = here.load(&hand_over::producer(contract, size.bytes, 2)?)?;
     let to = hand_over::consumer(contract, size.bytes)?;
     let nothing = apart.load(&hand_over::consumer(contract, 0)?)?;
     let (to_here, to_apart) = (here.load(&to)?, apart.load(&to)?);
@@ -84,7 +86,9 @@ fn of_size(
     let (object, none) = (stage::sealed(&bytes)?, stage::sealed(&[])?);
     let m2 =
         read(apart, &to_apart, (&bytes, &object)).map(drop).map_err(|error| format!("{error:#}"));
-    let [m1, apart_full, apart_empty, made, copied, stream] = in_turns([
+    let [m0, m0_first, m1, apart_full, apart_empty, made, copied, stream] = in_turns([
+        Side::own(RUN, || within_a_store(here, &twice, &to_here, 2)),
+        Side::own(RUN, || within_a_store(here, &from, &to_here, 1)),
         Side::own(RUN, || between_stores(here, &from, &to_here)),
         Side::own(RUN, || {
             m2.as_ref().map_or(Ok(f64::NAN), |()| read(apart, &to_apart, (&bytes, &object)))
@@ -118,6 +122,8 @@ fn of_size(
         Err(why) => Row::unknown(format!("hand_over_m2_{}", size.name), unit, why),
     };
     Ok(vec![
+        with_tail(row("m0", m0.p50()), &m0).note("the instance is there since an earlier call of the same caller"),
+        with_tail(row("m0_first", m0_first.p50()), &m0_first).note("the first call: its instance is made"),
         with_target(with_tail(row("m1", m1.p50()), &m1), 0),
         m2_row,
         with_tail(row("m2_making", made.p50()), &made)
@@ -131,6 +137,16 @@ fn of_size(
 fn between_stores(runtime: &Runtime, from: &Function, to: &Function) -> Result<f64> {
     let mut host = BenchHost { callee: Some(to), ..BenchHost::default() };
     stage::report(runtime, from, Vec::new(), stage::LIMITS, &mut host).outcome?;
+    host.callee_took.map(nanos).context("the producer called nobody")
+}
+
+/// The last of so many calls within the store of the caller, from the moment at which the host finds the called function to its end.
+fn within_a_store(runtime: &Runtime, from: &Function, to: &Function, times: u32) -> Result<f64> {
+    let mut host = BenchHost { callee: Some(to), fuses: true, ..BenchHost::default() };
+    let report = stage::report(runtime, from, Vec::new(), stage::LIMITS, &mut host);
+    report.outcome?;
+    ensure!(host.calls == times, "{} calls, not {times}", host.calls);
+    ensure!(report.usage.hand_over == Some(HandOver::Fused), "they did not share a store");
     host.callee_took.map(nanos).context("the producer called nobody")
 }
 
@@ -169,10 +185,13 @@ mod tests {
         let contract = Contract::open().unwrap();
         let runtime = stage::runtime(Execution::Native, None).unwrap();
         let load = |wasm: Result<Vec<u8>>| runtime.load(&wasm.unwrap()).unwrap();
-        let from = load(hand_over::producer(&contract, 100_000));
+        let from = load(hand_over::producer(&contract, 100_000, 1));
+        let twice = load(hand_over::producer(&contract, 100_000, 2));
         let to = load(hand_over::consumer(&contract, 100_000));
         let more = load(hand_over::consumer(&contract, 100_001));
         assert!(0.0 < between_stores(&runtime, &from, &to).unwrap());
+        assert!(0.0 < within_a_store(&runtime, &twice, &to, 2).unwrap());
+        assert!(within_a_store(&runtime, &from, &more, 1).is_err());
         // One byte less than it wants, and bytes that are not the producer's.
         assert!(between_stores(&runtime, &from, &more).is_err());
         let none = stage::sealed(&[]).unwrap();

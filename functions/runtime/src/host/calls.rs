@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use types::{FunctionId, StateKey, TaskId};
 use wasmtime::component::{ComponentType, Lift, Linker, WasmList};
-use wasmtime::{AsContext as _, StoreContextMut};
+use wasmtime::{AsContext as _, StoreContext, StoreContextMut};
 
 use super::wire::to_guest;
 use super::{Callee, Elsewhere, HostFault, Outgoing, Returned};
@@ -13,6 +13,7 @@ use crate::carried::{Back, Bytes, Carried, CarriedInput, Waiting};
 use crate::chain::{HOPS_MAX, NoCall};
 use crate::context::Context;
 use crate::function::Function;
+use crate::fused;
 use crate::place::Handle;
 use crate::run::{Ended, Job};
 use crate::{BODY_BYTES_MAX, CallFault, CallHeader, CallProfile, CallReport, HandOver, Usage};
@@ -56,7 +57,7 @@ fn call(store: &mut Store<'_>, what: &WireOutgoing) -> Result<Vec<u8>, HostFault
     })?;
     let header = header(context);
     match context.host().enter(&function)? {
-        Callee::Here { function: code, profile, fused: _ } => {
+        Callee::Here { function: code, profile, fused } => {
             let Handle::Here(code) = code.0 else {
                 store
                     .data_mut()
@@ -65,6 +66,9 @@ fn call(store: &mut Store<'_>, what: &WireOutgoing) -> Result<Vec<u8>, HostFault
                 return Err(HostFault::NotFound);
             };
             let along = Along { name: &function, header: &header, objects };
+            if fused && is_fusible(store.data(), &code, &profile) {
+                return within(store, what, along, (&code, &profile, depth));
+            }
             here(store, what, along, (&code, &profile, depth))
         }
         Callee::Elsewhere => elsewhere(store, what, &function, &header, objects),
@@ -119,21 +123,21 @@ struct Along<'a> {
     objects: Vec<(StateKey, Object)>,
 }
 
-/// Calls a function that is at hand, in a store of its own: what it reads is copied once.
-fn here(
-    store: &mut Store<'_>,
-    what: &WireOutgoing,
-    along: Along<'_>,
-    (code, profile, depth): (&Function, &CallProfile, u8),
-) -> Result<Vec<u8>, HostFault> {
-    let caller = TaskId::new(CALLER).map_err(bad_input)?;
-    let host = store.data_mut().take_host();
-    let waiting = store.as_context();
+/// Whether a function can be called in the store of its caller, which its host allows.
+fn is_fusible(context: &Context, code: &Function, profile: &CallProfile) -> bool {
+    let runner = &context.runner;
+    let is_backend = profile.backend.is_none_or(|wanted| wanted == runner.backend());
+    is_backend && context.fused.takes(runner.engine(), code)
+}
+
+/// What a called function gets: objects that its caller wrote, and those that lie in the memory of that one, which waits.
+fn carried_by(waiting: &StoreContext<'_, Context>, objects: Vec<(StateKey, Object)>) -> Carried {
+    let caller = TaskId::new(CALLER).expect("a valid name");
     let bytes_of = |key: &StateKey, object: Object| match object {
         Object::Written(bytes) => Bytes::Ours(bytes.into()),
         Object::Handed => {
             let handed =
-                waiting.data().carried.handed.get(key).map(|list| list.as_le_slice(&waiting));
+                waiting.data().carried.handed.get(key).map(|list| list.as_le_slice(waiting));
             Bytes::OfCaller(Waiting::new(handed.unwrap_or_default()))
         }
     };
@@ -141,11 +145,47 @@ fn here(
         let bytes = bytes_of(&key, object);
         CarriedInput { task: caller.clone(), key, bytes }
     };
-    let carried = Carried {
-        inputs: along.objects.into_iter().map(input).collect(),
-        back: Some(Back::default()),
-        ..Carried::default()
+    let inputs = objects.into_iter().map(input).collect();
+    Carried { inputs, back: Some(Back::default()), ..Carried::default() }
+}
+
+/// Calls a function that is at hand in the store of its caller: what it brings is copied once, into memory that is there.
+fn within(
+    store: &mut Store<'_>,
+    what: &WireOutgoing,
+    along: Along<'_>,
+    (code, profile, depth): (&Function, &CallProfile, u8),
+) -> Result<Vec<u8>, HostFault> {
+    let (carried, body) = {
+        let waiting = store.as_context();
+        let body = Bytes::OfCaller(Waiting::new(what.body.as_le_slice(&waiting)));
+        (carried_by(&waiting, along.objects), body)
     };
+    let job = Job {
+        function: code,
+        header: along.header,
+        schema_id: "",
+        content_type: &what.content_type,
+        body: body.get(),
+        profile,
+        depth,
+    };
+    let (report, back) = fused::call(store, job, carried);
+    let context = store.data_mut();
+    context.host().leave(&report);
+    answered(context, along.name, HandOver::Fused, report, back)
+}
+
+/// Calls a function that is at hand, in a store of its own: what it reads is copied once.
+fn here(
+    store: &mut Store<'_>,
+    what: &WireOutgoing,
+    along: Along<'_>,
+    (code, profile, depth): (&Function, &CallProfile, u8),
+) -> Result<Vec<u8>, HostFault> {
+    let host = store.data_mut().take_host();
+    let waiting = store.as_context();
+    let carried = carried_by(&waiting, along.objects);
     let job = Job {
         function: code,
         header: along.header,
@@ -159,12 +199,22 @@ fn here(
     let context = store.data_mut();
     context.give_host(host);
     context.host().leave(&report);
+    answered(context, along.name, HandOver::Process, report, back)
+}
+
+/// What a function that has ended answers its caller, and costs it.
+fn answered(
+    context: &mut Context,
+    function: &FunctionId,
+    mode: HandOver,
+    report: CallReport,
+    back: Option<Back>,
+) -> Result<Vec<u8>, HostFault> {
     let elsewhere = Duration::from_nanos(report.usage.cpu_elsewhere_ns);
     context.chain.ended(report.usage.calls, elsewhere);
-    context
-        .went(report.usage.hand_over.map_or(HandOver::Process, |far| far.max(HandOver::Process)));
+    context.went(report.usage.hand_over.map_or(mode, |far| far.max(mode)));
     let body = report.outcome.map_err(fault_of_callee)?;
-    take_back(context, along.name, back.unwrap_or_default().into_objects())?;
+    take_back(context, function, back.unwrap_or_default().into_objects())?;
     Ok(body)
 }
 

@@ -4,6 +4,7 @@ mod address_space;
 mod cache;
 mod calls;
 mod compile;
+mod fused;
 #[path = "../support/host.rs"]
 mod host;
 mod interpreted;

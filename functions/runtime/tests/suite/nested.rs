@@ -185,16 +185,16 @@ fn a_function_elsewhere_gets_body_and_objects_and_gives_its_own_back() -> Result
     let usage = report.usage;
     assert_eq!((usage.calls, usage.hand_over), (3, Some(HandOver::Network)));
     assert_eq!(usage.cpu_elsewhere_ns, 7_000_000);
-    let sent = &host.sent[0];
-    assert_eq!((sent.header.hops, sent.header.root, sent.header.budget.calls), (1, 7, 63));
-    assert!(sent.header.deadline <= Duration::from_secs(10) && sent.header.source.contains('@'));
-    assert_eq!(sent.body, b"i");
-    assert_eq!(sent.objects, [(StateKey::new("copy")?, b"4i".to_vec())]);
+    let (header, body, objects) = &host.sent[0];
+    assert_eq!((header.hops, header.root, header.budget.calls), (1, 7, 63));
+    assert!(header.deadline <= Duration::from_secs(10) && header.source.contains('@'));
+    assert_eq!(body, b"i");
+    assert_eq!(*objects, [(StateKey::new("copy")?, b"4i".to_vec())]);
     // Handed bytes go from where they lie.
     host.outputs.clear();
     let report = runtime.call(&function, request(order(b'8', 100)), LIMITS, &mut host);
     assert!(report.outcome.is_ok(), "{:?}", report.outcome.err());
-    assert_eq!(host.sent[1].objects, [(StateKey::new("copy")?, vec![7; 100])]);
+    assert_eq!(host.sent[1].2, [(StateKey::new("copy")?, vec![7; 100])]);
     Ok(())
 }
 
@@ -223,6 +223,6 @@ fn a_fault_elsewhere_is_the_same_here_and_costs_as_much() -> Result {
     bomb.header.budget.calls = 7;
     assert!(runtime.call(&function, bomb, LIMITS, &mut host).outcome.is_ok());
     assert_eq!(host.sent.len(), 2);
-    assert_eq!(host.sent[1].header.budget.calls, 0);
+    assert_eq!(host.sent[1].0.budget.calls, 0);
     Ok(())
 }

@@ -66,7 +66,7 @@ fn what_functions_and_nodes_say_to_each_other_is_the_same() {
 
 #[test]
 fn functions_call_functions_in_their_runner() {
-    again_in_a_runner(&["nested::"]);
+    again_in_a_runner(&["nested::", "fused::"]);
 }
 
 #[test]

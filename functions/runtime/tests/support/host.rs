@@ -31,13 +31,8 @@ pub(crate) fn request(body: impl Into<Vec<u8>>) -> Request {
     }
 }
 
-/// A call of a function that is elsewhere.
-#[derive(Debug)]
-pub(crate) struct Sent {
-    pub(crate) header: CallHeader,
-    pub(crate) body: Vec<u8>,
-    pub(crate) objects: Vec<(StateKey, Vec<u8>)>,
-}
+/// A call of a function that is elsewhere: its header, body and objects.
+pub(crate) type Sent = (CallHeader, Vec<u8>, Vec<(StateKey, Vec<u8>)>);
 
 /// State in memory, inputs, and a record of outputs and log lines.
 #[derive(Debug, Default)]
@@ -49,9 +44,11 @@ pub(crate) struct TestHost {
     pub(crate) emitted: Vec<(String, Vec<u8>)>,
     /// Functions that may be called.
     pub(crate) functions: BTreeMap<FunctionId, (Function, CallLimits)>,
+    /// Whether they may share the store of their caller.
+    pub(crate) fuses: bool,
     /// Functions that are elsewhere, and what comes of a call.
     pub(crate) elsewhere: BTreeMap<FunctionId, Elsewhere>,
-    /// What was sent there: hops, body, objects.
+    /// What was sent there.
     pub(crate) sent: Vec<Sent>,
     /// What those that were called cost.
     pub(crate) called: Vec<CallReport>,
@@ -183,16 +180,13 @@ impl Host for TestHost {
             return Ok(Callee::Elsewhere);
         }
         let (function, limits) = self.functions.get(function).cloned().ok_or(HostFault::Denied)?;
-        Ok(Callee::Here { function, profile: Box::new(limits.into()), fused: false })
+        Ok(Callee::Here { function, profile: Box::new(limits.into()), fused: self.fuses })
     }
 
     fn call_elsewhere(&mut self, call: &Outgoing<'_>) -> Elsewhere {
         let object = |(key, bytes): &(StateKey, &[u8])| (key.clone(), bytes.to_vec());
-        self.sent.push(Sent {
-            header: call.header.clone(),
-            body: call.body.to_vec(),
-            objects: call.objects.iter().map(object).collect(),
-        });
+        let objects = call.objects.iter().map(object).collect();
+        self.sent.push((call.header.clone(), call.body.to_vec(), objects));
         self.elsewhere[call.function].clone()
     }
 
