@@ -3,6 +3,8 @@
 
 /// What a function must export.
 pub const HANDLER: &str = "starbelt:function/handler@0.2.0";
+/// What a function exports besides that may be kept warm between calls.
+pub const LIFECYCLE: &str = "starbelt:function/lifecycle@0.2.0";
 
 /// All that a function may import of the contract.
 pub const IMPORTS: [&str; 8] = [

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use types::{Backend, ResourceProfileId, TenantId};
 
 use crate::host::HostFault;
+use crate::warm::{Instance, Warm};
 
 /// The tenant of whoever names none.
 pub const TENANT_DEFAULT: &str = "default";
@@ -112,13 +113,16 @@ pub struct CallProfile {
     pub backend: Option<Backend>,
     /// What it may use.
     pub limits: CallLimits,
+    /// Whether it may have an instance that an earlier call has left; `None`: it gets a new one, which ends with it. A function
+    /// without the hooks of a stateful one always gets a new one.
+    pub warm: Option<Warm>,
 }
 
 impl From<CallLimits> for CallProfile {
     /// No profile was chosen: these limits, on what the runtime has, for the only tenant.
     fn from(limits: CallLimits) -> Self {
         let tenant = TenantId::new(TENANT_DEFAULT).expect("a name by the rules");
-        Self { tenant, id: None, backend: None, limits }
+        Self { tenant, id: None, backend: None, limits, warm: None }
     }
 }
 
@@ -188,4 +192,6 @@ pub struct Usage {
     pub log_cut: bool,
     /// What executed it.
     pub backend: Backend,
+    /// What became of its instance, if that may be kept.
+    pub instance: Option<Instance>,
 }

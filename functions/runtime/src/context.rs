@@ -93,6 +93,27 @@ impl Context {
         self.host = Some(host);
     }
 
+    /// Nothing of a call is left: the store can wait for the next one.
+    pub(crate) fn rest(&mut self) {
+        self.host = None;
+        self.carried = Carried::default();
+    }
+
+    /// Another instance takes the place of the first one, which has come to nothing.
+    pub(crate) fn begin_anew(&mut self, granted_bytes: usize) {
+        self.limiter = Limiter::new(granted_bytes);
+        self.carried = Carried::default();
+        let seed = self.wasi.seed();
+        self.wasi = Wasi::new(self.deadline, seed);
+    }
+
+    /// Begins another call of the same instance: all is of that one, but the memory that it holds and its handles.
+    pub(crate) fn renew(&mut self, next: Self) {
+        let Self { limiter, wasi, .. } = std::mem::replace(self, next);
+        self.limiter.go_on(&limiter);
+        self.wasi.go_on(wasi);
+    }
+
     /// The host and what goes back, when the store is gone.
     pub(crate) fn into_parts(self) -> (Lent, Option<Back>) {
         let host = self.host.expect("a call that was made has given the host back");

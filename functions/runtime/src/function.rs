@@ -17,6 +17,7 @@ use crate::compile::end::CompileEnd;
 use crate::context::Context;
 use crate::host;
 use crate::limits::{MEMORIES_MAX, TABLE_ELEMENTS_MAX, TABLES_MAX};
+use crate::warm::hooks::HookPlaces;
 use crate::wasi;
 
 /// A loaded function. Cloning shares it.
@@ -32,6 +33,8 @@ pub(crate) struct Inner {
     compiled_in: Duration,
     /// The component with its imports resolved and its handler found.
     pub(crate) pre: bindings::FunctionPre<Context>,
+    /// The hooks of one that may be kept.
+    pub(crate) hooks: Option<HookPlaces>,
     /// Calls that run now.
     pub(crate) in_flight: AtomicU32,
     /// Whether it was ever called.
@@ -133,14 +136,17 @@ impl Linked {
     ) -> Result<Function, LoadError> {
         let pre = self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new);
         let pre = pre.map_err(|error| LoadError::Contract { source: error.into() })?;
+        let hooks = HookPlaces::of(component);
+        let hooks = hooks.map_err(|error| LoadError::Contract { source: error.into() })?;
         let (in_flight, called) = (AtomicU32::new(0), AtomicBool::new(false));
-        let inner = Inner { module, facts, compiled_in, pre, in_flight, called };
+        let inner = Inner { module, facts, compiled_in, pre, hooks, in_flight, called };
         Ok(Function { inner: Arc::new(inner) })
     }
 
     /// Whether imports and handler have the types of the contract.
     pub(crate) fn check(&self, component: &Component) -> wasmtime::Result<()> {
-        self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new).map(|_| ())
+        self.0.instantiate_pre(component).and_then(bindings::FunctionPre::new)?;
+        HookPlaces::of(component).map(|_| ())
     }
 
     /// The function of compiled code for which somebody else vouches: the agent of a runner.

@@ -152,6 +152,15 @@ pub trait Host: Send {
         Err(HostFault::Denied)
     }
 
+    /// What the last instance of this task wanted to be remembered; asked once, for a new instance that may be kept. When the call
+    /// commits it is forgotten here: the instance has it now.
+    ///
+    /// # Errors
+    /// Why the call fails.
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, HostFault> {
+        Ok(None)
+    }
+
     /// The node, now.
     fn describe(&mut self) -> NodeInfo;
 

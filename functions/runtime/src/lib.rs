@@ -1,8 +1,9 @@
 //! Runs guest functions: isolated, limited and metered.
 //!
 //! Reading order: [`Host`] (what a function can ask for), [`Request`] to [`CallReport`] (one call), [`Function`] (a loaded
-//! component), [`Runtime`]. Every call gets a store and an instance of its own, which are gone when it returns. Nothing is
-//! compiled before the pre-scan of `accel` has bounded it, and no compiled code is ever taken from outside.
+//! component), [`Runtime`]. Every call gets a store and an instance of its own, which are gone when it returns, unless its profile
+//! asks for one that is kept between the calls of its task ([`Warm`]). Nothing is compiled before the pre-scan of `accel` has
+//! bounded it, and no compiled code is ever taken from outside.
 
 mod admission;
 mod bindings;
@@ -31,6 +32,7 @@ mod probe;
 mod quarantine;
 mod remote;
 mod run;
+mod warm;
 mod wasi;
 
 use std::fmt;
@@ -62,6 +64,7 @@ pub use crate::memfd::Sealed;
 pub use crate::place::Function;
 pub use crate::pool::PoolMode;
 pub use crate::remote::server::runner;
+pub use crate::warm::{HOOK_TIME_MAX, Instance, MEMORY_BYTES_MAX, Warm};
 
 use crate::cache::CodeCache;
 use crate::compile::compiler::Compiler;
@@ -71,6 +74,7 @@ use crate::place::{Handle, Place};
 use crate::pool::Memory;
 use crate::remote::{Runners, Sharing};
 use crate::run::Runner;
+use crate::warm::shelf::{Owner, Shelf};
 
 /// Largest body in and out; larger values travel as objects.
 pub const BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
@@ -141,7 +145,7 @@ impl Runtime {
                     .map_err(|error| RuntimeError::Engine { source: error.into() })?;
                 let runner = Runner::new(engine, mode, mib, false)
                     .map_err(|source| RuntimeError::Thread { source })?;
-                Place::Here(loader, Arc::new(runner))
+                Place::Here(loader, Arc::new(runner), Shelf::default())
             }
         };
         Ok(Self { place })
@@ -151,7 +155,7 @@ impl Runtime {
     /// anything about it is not as it was.
     pub fn load_cached(&self, module: &ModuleHash) -> Option<Function> {
         match &self.place {
-            Place::Here(loader, _) => loader.load_cached(module).map(Function::from),
+            Place::Here(loader, ..) => loader.load_cached(module).map(Function::from),
             Place::Elsewhere(runners) => runners.load_cached(module).map(Function::from),
         }
     }
@@ -163,7 +167,7 @@ impl Runtime {
     /// [`LoadError`] with the first reason to refuse it.
     pub fn load(&self, wasm: &[u8]) -> Result<Function, LoadError> {
         match &self.place {
-            Place::Here(loader, _) => loader.load(wasm).map(Function::from),
+            Place::Here(loader, ..) => loader.load(wasm).map(Function::from),
             Place::Elsewhere(runners) => runners.load(wasm).map(Function::from),
         }
     }
@@ -180,8 +184,8 @@ impl Runtime {
     ) -> CallReport {
         let profile = profile.into();
         match (&self.place, &function.0) {
-            (Place::Here(_, runner), Handle::Here(function)) => {
-                runner.call(function, &request, &profile, host)
+            (Place::Here(_, runner, shelf), Handle::Here(function)) => {
+                runner.call((function, shelf), &request, &profile, host)
             }
             (Place::Elsewhere(runners), Handle::Elsewhere(function)) => {
                 runners.call(function, request, &profile, host)
@@ -191,6 +195,35 @@ impl Runtime {
                 CallReport { outcome: Err(fault), usage: Usage::default() }
             }
         }
+    }
+
+    /// Ends the instance that waits for the next call of a task, and answers what it wants to be remembered, at most
+    /// [`MEMORY_BYTES_MAX`], with what saying so cost. It has [`HOOK_TIME_MAX`] and what `host` gives. `None` if none waits.
+    pub fn suspend(
+        &self,
+        tenant: &TenantId,
+        task: &str,
+        host: &mut dyn Host,
+    ) -> Option<CallReport> {
+        let owner = Owner { tenant: tenant.clone(), task: task.to_owned() };
+        match &self.place {
+            Place::Here(_, runner, shelf) => runner.suspend(shelf, owner, host),
+            Place::Elsewhere(runners) => runners.end(owner, Some(host)),
+        }
+    }
+
+    /// Ends the instance that waits for the next call of a task, and with it what it remembers: it may know of a call that never was.
+    pub fn forget(&self, tenant: &TenantId, task: &str) {
+        let owner = Owner { tenant: tenant.clone(), task: task.to_owned() };
+        match &self.place {
+            Place::Here(_, runner, shelf) => runner.forget(shelf, owner),
+            Place::Elsewhere(runners) => _ = runners.end(owner, None),
+        }
+    }
+
+    /// How many instances can wait for the next call of their task, in each runner; one more is dropped.
+    pub fn resting_max(&self) -> u32 {
+        self.pool_mode().resting_max()
     }
 
     /// What the runner of a tenant is held by, which is started if it does not run; `None` where functions run in this process.
@@ -215,7 +248,7 @@ impl Runtime {
     /// How instances get their memory.
     pub fn pool_mode(&self) -> PoolMode {
         match &self.place {
-            Place::Here(_, runner) => runner.mode,
+            Place::Here(_, runner, _) => runner.mode,
             Place::Elsewhere(runners) => runners.mode(),
         }
     }

@@ -29,6 +29,18 @@ impl Limiter {
         Self { granted_bytes, held_bytes: 0, held_before: 0, peak_bytes: 0, refused: false }
     }
 
+    /// Counts for another call of an instance that holds memory already.
+    pub(crate) fn go_on(&mut self, before: &Self) {
+        self.held_bytes = before.held_bytes;
+        self.held_before = before.held_bytes;
+        self.peak_bytes = before.held_bytes;
+    }
+
+    /// Linear memory now, all memories together.
+    pub(crate) fn held_bytes(&self) -> usize {
+        self.held_bytes
+    }
+
     /// Largest linear memory so far, all memories together.
     pub(crate) fn peak_bytes(&self) -> u64 {
         self.peak_bytes as u64
@@ -107,6 +119,17 @@ mod tests {
         }
         assert!(limiter.refused());
         assert_eq!(limiter.peak_bytes(), 100);
+    }
+
+    #[test]
+    fn what_an_instance_holds_counts_in_its_next_call() {
+        let mut first = Limiter::new(100);
+        assert!(first.memory_growing(0, 70, None).unwrap());
+        let mut second = Limiter::new(80);
+        second.go_on(&first);
+        assert_eq!((second.held_bytes(), second.peak_bytes()), (70, 70));
+        assert!(!second.memory_growing(70, 90, None).unwrap());
+        assert!(second.memory_growing(70, 80, None).unwrap());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use crate::function;
 use crate::function::Loader;
 use crate::remote::{RemoteFunction, Runners};
 use crate::run::Runner;
+use crate::warm::shelf::Shelf;
 
 /// A loaded function. Cloning shares it.
 #[derive(Clone)]
@@ -27,7 +28,7 @@ pub(crate) enum Handle {
 /// What runs functions.
 pub(crate) enum Place {
     /// This process.
-    Here(Loader, Arc<Runner>),
+    Here(Loader, Arc<Runner>, Shelf),
     /// Child processes.
     Elsewhere(Runners),
 }
@@ -39,6 +40,11 @@ impl Function {
             Handle::Here(function) => function.facts(),
             Handle::Elsewhere(function) => &function.facts,
         }
+    }
+
+    /// Whether it has the hooks of a function that may be kept between calls.
+    pub fn has_hooks(&self) -> bool {
+        self.facts().exports.contains(accel::contract::LIFECYCLE)
     }
 
     /// How long compiling took, of wall time.

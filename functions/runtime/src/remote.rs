@@ -35,6 +35,7 @@ use crate::config::RunnerProgram;
 use crate::function::LoadError;
 use crate::jail::JailReport;
 use crate::pool::{Memory, PoolMode};
+use crate::warm::shelf::Owner;
 use crate::{
     BODY_BYTES_MAX, CallFault, CallProfile, CallReport, DEADLINE_MAX, Host, Request, Usage, memfd,
 };
@@ -134,10 +135,24 @@ impl Runners {
         match live.call(function, request, profile, time, host) {
             Ok(report) => {
                 slot.worked();
+                if let (Some(warm), Some(instance)) = (&profile.warm, report.usage.instance) {
+                    let owner = Owner { tenant: profile.tenant.clone(), task: warm.task.clone() };
+                    slot.note(owner, instance.rests);
+                }
                 report
             }
             Err(fault) => failed(fault),
         }
+    }
+
+    /// Ends the instance of a task in its runner, if that runs; with a host it is asked what it wants to be remembered.
+    pub(crate) fn end(&self, owner: Owner, host: Option<&mut dyn Host>) -> Option<CallReport> {
+        let key = self.key(&owner.tenant);
+        let slot = self.slots.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned()?;
+        let live = slot.running()?;
+        slot.note(owner.clone(), false);
+        live.end(owner, host)
+            .unwrap_or_else(|fault| Some(CallReport { outcome: Err(fault), usage: self.usage() }))
     }
 
     /// What jail the runner of a tenant is in, which is started if it is not there.
@@ -165,7 +180,9 @@ impl Runners {
         if self.program.runners_max <= slots.len() {
             // Whoever has a call there, or is about to, holds it too.
             let idle = slots.iter().filter(|(_, slot)| Arc::strong_count(slot) == 1);
-            let oldest = idle.min_by_key(|(_, slot)| slot.used()).map(|(key, _)| key.clone());
+            // Instances that wait in it end with a runner.
+            let oldest = idle.min_by_key(|(_, slot)| (slot.has_instances(), slot.used()));
+            let oldest = oldest.map(|(key, _)| key.clone());
             gone = slots.remove(&oldest?);
         }
         let slot = Arc::new(Slot::new(key.as_ref().map_or("all", |tenant| tenant.as_str())));

@@ -1,4 +1,7 @@
-//! Runs one call: a fresh store and instance, a deadline, a meter; all of it is gone when the call returns.
+//! Runs one call: a fresh store and instance, a deadline, a meter; all of it is gone when the call returns. What is kept longer is in
+//! [`kept`].
+
+mod kept;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,6 +23,7 @@ use crate::function::Function;
 use crate::host::wire::{cut, from_guest};
 use crate::huge;
 use crate::lend::{Lent, lend};
+use crate::warm::shelf::Shelf;
 use crate::wasi::{Seed, Wasi};
 use crate::{
     BODY_BYTES_MAX, Budget, CallFault, CallHeader, CallProfile, CallReport, DEADLINE_MAX, Host,
@@ -81,7 +85,7 @@ impl Runner {
     /// Runs a call of a trigger, or says why not.
     pub(crate) fn call(
         self: &Arc<Self>,
-        function: &Function,
+        (function, shelf): (&Function, &Shelf),
         request: &Request,
         profile: &CallProfile,
         host: &mut dyn Host,
@@ -95,26 +99,30 @@ impl Runner {
             profile,
             depth: 0,
         };
+        if let (Some(warm), Some(hooks)) = (&profile.warm, &function.inner.hooks) {
+            return self.call_kept((shelf, warm, hooks), job, host);
+        }
         lend(host, |host| self.admit(job, Carried::default(), host).report)
     }
 
     /// Admits a call and runs it, or says why not.
     pub(crate) fn admit(self: &Arc<Self>, job: Job<'_>, carried: Carried, host: Lent) -> Ended {
-        let Job { function, profile, .. } = job;
-        let usage = Usage { backend: self.backend(), ..Usage::default() };
-        let turned_away = |host, fault| {
-            let report = CallReport { outcome: Err(fault), usage };
-            Ended { report, host, back: None }
-        };
-        if let Err(fault) = self.check(&job) {
-            return turned_away(host, fault);
+        match self.let_in(&job) {
+            Ok(Admitted { grant, usage, shares: _shares }) => {
+                self.run(job, grant, carried, host, usage)
+            }
+            Err(fault) => Ended { report: self.turned_away(fault), host, back: None },
         }
+    }
+
+    /// Takes what a call needs to run; it is given back with the answer.
+    fn let_in<'a>(&'a self, job: &Job<'a>) -> Result<Admitted<'a>, CallFault> {
+        let Job { function, profile, .. } = job;
+        self.check(job)?;
         let grant_mib = profile.limits.linear_memory_mib.min(self.mode.linear_memory_mib_max());
         let place = Share::take(&function.inner.in_flight, 1, IN_FLIGHT_MAX);
         let memory = Share::take(&self.granted_mib, grant_mib, self.memory_mib);
-        if place.is_none() || memory.is_none() {
-            return turned_away(host, CallFault::Busy);
-        }
+        let shares = place.zip(memory).ok_or(CallFault::Busy)?;
         let cold = !function.inner.called.swap(true, Ordering::AcqRel);
         let time = profile.limits.deadline.min(job.header.deadline).min(DEADLINE_MAX);
         let grant = Grant {
@@ -122,7 +130,13 @@ impl Runner {
             time,
             budget: profile.limits.budget.min(job.header.budget),
         };
-        self.run(job, grant, carried, host, Usage { cold, ..usage })
+        let usage = Usage { cold, backend: self.backend(), ..Usage::default() };
+        Ok(Admitted { grant, usage, shares })
+    }
+
+    fn turned_away(&self, fault: CallFault) -> CallReport {
+        let usage = Usage { backend: self.backend(), ..Usage::default() };
+        CallReport { outcome: Err(fault), usage }
     }
 
     pub(crate) fn backend(&self) -> Backend {
@@ -155,13 +169,7 @@ impl Runner {
     ) -> Ended {
         let started = Instant::now();
         let _ticks = self.ticker.run();
-        let place = Place { id: job.header.id, root: job.header.root, hops: job.header.hops };
-        let chain = Chain::new(grant.budget, job.depth);
-        let (module, id, attempt) = (job.function.inner.module, job.header.id, job.header.attempt);
-        let deadline = started + grant.time;
-        let wasi = Wasi::new(deadline, Seed { module, id, attempt });
-        let bounds = (grant.bytes, deadline);
-        let context = Context::new(host, Arc::clone(self), chain, place, (wasi, carried), bounds);
+        let context = self.context(&job, &grant, carried, host, started);
         let mut store = self.store(context, grant.bytes);
         let instance = job.function.inner.pre.instantiate(&mut store);
         let instantiated = Instant::now();
@@ -174,29 +182,32 @@ impl Runner {
         let outcome = outcome(answer, store.data())
             .and_then(|body| take_handed(store.as_context_mut()).map(|()| body));
         let context = store.into_data();
-        let usage = Usage {
-            instantiate_ns: ns(instantiated - started),
-            run_ns: ns(ended - instantiated),
-            peak_memory_bytes: context.limiter.peak_bytes(),
-            state_ops: context.state_ops,
-            calls: context.chain.calls_made(),
-            hand_over: context.hand_over,
-            log_cut: context.log.was_cut(),
-            cpu_ns: ns(context.chain.cpu_here()),
-            cpu_elsewhere_ns: ns(context.chain.cpu_elsewhere()),
-            ..usage
-        };
+        let usage = usage_of(&context, [started, instantiated, ended], usage);
         let (host, back) = context.into_parts();
         Ended { report: CallReport { outcome, usage }, host, back }
+    }
+
+    fn context(
+        self: &Arc<Self>,
+        job: &Job<'_>,
+        grant: &Grant,
+        carried: Carried,
+        host: Lent,
+        started: Instant,
+    ) -> Context {
+        let place = Place { id: job.header.id, root: job.header.root, hops: job.header.hops };
+        let chain = Chain::new(grant.budget, job.depth);
+        let (module, id, attempt) = (job.function.inner.module, job.header.id, job.header.attempt);
+        let deadline = started + grant.time;
+        let wasi = Wasi::new(deadline, Seed { module, id, attempt });
+        let bounds = (grant.bytes, deadline);
+        Context::new(host, Arc::clone(self), chain, place, (wasi, carried), bounds)
     }
 
     fn store(&self, context: Context, granted_bytes: usize) -> Store<Context> {
         let mut store = Store::new(&self.engine, context);
         store.limiter(|context| &mut context.limiter);
-        // No honest guest hands over more in one call of the host than its memory holds.
-        store.set_hostcall_fuel(granted_bytes);
-        // Looking at the clocks at every tick costs a microsecond in a thousand, and late ticks do not add up.
-        store.set_epoch_deadline(1);
+        arm(&mut store, granted_bytes);
         store.epoch_deadline_callback(|mut store| {
             let context = store.data_mut();
             if context.deadline <= Instant::now() {
@@ -210,6 +221,42 @@ impl Runner {
         });
         store
     }
+}
+
+/// Makes a store ready for a guest to run.
+fn arm(store: &mut Store<Context>, granted_bytes: usize) {
+    // No honest guest hands over more in one call of the host than its memory holds.
+    store.set_hostcall_fuel(granted_bytes);
+    // Looking at the clocks at every tick costs a microsecond in a thousand, and late ticks do not add up.
+    store.set_epoch_deadline(1);
+}
+
+/// What a call cost that began, had its instance, and ended then.
+fn usage_of(
+    context: &Context,
+    [started, instantiated, ended]: [Instant; 3],
+    usage: Usage,
+) -> Usage {
+    Usage {
+        instantiate_ns: ns(instantiated - started),
+        run_ns: ns(ended - instantiated),
+        peak_memory_bytes: context.limiter.peak_bytes(),
+        state_ops: context.state_ops,
+        calls: context.chain.calls_made(),
+        hand_over: context.hand_over,
+        log_cut: context.log.was_cut(),
+        cpu_ns: ns(context.chain.cpu_here()),
+        cpu_elsewhere_ns: ns(context.chain.cpu_elsewhere()),
+        ..usage
+    }
+}
+
+/// A call that may run.
+struct Admitted<'a> {
+    grant: Grant,
+    usage: Usage,
+    /// Of the calls of its function, and of the memory of all.
+    shares: (Share<'a>, Share<'a>),
 }
 
 /// What a call gets.
@@ -270,14 +317,19 @@ pub(crate) fn outcome(
         }
         Ok(Ok(body)) => Ok(body),
         Ok(Err(fault)) => Err(CallFault::Guest(from_guest(fault))),
-        Err(error) => Err(match &context.stopped {
-            Some(stopped) => stopped.clone(),
-            None if error.is::<PoolConcurrencyLimitError>() => CallFault::Busy,
-            // A guest that is refused memory gives up in its own way, most by `unreachable`.
-            None if context.limiter.refused() => CallFault::MemoryLimit,
-            // The root says what happened; what is around it says where, in lines of its own.
-            None => CallFault::Trap(cut(error.root_cause().to_string())),
-        }),
+        Err(error) => Err(fault_of(&error, context)),
+    }
+}
+
+/// Why a guest has not come to its end.
+fn fault_of(error: &wasmtime::Error, context: &Context) -> CallFault {
+    match &context.stopped {
+        Some(stopped) => stopped.clone(),
+        None if error.is::<PoolConcurrencyLimitError>() => CallFault::Busy,
+        // A guest that is refused memory gives up in its own way, most by `unreachable`.
+        None if context.limiter.refused() => CallFault::MemoryLimit,
+        // The root says what happened; what is around it says where, in lines of its own.
+        None => CallFault::Trap(cut(error.root_cause().to_string())),
     }
 }
 

@@ -89,6 +89,19 @@ impl Wasi {
         Self { deadline, ..self }
     }
 
+    /// Where its randomness comes from.
+    pub(crate) fn seed(&self) -> Seed {
+        self.seed
+    }
+
+    /// Keeps the handles and the clock of an instance over its calls; randomness is that of each call.
+    pub(crate) fn go_on(&mut self, before: Self) {
+        self.used = before.used.map(|used| {
+            let Used { started, handles, .. } = *used;
+            Box::new(Used { started, handles, random: None, printed: Printed::default() })
+        });
+    }
+
     fn used(&mut self) -> &mut Used {
         self.used.get_or_insert_with(|| Box::new(Used::new()))
     }

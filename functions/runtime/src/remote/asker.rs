@@ -112,6 +112,13 @@ impl Host for Asker<'_> {
         }
     }
 
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, HostFault> {
+        match self.ask(HostCall::Remembered, None)? {
+            (HostAnswer::Object(is_there), bytes) => Ok(is_there.then_some(bytes)),
+            _ => confused(),
+        }
+    }
+
     fn state_put(
         &mut self,
         key: &StateKey,

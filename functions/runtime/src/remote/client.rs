@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use super::frame::{Beside, Came, Lane};
 use super::host::{Callees, answer};
 use super::life::Life;
-use super::message::{Call, FromRunner, Outcome, Ready, Setup, TakeLane, ToRunner};
+use super::message::{Call, End, FromRunner, Ready, Setup, TakeLane, ToRunner};
 use super::{RemoteFunction, cgroup};
 use crate::config::RunnerProgram;
 use crate::jail::JailReport;
 use crate::log::LogBudget;
 use crate::pool::{Memory, PoolMode};
+use crate::warm::shelf::Owner;
+use crate::warm::{HOOK_TIME_MAX, MEMORY_BYTES_MAX};
 use crate::{CallFault, CallProfile, CallReport, Host, Request};
 
 /// How long a runner may take to be ready.
@@ -114,13 +116,42 @@ impl Live {
         time: Duration,
         host: &mut dyn Host,
     ) -> Result<CallReport, CallFault> {
+        let mut request = request;
+        let body = std::mem::take(&mut request.body);
+        let call = Call { module: function.module, request, profile: profile.clone() };
+        let first = First { message: ToRunner::Call(Box::new(call)), body, code: Some(function) };
+        // A new instance that may be kept takes up what the last one remembered.
+        let time = if profile.warm.is_some() { time + HOOK_TIME_MAX } else { time };
+        let report = self.on_a_lane(&first, time, Some(host))?;
+        report.ok_or_else(|| self.broken(Broken::Lane(io::ErrorKind::InvalidData.into()), time))
+    }
+
+    /// Ends the instance of a task; with a host it is asked what it wants to be remembered. `None`: there was none, or it was not asked.
+    ///
+    /// # Errors
+    /// As for a call.
+    pub(super) fn end(
+        &self,
+        Owner { tenant, task }: Owner,
+        host: Option<&mut dyn Host>,
+    ) -> Result<Option<CallReport>, CallFault> {
+        let end = End { tenant, task, suspend: host.is_some() };
+        let first = First { message: ToRunner::End(Box::new(end)), body: Vec::new(), code: None };
+        self.on_a_lane(&first, HOOK_TIME_MAX, host)
+    }
+
+    fn on_a_lane(
+        &self,
+        first: &First<'_>,
+        time: Duration,
+        host: Option<&mut dyn Host>,
+    ) -> Result<Option<CallReport>, CallFault> {
         let mut lane = match self.lane() {
             Ok(Some(lane)) => lane,
             Ok(None) => return Err(CallFault::Busy),
             Err(error) => return Err(self.broken(Broken::Lane(error), time)),
         };
-        let report = converse(&mut lane, function, request, profile, time, host);
-        match report {
+        match converse(&mut lane, first, time, host) {
             Ok(report) => {
                 self.lanes().idle.push(lane);
                 Ok(report)
@@ -174,48 +205,70 @@ impl Live {
     }
 }
 
-/// The conversation of one call, in which the other side has the word.
+/// How a conversation begins.
+struct First<'a> {
+    message: ToRunner,
+    body: Vec<u8>,
+    /// What the other side may need for it.
+    code: Option<&'a RemoteFunction>,
+}
+
+/// The conversation of one call, in which the other side has the word. `None`: nothing was to be done.
 fn converse(
     lane: &mut Lane,
-    function: &RemoteFunction,
-    mut request: Request,
-    profile: &CallProfile,
+    First { message: call, body, code }: &First<'_>,
     time: Duration,
-    host: &mut dyn Host,
-) -> Result<CallReport, Broken> {
-    let body = std::mem::take(&mut request.body);
-    let call = Call { module: function.module, request, profile: profile.clone() };
-    let call = ToRunner::Call(Box::new(call));
+    mut host: Option<&mut dyn Host>,
+) -> Result<Option<CallReport>, Broken> {
     // It is bounded there, too, but a guest that has taken over its runner decides that.
     let mut log = LogBudget::new();
     let mut callees = Callees::default();
     let mut until = Instant::now() + time + GRACE;
-    lane.send(&call, Beside::Bytes(&body))?;
+    lane.send(call, Beside::Bytes(body))?;
     loop {
         let (message, Came { bytes, memory: _, lane: _ }) = lane.receive(Some(until))?;
         match message {
             FromRunner::NeedsCode => {
+                let Some(function) = code else {
+                    return Err(Broken::Lane(io::ErrorKind::InvalidData.into()));
+                };
                 let code = ToRunner::Code(function.module, Box::new(function.facts.clone()));
                 lane.send(&code, Beside::Sealed(&function.code))?;
                 until = Instant::now() + LOAD_PATIENCE + time + GRACE;
-                lane.send(&call, Beside::Bytes(&body))?;
+                lane.send(call, Beside::Bytes(body))?;
             }
             FromRunner::BadCode(reason) => return Err(Broken::Code(reason)),
             FromRunner::Ask(question) => {
+                let Some(host) = host.as_deref_mut() else {
+                    return Err(Broken::Lane(io::ErrorKind::InvalidData.into()));
+                };
                 let (answer, along) = answer(host, &mut callees, question, bytes);
                 lane.send(&ToRunner::Answer(answer), along.beside())?;
             }
             FromRunner::Log(level, line) => {
-                if let Some(line) = log.admit(&line) {
+                if let (Some(line), Some(host)) = (log.admit(&line), host.as_deref_mut()) {
                     host.log(level, &line);
                 }
             }
             FromRunner::Report(outcome, usage) => {
-                return Ok(CallReport { outcome: Outcome::with(outcome, bytes), usage });
+                return Ok(Some(CallReport { outcome: outcome.with(bytes), usage }));
+            }
+            FromRunner::Ended(ended) => {
+                return Ok(ended.map(|(outcome, usage)| {
+                    let outcome = outcome.with(bytes).and_then(bounded);
+                    CallReport { outcome, usage }
+                }));
             }
         }
         if until < Instant::now() {
             return Err(Broken::Lane(io::ErrorKind::TimedOut.into()));
         }
     }
+}
+
+/// It is bounded there, too.
+fn bounded(memory: Vec<u8>) -> Result<Vec<u8>, CallFault> {
+    let fits = memory.len() <= MEMORY_BYTES_MAX;
+    fits.then_some(memory)
+        .ok_or_else(|| CallFault::Trap("it would remember more than is kept".to_owned()))
 }

@@ -65,7 +65,8 @@ fn answered(
         | HostCall::StateGetRange { .. }
         | HostCall::InputRead { .. }
         | HostCall::InputSealed { .. }
-        | HostCall::OutputRead(_) => return read(host, call),
+        | HostCall::OutputRead(_)
+        | HostCall::Remembered => return read(host, call),
         HostCall::StatePut { .. }
         | HostCall::StateBatch(_)
         | HostCall::StateDelete(_)
@@ -128,6 +129,10 @@ fn read(host: &mut dyn Host, call: HostCall) -> Result<(HostAnswer, Along), Host
         HostCall::InputSealed { task, key } => {
             let memory = host.input_sealed(&task, &key)?;
             (HostAnswer::Object(memory.is_some()), memory.map_or(Along::Nothing, Along::Memory))
+        }
+        HostCall::Remembered => {
+            let found = host.remembered()?;
+            (HostAnswer::Object(found.is_some()), maybe(found))
         }
         HostCall::OutputRead(key) => {
             let found = host.output_read(&key);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use accel::ModuleFacts;
 use serde::{Deserialize, Serialize};
-use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
+use types::{Backend, Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId, TenantId};
 
 use crate::cache::ModuleHash;
 use crate::host::{Elsewhere, Returned};
@@ -49,6 +49,17 @@ pub(crate) enum ToRunner {
     Code(ModuleHash, Box<ModuleFacts>),
     /// The answer to a question.
     Answer(HostAnswer),
+    /// The instance that waits for the next call of a task is to end.
+    End(Box<End>),
+}
+
+/// Which instance is to end.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct End {
+    pub(crate) tenant: TenantId,
+    pub(crate) task: String,
+    /// Whether it is asked what it wants to be remembered.
+    pub(crate) suspend: bool,
 }
 
 /// A call, apart from its body.
@@ -72,6 +83,8 @@ pub(crate) enum FromRunner {
     Log(Level, String),
     /// The call has ended; the body of the answer comes along.
     Report(Outcome, Usage),
+    /// An instance has ended; what it wants to be remembered comes along. `None`: there was none, or it was not asked.
+    Ended(Option<(Outcome, Usage)>),
 }
 
 /// A question of a function; values come along.
@@ -143,6 +156,8 @@ pub(crate) enum HostCall {
     },
     Emit(String),
     Entropy,
+    /// What the last instance of the task wanted to be remembered.
+    Remembered,
 }
 
 /// A tensor, apart from its data.
@@ -331,6 +346,14 @@ impl Outcome {
             CallFault::TooLarge(BODY) => Self::BodyTooLarge,
             CallFault::TooLarge(OBJECT) => Self::ObjectTooLarge,
             CallFault::TooLarge(_) => Self::AnswerTooLarge,
+        }
+    }
+
+    /// How a call ended, and its body apart.
+    pub(crate) fn apart(outcome: Result<Vec<u8>, CallFault>) -> (Self, Vec<u8>) {
+        match outcome {
+            Ok(body) => (Self::Answered, body),
+            Err(fault) => (Self::of(fault), Vec::new()),
         }
     }
 

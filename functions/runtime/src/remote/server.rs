@@ -12,11 +12,12 @@ use wasmtime::Engine;
 
 use super::asker::{Asker, abandon};
 use super::frame::{Beside, Lane};
-use super::message::{Call, FromRunner, Outcome, Ready, Setup, TakeLane, ToRunner};
+use super::message::{Call, End, FromRunner, Outcome, Ready, Setup, TakeLane, ToRunner};
 use crate::cache::ModuleHash;
 use crate::function::{Function, Linked};
 use crate::pool::PoolMode;
 use crate::run::Runner;
+use crate::warm::shelf::{Owner, Shelf};
 use crate::{STACK_BYTES, engine, jail};
 
 /// Functions that are kept; the one that came first gives way, and comes again when it is called.
@@ -72,7 +73,8 @@ fn start(setup: &Setup) -> Result<(Serving, jail::JailReport), String> {
     let linked = Linked::new(&engine).map_err(|error| format!("no engine: {error:#}"))?;
     let runner = Runner::new(engine, mode, setup.memory.mib, true)
         .map_err(words("no thread for the epoch ticks"))?;
-    Ok((Serving { linked, runner: Arc::new(runner), functions: Mutex::default() }, report))
+    let (functions, shelf) = (Mutex::default(), Shelf::default());
+    Ok((Serving { linked, runner: Arc::new(runner), functions, shelf }, report))
 }
 
 /// What lanes share.
@@ -80,6 +82,8 @@ pub(super) struct Serving {
     linked: Linked,
     runner: Arc<Runner>,
     functions: Mutex<VecDeque<(ModuleHash, Function)>>,
+    /// Instances between two calls.
+    shelf: Shelf,
 }
 
 impl Serving {
@@ -94,6 +98,7 @@ impl Serving {
                 Ok((ToRunner::Code(module, facts), came)) => {
                     self.load(&lane, module, *facts, &came.bytes.unwrap_or_default())
                 }
+                Ok((ToRunner::End(end), _)) => self.end(&mut lane, *end),
                 Ok((ToRunner::Answer(_), _)) => return,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
                 Err(error) => Err(error),
@@ -110,13 +115,26 @@ impl Serving {
             return lane.send(&FromRunner::NeedsCode, Beside::Nothing);
         };
         request.body = body;
-        let report =
-            self.runner.call(&function, &request, &profile, &mut Asker { lane, serving: self });
-        let (outcome, body) = match report.outcome {
-            Ok(body) => (Outcome::Answered, body),
-            Err(fault) => (Outcome::of(fault), Vec::new()),
-        };
+        let code = (&function, &self.shelf);
+        let report = self.runner.call(code, &request, &profile, &mut Asker { lane, serving: self });
+        let (outcome, body) = Outcome::apart(report.outcome);
         lane.send(&FromRunner::Report(outcome, report.usage), Beside::Bytes(&body))
+    }
+
+    /// Ends the instance of a task.
+    fn end(&self, lane: &mut Lane, end: End) -> io::Result<()> {
+        let End { tenant, task, suspend } = end;
+        let owner = Owner { tenant, task };
+        if !suspend {
+            self.runner.forget(&self.shelf, owner);
+            return lane.send(&FromRunner::Ended(None), Beside::Nothing);
+        }
+        let report = self.runner.suspend(&self.shelf, owner, &mut Asker { lane, serving: self });
+        let Some(report) = report else {
+            return lane.send(&FromRunner::Ended(None), Beside::Nothing);
+        };
+        let (outcome, memory) = Outcome::apart(report.outcome);
+        lane.send(&FromRunner::Ended(Some((outcome, report.usage))), Beside::Bytes(&memory))
     }
 
     pub(super) fn function(&self, module: &ModuleHash) -> Option<Function> {

@@ -1,5 +1,6 @@
 //! The place of one runner: starts it, and after its end another, with pauses that grow while none of them works.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -7,6 +8,7 @@ use super::client::Live;
 use crate::CallFault;
 use crate::config::RunnerProgram;
 use crate::pool::{Memory, PoolMode};
+use crate::warm::shelf::Owner;
 
 /// Pause before a runner is started after one that ended: short at first, since most ends are those of one bad call.
 const PAUSE_FIRST: Duration = Duration::from_millis(50);
@@ -27,12 +29,20 @@ struct State {
     /// Runners that ended since the last call that worked.
     failures: u32,
     not_before: Option<Instant>,
+    /// Whose instances wait in it for their next call.
+    instances: BTreeSet<Owner>,
 }
 
 impl Slot {
     /// An empty place; the name is for those who look at processes.
     pub(super) fn new(name: &str) -> Self {
-        let state = State { live: None, used: Instant::now(), failures: 0, not_before: None };
+        let state = State {
+            live: None,
+            used: Instant::now(),
+            failures: 0,
+            not_before: None,
+            instances: BTreeSet::new(),
+        };
         Self { name: name.to_owned(), state: Mutex::new(state) }
     }
 
@@ -57,6 +67,7 @@ impl Slot {
                 return Ok(Arc::clone(live));
             }
             state.live = None;
+            state.instances.clear();
             state.fail();
         }
         if state.not_before.is_some_and(|then| Instant::now() < then) {
@@ -80,6 +91,26 @@ impl Slot {
         let mut state = self.lock();
         state.failures = 0;
         state.not_before = None;
+    }
+
+    /// The runner, if there is one.
+    pub(super) fn running(&self) -> Option<Arc<Live>> {
+        self.lock().live.clone().filter(|live| live.reason(Duration::ZERO).is_none())
+    }
+
+    /// Notes whether the instance of a task waits in the runner.
+    pub(super) fn note(&self, owner: Owner, rests: bool) {
+        let mut state = self.lock();
+        if rests {
+            state.instances.insert(owner);
+        } else {
+            state.instances.remove(&owner);
+        }
+    }
+
+    /// Whether any instance waits in the runner.
+    pub(super) fn has_instances(&self) -> bool {
+        !self.lock().instances.is_empty()
     }
 
     /// The process, if it runs.

@@ -15,4 +15,5 @@ mod nested;
 mod puppet;
 mod refusals;
 mod runners;
+mod warm;
 mod wasi;

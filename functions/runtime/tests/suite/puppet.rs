@@ -15,9 +15,14 @@ pub(crate) type Result<T = (), E = Box<dyn Error>> = std::result::Result<T, E>;
 
 /// A component for the contract, from the text of its core module.
 pub(crate) fn component(core_wat: &str) -> Result<Vec<u8>> {
+    component_of("function", core_wat)
+}
+
+/// The same for one of the worlds of the contract.
+pub(crate) fn component_of(world: &str, core_wat: &str) -> Result<Vec<u8>> {
     let mut resolve = Resolve::default();
     let package = resolve.push_source("world.wit", include_str!("../../../wit/world.wit"))?;
-    let world = resolve.select_world(&[package], Some("function"))?;
+    let world = resolve.select_world(&[package], Some(world))?;
     let mut module = wat::parse_str(core_wat)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;
     Ok(ComponentEncoder::default().validate(true).module(&module)?.encode()?)
@@ -28,15 +33,25 @@ pub(crate) fn puppet() -> Result<Vec<u8>> {
     component(include_str!("wat/puppet.wat"))
 }
 
+/// The guest of `wat/rememberer.wat`.
+pub(crate) fn rememberer() -> Result<Vec<u8>> {
+    component_of("stateful-function", include_str!("wat/rememberer.wat"))
+}
+
 /// Set in a process whose stages are in runners.
 pub(crate) const IN_RUNNERS: &str = "STARBELT_TEST_IN_RUNNERS";
 
 /// A runtime with the puppet loaded.
 pub(crate) fn stage() -> Result<(Runtime, Function)> {
-    stage_in(match std::env::var_os(IN_RUNNERS) {
+    stage_in(isolation())
+}
+
+/// In which processes the stages of this process are.
+pub(crate) fn isolation() -> Isolation {
+    match std::env::var_os(IN_RUNNERS) {
         Some(_) => Isolation::Process(runner_program()),
         None => Isolation::None,
-    })
+    }
 }
 
 /// The same, in these processes.

@@ -70,6 +70,11 @@ fn functions_call_functions_in_their_runner() {
 }
 
 #[test]
+fn instances_are_kept_in_runners_too() {
+    again_in_a_runner(&["warm::"]);
+}
+
+#[test]
 fn limits_are_the_same() {
     again_in_a_runner(&[
         "limits::a_profile_gets_its_back_end_or_a_refusal",

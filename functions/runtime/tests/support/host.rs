@@ -57,6 +57,8 @@ pub(crate) struct TestHost {
     pub(crate) sealed: Option<Sealed>,
     /// Parts of inputs that were asked for.
     pub(crate) parts: u32,
+    /// What the last instance wanted to be remembered.
+    pub(crate) memory: Option<Vec<u8>>,
 }
 
 impl Host for TestHost {
@@ -129,6 +131,10 @@ impl Host for TestHost {
 
     fn input_sealed(&mut self, _: &TaskId, _: &StateKey) -> Result<Option<Sealed>, HostFault> {
         Ok(self.sealed.clone())
+    }
+
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, HostFault> {
+        Ok(self.memory.take())
     }
 
     fn output_write(&mut self, key: &StateKey, bytes: Vec<u8>) -> Result<(), HostFault> {
