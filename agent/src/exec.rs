@@ -18,6 +18,7 @@ pub mod secret;
 mod stats;
 pub mod topics;
 pub mod trust;
+mod warm;
 pub mod world;
 
 use std::collections::BTreeMap;
@@ -29,7 +30,7 @@ use protocol::call::{Call, Called};
 use protocol::desired::{CalleeSpec, TaskSpec};
 use protocol::invoke::{Fault, InvocationRecord, Invoke, Invoked, Outcome};
 use protocol::report::FunctionReport;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use types::{NodeId, NodeKind};
 
 use self::code::CodeBook;
@@ -39,6 +40,7 @@ use self::log::LogTap;
 use self::module::Modules;
 use self::stats::Stats;
 use self::topics::Topics;
+use self::warm::WarmBook;
 use crate::clock::Clock;
 use crate::plan::PlanBook;
 use crate::sensor::Sensors;
@@ -102,6 +104,8 @@ struct Inner<P> {
     functions_cpu_ns: AtomicU64,
     is_stopping: AtomicBool,
     stats: Mutex<Stats>,
+    /// The instances that wait for the next call of their task.
+    warm: Mutex<WarmBook>,
 }
 
 /// A task that takes calls.
@@ -109,7 +113,7 @@ struct Inner<P> {
 struct Task {
     spec: Mutex<TaskSpec>,
     /// One permit: calls run one after the other.
-    turn: Semaphore,
+    turn: Arc<Semaphore>,
     queued: AtomicU32,
 }
 
@@ -150,6 +154,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
             functions_cpu_ns: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
             stats: Mutex::new(Stats::new(std::time::Instant::now())),
+            warm: Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -162,14 +167,22 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
             *locked(&task.spec) = spec;
             return;
         }
-        let task =
-            Task { spec: Mutex::new(spec), turn: Semaphore::new(1), queued: AtomicU32::new(0) };
+        let turn = Arc::new(Semaphore::new(1));
+        let task = Task { spec: Mutex::new(spec), turn, queued: AtomicU32::new(0) };
         tasks.insert(group, Arc::new(task));
     }
 
     /// Takes no further calls for a task.
     pub fn let_go(&self, group: &GroupId) {
         locked(&self.inner.tasks).remove(group);
+        // Its state is another node's by now, or nobody's: what an instance remembers has nowhere to go.
+        warm::forget(&self.inner, group);
+    }
+
+    /// Ends the instance of a task that is to be handed over, so that what it remembers goes along, and keeps calls out until the
+    /// answer is dropped.
+    pub async fn rest(&self, group: GroupId) -> Option<OwnedSemaphorePermit> {
+        warm::rest(&self.inner, &group).await
     }
 
     /// Replaces what is known of where functions are that those of this node may call.
@@ -216,13 +229,15 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
         }
     }
 
-    /// Refuses new calls and waits for those in flight, at most `patience`; says how many are left.
+    /// Refuses new calls and waits for those in flight, at most `patience`; says how many are left. Then what the instances
+    /// remember that wait for their next call is kept.
     pub async fn drain(&self, patience: Duration) -> u32 {
         self.inner.is_stopping.store(true, Ordering::Release);
         let end = tokio::time::Instant::now() + patience;
         loop {
             let left = self.inner.in_flight.load(Ordering::Acquire);
             if left == 0 || end <= tokio::time::Instant::now() {
+                warm::end_all(&self.inner, end).await;
                 return left;
             }
             tokio::time::sleep(DRAIN_POLL).await;

@@ -12,7 +12,7 @@ use protocol::belt::{
 use protocol::desired::Role;
 use protocol::invoke::{Committed, Fault, Input, Invoke, LinkBytes};
 use tokio::time::Instant;
-use types::{Epoch, NodeId, OwnerEpoch, RunId, SkyClock, StateKey, TaskId, WorkflowId};
+use types::{Epoch, FunctionId, NodeId, OwnerEpoch, RunId, SkyClock, StateKey, TaskId, WorkflowId};
 
 mod audit;
 mod bundle;
@@ -24,6 +24,7 @@ mod groups;
 mod handover;
 mod inner;
 mod install;
+mod memory;
 mod parcels;
 mod peers;
 mod push;
@@ -362,6 +363,23 @@ impl StateService {
         self.inner.forget_parcels(call)
     }
 
+    /// Keeps what an instance of a function wants to be remembered, as part of the state of its task: it goes where that goes, and
+    /// the next instance gets it ([`CallState::take_memory`]). With `copy` the second copy of the state is made at once, if one is
+    /// planned.
+    ///
+    /// # Errors
+    /// [`StateError`] when this node does not own the task under this epoch, and when the store fails; nothing is kept then.
+    pub async fn remember(
+        &self,
+        peers: &impl Peers,
+        (group, epoch): (&GroupId, OwnerEpoch),
+        function: &FunctionId,
+        memory: Vec<u8>,
+        copy: bool,
+    ) -> Result<(), StateError> {
+        memory::remember(&self.inner, peers, (group, epoch), function, memory, copy).await
+    }
+
     /// Answers an offer.
     pub fn on_offer(&self, offer: Offer) -> (OfferReply, Option<GroupEvent>) {
         self.inner.on_offer(offer)
@@ -409,7 +427,21 @@ impl StateService {
         group: &GroupId,
         to: &NodeId,
     ) -> Result<OwnerEpoch, TransferError> {
-        self.inner.hand_over(peers, group, to).await
+        self.inner.hand_over(peers, group, to, std::future::ready(())).await
+    }
+
+    /// The same; `last` is awaited before calls are kept out, and what it answers is held until the end: it can write what is to go along.
+    ///
+    /// # Errors
+    /// [`TransferError`].
+    pub async fn hand_over_after<T: Send>(
+        &self,
+        peers: &impl Peers,
+        group: &GroupId,
+        to: &NodeId,
+        last: impl Future<Output = T> + Send,
+    ) -> Result<OwnerEpoch, TransferError> {
+        self.inner.hand_over(peers, group, to, last).await
     }
 
     /// Keeps a small record of the shell, durably.

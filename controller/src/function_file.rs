@@ -25,7 +25,7 @@ pub use self::section::{
 };
 pub use self::slots::{
     BudgetSection, DataSection, DeviceSection, FailureSection, NeedsSection, PayloadSection,
-    SharingSection, TriggerSection, VariantSection,
+    SharingSection, TriggerSection, VariantSection, WarmSection,
 };
 
 /// A `function.toml`.
@@ -95,6 +95,8 @@ pub struct FunctionSection {
     /// With whom it has to do beyond its own tenant and its own memory.
     #[serde(default)]
     pub sharing: SharingSection,
+    /// How its instances are kept between calls; absent: each call has a new one.
+    pub warm: Option<WarmSection>,
 }
 
 /// Why file and component make no manifest.
@@ -103,6 +105,14 @@ pub enum ManifestError {
     /// The component is refused.
     #[error(transparent)]
     Component(#[from] InspectError),
+    /// It was said to be a stateful function, and is none.
+    #[error(
+        "the component does not export {}, which functions of world {} do; say world = {:?} or build it for the other",
+        accel::contract::LIFECYCLE,
+        world::STATEFUL,
+        world::NAME
+    )]
+    NoLifecycle,
     /// A rule of manifests is broken.
     #[error("the manifest is not valid: {0}")]
     Rule(&'static str),
@@ -127,6 +137,9 @@ impl FunctionFile {
     pub fn manifest(&self, component: &[u8], key: KeyId) -> Result<Manifest, ManifestError> {
         let facts = accel::inspect(component, &ScanLimits::default())?;
         let said = &self.function;
+        if said.world == world::STATEFUL && !facts.exports.contains(accel::contract::LIFECYCLE) {
+            return Err(ManifestError::NoLifecycle);
+        }
         let manifest = Manifest {
             name: said.name.clone(),
             version: said.version,
@@ -155,6 +168,7 @@ impl FunctionFile {
             preferences: said.prefer.clone(),
             data: said.data.policy(),
             sharing: said.sharing.sharing(),
+            warm: said.warm.map(WarmSection::warm),
         };
         manifest.validate().map_err(ManifestError::Rule)?;
         Ok(manifest)

@@ -4,6 +4,8 @@ use sha2::{Digest as _, Sha256};
 
 /// Its name, as `function.toml` says it.
 pub const NAME: &str = "starbelt:function/function@0.2.0";
+/// The name of the world of functions that may be kept warm.
+pub const STATEFUL: &str = "starbelt:function/stateful-function@0.2.0";
 /// Its text, whose hash is in every manifest.
 const TEXT: &str = include_str!("../../functions/wit/world.wit");
 
@@ -17,10 +19,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_name_is_that_of_the_text() {
-        let (package, version) = NAME.split_once('@').unwrap();
-        let (package, world) = package.split_once('/').unwrap();
-        assert!(TEXT.contains(&format!("\npackage {package}@{version};")), "{NAME}");
-        assert!(TEXT.contains(&format!("\nworld {world} {{")), "{NAME}");
+    fn the_names_are_those_of_the_text() {
+        for name in [NAME, STATEFUL] {
+            let (package, version) = name.split_once('@').unwrap();
+            let (package, world) = package.split_once('/').unwrap();
+            assert!(TEXT.contains(&format!("\npackage {package}@{version};")), "{name}");
+            assert!(TEXT.contains(&format!("\nworld {world} {{")), "{name}");
+        }
     }
 }

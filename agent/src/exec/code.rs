@@ -126,6 +126,10 @@ impl CodeBook {
             Some(code) => code,
             None => self.code(source, function).await?,
         };
+        if grants.warm.is_some() && !code.has_hooks() {
+            let why = "its manifest says [function.warm], and its component has no hooks for that: build it for the world stateful-function";
+            return Err(NotAtHand::Refused(why.to_owned()));
+        }
         Ok(Loaded { function: code, grants })
     }
 
@@ -290,6 +294,21 @@ impl CodeBook {
         let slot = locked(&self.inner.slots).get(manifest).cloned();
         let loaded = slot.and_then(|slot| slot.borrow().clone()?.ok());
         loaded.is_some_and(|loaded| self.may_start(&loaded.grants).is_err())
+    }
+
+    /// Whether the instances of a function at hand are kept between calls.
+    pub fn is_warm(&self, manifest: &[u8; 32]) -> bool {
+        let slot = locked(&self.inner.slots).get(manifest).cloned();
+        let loaded = slot.and_then(|slot| slot.borrow().clone()?.ok());
+        loaded.is_some_and(|loaded| loaded.grants.warm.is_some())
+    }
+
+    /// Memory of all calls together in one process, in MiB.
+    pub fn memory_mib(&self) -> u32 {
+        match &self.inner.config.isolation {
+            Isolation::None => self.inner.config.memory_mib,
+            Isolation::Process(program) | Isolation::Tenant(program) => program.memory_mib,
+        }
     }
 
     /// Forgets code; its module stays on disk.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::desired::TaskSpec;
-use protocol::manifest::slots::{Budgets, Sharing};
+use protocol::manifest::slots::{Budgets, Sharing, Warm};
 use protocol::manifest::{self, Limits, Manifest};
 use protocol::signed::KeyId;
 use runtime::{Budget, CallLimits};
@@ -26,6 +26,8 @@ pub struct Grants {
     pub key: KeyId,
     /// When it may run.
     pub validity: Validity,
+    /// How its instances are kept between calls, if they are.
+    pub warm: Option<Warm>,
     budgets: Budgets,
     limits: Limits,
     granted: manifest::Grants,
@@ -73,6 +75,7 @@ impl Grants {
             tenant: manifest.tenant.clone(),
             key: manifest.key,
             validity: Validity::of(manifest),
+            warm: manifest.warm,
             budgets: manifest.budgets,
             limits: manifest.limits,
             granted: manifest.grants.clone(),
@@ -216,6 +219,7 @@ pub(super) mod tests {
             tenant: manifest::default_tenant(),
             key: KeyId([1; 8]),
             validity: Validity::default(),
+            warm: None,
             budgets: Budgets::default(),
             limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 },
             granted: manifest::Grants::default(),

@@ -226,17 +226,13 @@ impl Host for GuestHost {
         self.state.output_forward(task, key, to).map_err(host_fault)
     }
 
+    fn remembered(&mut self) -> Result<Option<Vec<u8>>, HostFault> {
+        self.own_object()?;
+        self.state.take_memory(self.frames.function()).map_err(host_fault)
+    }
+
     fn describe(&mut self) -> NodeInfo {
-        let sensors = locked(&self.around.sensors);
-        let (soc, temperature_c) = sensors.latest();
-        NodeInfo {
-            node: self.around.node.clone(),
-            kind: self.around.kind,
-            battery_pct: soc.map(|soc| soc * 100.0),
-            temperature_c,
-            sunlit: sensors.env().map(|env| env.sunlit),
-            accelerators: self.around.models.accelerators(),
-        }
+        describe(&self.around)
     }
 
     fn sky_now(&mut self) -> Epoch {
@@ -323,16 +319,39 @@ impl Host for GuestHost {
     }
 
     fn log(&mut self, level: Level, message: &str) {
-        let (group, function) = (&self.group, self.frames.function());
-        let at = (self.around.clock.sky(), self.run);
-        self.around.logs.line((group, function), at, level, message);
-        match level {
-            Level::Trace => tracing::trace!(target: "function", %group, "{message}"),
-            Level::Debug => tracing::debug!(target: "function", %group, "{message}"),
-            Level::Info => tracing::info!(target: "function", %group, "{message}"),
-            Level::Warn => tracing::warn!(target: "function", %group, "{message}"),
-            Level::Error => tracing::error!(target: "function", %group, "{message}"),
-        }
+        let whose = (&self.group, self.frames.function());
+        log_line(&self.around, whose, self.run, (level, message));
+    }
+}
+
+/// The node as its functions see it.
+pub(super) fn describe(around: &Surroundings) -> NodeInfo {
+    let sensors = locked(&around.sensors);
+    let (soc, temperature_c) = sensors.latest();
+    NodeInfo {
+        node: around.node.clone(),
+        kind: around.kind,
+        battery_pct: soc.map(|soc| soc * 100.0),
+        temperature_c,
+        sunlit: sensors.env().map(|env| env.sunlit),
+        accelerators: around.models.accelerators(),
+    }
+}
+
+/// A line that a function logs, to whoever follows it and to the log of the node.
+pub(super) fn log_line(
+    around: &Surroundings,
+    (group, function): (&GroupId, &FunctionId),
+    run: RunId,
+    (level, message): (Level, &str),
+) {
+    around.logs.line((group, function), (around.clock.sky(), run), level, message);
+    match level {
+        Level::Trace => tracing::trace!(target: "function", %group, "{message}"),
+        Level::Debug => tracing::debug!(target: "function", %group, "{message}"),
+        Level::Info => tracing::info!(target: "function", %group, "{message}"),
+        Level::Warn => tracing::warn!(target: "function", %group, "{message}"),
+        Level::Error => tracing::error!(target: "function", %group, "{message}"),
     }
 }
 

@@ -20,6 +20,7 @@ use super::entry::Caller;
 use super::guest::GuestHost;
 use super::module::Modules;
 use super::topics::Emission;
+use super::warm::{self, Waits};
 use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
 use crate::agent::cut;
 use crate::state::{Begin, CallState, GroupId, Ownership, Peers};
@@ -50,6 +51,13 @@ struct Served {
     emitted: Vec<Emission>,
     denied: Option<String>,
     report: CallReport,
+}
+
+/// Why a call does not commit.
+struct End {
+    fault: Fault,
+    /// Whether the function came to its end and answered that.
+    is_answer: bool,
 }
 
 /// Executes a call and answers it in any case; says what it and all calls that followed from it used.
@@ -111,6 +119,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         // Only now, since it may have changed while the call waited.
         let spec = locked(&task.spec).clone();
         self.admit(&spec).await?;
+        warm::end_if_over(self.inner, self.group, &spec.function.manifest).await;
         let state = match self.begin().await? {
             Begin::Again(done) => return Ok(done),
             Begin::Ready(state) => state,
@@ -122,14 +131,50 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         self.record.input_bytes = bytes(self.call.body.len()) + state.input_bytes();
         self.record.inputs = self.inputs_mode(&state);
         let function = self.function(&spec).await?;
-        let Served { state, emitted, denied, report } = self.guest(function, &spec, state).await?;
-        let body = report.outcome.map_err(|fault| fault_of_call(fault, denied))?;
-        let done = self.commit(state, body).await?;
+        let waits = self.place(&function, &spec, &state).await?;
+        let served = self.guest(function, &spec, state, waits.is_some()).await;
+        let instance = served.as_ref().ok().and_then(|served| served.report.usage.instance);
+        let done = self.end(served).await;
+        if let Some(waits) = waits {
+            // What was not committed never was, and no instance remembers it. A fault of the function is an answer.
+            let is_answered = done.as_ref().map_or_else(|end| end.is_answer, |_| true);
+            let instance = instance.map(|instance| (instance, is_answered));
+            warm::ended(self.inner, self.group, waits, instance);
+        }
+        let (done, emitted) = done.map_err(|end| end.fault)?;
         // Those of an earlier attempt are on their way already.
         if !done.again {
             self.inner.around.topics.commit(emitted);
         }
         Ok(done)
+    }
+
+    /// The place of an instance that may wait for the next call, for a function that asks for it.
+    async fn place(
+        &self,
+        Loaded { grants, .. }: &Loaded,
+        spec: &TaskSpec,
+        state: &CallState,
+    ) -> Result<Option<Waits>, Fault> {
+        let Some(kept) = grants.warm else { return Ok(None) };
+        let waits = Waits::of(grants, spec.function.manifest, kept, state.owner_epoch());
+        warm::take_place(self.inner, self.group, &waits, self.deadline).await?;
+        Ok(Some(waits))
+    }
+
+    /// Commits what a guest leaves behind.
+    async fn end(
+        &mut self,
+        served: Result<Served, Fault>,
+    ) -> Result<(Committed, Vec<Emission>), End> {
+        let not_committed = |fault| End { fault, is_answer: false };
+        let Served { state, emitted, denied, report } = served.map_err(not_committed)?;
+        let body = report.outcome.map_err(|fault| End {
+            is_answer: matches!(fault, CallFault::Guest(_)),
+            fault: fault_of_call(fault, denied),
+        })?;
+        let done = self.commit(state, body).await.map_err(not_committed)?;
+        Ok((done, emitted))
     }
 
     /// Where a task went that this node handed over, if it did: who drives an old run may not have heard of that.
@@ -232,6 +277,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         Loaded { function, grants }: Loaded,
         spec: &TaskSpec,
         state: CallState,
+        waits: bool,
     ) -> Result<Served, Fault> {
         let queued_at = Instant::now();
         let core = Arc::clone(&self.inner.running).acquire_owned();
@@ -248,7 +294,9 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
             budget: grants.budget(),
         };
         // The default until sizing chooses one.
-        let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
+        let warm = waits.then(|| runtime::Warm { task: self.group.to_string() });
+        let tenant = grants.tenant.clone();
+        let profile = CallProfile { tenant, warm, ..CallProfile::from(limits) };
         self.record.profile.clone_from(&profile.id);
         let (code, call) = (self.inner.code.clone(), Arc::clone(&self.call));
         let (around, group) = (self.inner.around.clone(), self.group.clone());
@@ -298,6 +346,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         let ran = usage.run_ns != 0 || usage.instantiate_ns != 0;
         self.record.backend = ran.then_some(usage.backend);
         self.record.cold |= usage.cold;
+        self.record.warm = usage.instance.is_some_and(|instance| 1 < instance.calls);
         self.record.instantiate_ns += usage.instantiate_ns;
         self.record.run_ns = usage.run_ns;
         self.record.cpu_ns = usage.cpu_ns;

@@ -347,7 +347,10 @@ impl Work {
     fn hand_over(self: &Arc<Self>, group: GroupId, to: NodeId) {
         let this = Arc::clone(self);
         self.crew().spawn(async move {
-            let result = this.state().hand_over(this.fleet(), &group, &to).await;
+            let result = {
+                let last = this.exec().rest(group.clone());
+                this.state().hand_over_after(this.fleet(), &group, &to, last).await
+            };
             tracing::info!(%group, %to, ?result, "group handed over");
             let status = this.state().group_status(&group);
             this.tell(Input::HandedOver { group, result, status }).await;

@@ -8,7 +8,7 @@ use belt::{StageId, Stamp};
 use protocol::belt::ObjectMeta;
 use protocol::call::is_call;
 use protocol::invoke::{Input, OUTPUTS_MAX};
-use types::{ObjectId, OwnerEpoch, StateKey, TaskId, Version};
+use types::{FunctionId, ObjectId, OwnerEpoch, StateKey, TaskId, Version};
 
 use super::groups::Held;
 use super::inner::Inner;
@@ -362,6 +362,23 @@ impl CallState {
         Ok(keys)
     }
 
+    /// The epoch under which this node owns the task.
+    pub const fn owner_epoch(&self) -> OwnerEpoch {
+        self.epoch
+    }
+
+    /// What the last instance of a function wanted to be remembered; forgotten when the call commits, since an instance has it then.
+    ///
+    /// # Errors
+    /// [`StateFault::Internal`] when the store fails.
+    pub fn take_memory(&mut self, function: &FunctionId) -> Result<Option<Vec<u8>>, StateFault> {
+        let key = memory_key(function);
+        let Some(row) = self.snapshot.object(&self.id(&key))? else { return Ok(None) };
+        let memory = self.snapshot.read(&row, 0, VALUE_BYTES_MAX)?;
+        self.write(&key, Write { version: row.meta.version.next(), value: None });
+        Ok(Some(memory))
+    }
+
     /// What came with the call: outputs of the stages before, and objects of data sources.
     pub fn inputs(&self) -> &[ObjectMeta] {
         &self.metas
@@ -523,6 +540,11 @@ impl CallState {
 fn part(bytes: &[u8], offset: u64, len: usize) -> &[u8] {
     let start = usize::try_from(offset).unwrap_or(usize::MAX).min(bytes.len());
     bytes.get(start..start.saturating_add(len).min(bytes.len())).unwrap_or_default()
+}
+
+/// Where it lies what an instance of a function wants to be remembered.
+pub(super) fn memory_key(function: &FunctionId) -> StateKey {
+    StateKey::new(&format!(".memory/{function}")).expect("the name of a function is a segment")
 }
 
 fn refuse_reserved(key: Option<&StateKey>) -> Result<(), StateFault> {

@@ -328,7 +328,10 @@ impl New {
             // Both hold the outputs before anybody else gets this record.
             copies: iter::once(me.clone()).chain(to).collect(),
             single_copy: None,
-            state_writes: u32::try_from(state.writes.len()).unwrap_or(u32::MAX),
+            state_writes: u32::try_from(
+                state.writes.keys().filter(|key| !is_reserved(key)).count(),
+            )
+            .unwrap_or(u32::MAX),
             local_at_start: state.local_at_start,
             again: false,
             body,

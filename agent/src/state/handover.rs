@@ -35,17 +35,20 @@ impl Inner {
         self.copy_group(peers, &held, to, Instant::now() + COPY_TIME_MAX).await.0
     }
 
-    pub(super) async fn hand_over(
+    pub(super) async fn hand_over<T: Send>(
         self: &Arc<Self>,
         peers: &impl Peers,
         group: &GroupId,
         to: &NodeId,
+        last: impl Future<Output = T> + Send,
     ) -> Result<OwnerEpoch, TransferError> {
         let held = self.group(group)?;
         let _one_at_a_time = held.handing_over.lock().await;
         let is_granted = held.look(|machine| matches!(machine.record().part, Part::Granted { .. }));
+        let mut _held = None;
         if !is_granted {
             self.replicate(peers, group, to).await?;
+            _held = Some(last.await);
         }
         let not_owner = || TransferError::NotOwner { group: group.clone() };
         let freeze = Input::Freeze { to: to.clone(), epoch: named(&held) };

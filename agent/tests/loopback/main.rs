@@ -7,4 +7,5 @@ mod far_inputs;
 mod node;
 mod signing;
 mod support;
+mod warm;
 mod workflow;

@@ -81,6 +81,7 @@ pub(super) fn manifest(name: &str, component: &[u8]) -> Manifest {
         preferences: Vec::new(),
         data: DataPolicy::default(),
         sharing: Sharing::default(),
+        warm: None,
     }
 }
 

@@ -2,13 +2,14 @@
 
 use protocol::manifest::slots::{
     BUDGET_CALLS_MAX, BUDGET_CPU_MS_MAX, BUDGET_JOULES_MAX, DEVICES_MAX, RETRIES_MAX, Trigger,
+    WARM_CALLS_MAX, WARM_IDLE_MS_MAX, WARM_IDLE_MS_MIN,
 };
 use protocol::manifest::{
     DEADLINE_MS_MAX, LABEL_BYTES_MAX, LATENCY_MS_MAX, LINEAR_MEMORY_MIB_MAX, RATE_MAX,
     WINDOW_S_MAX, is_label,
 };
 
-use super::{FunctionSection, SloSection, ValiditySection};
+use super::{FunctionSection, SloSection, ValiditySection, WarmSection};
 use crate::config::{Layers, Problem};
 use crate::world;
 
@@ -31,13 +32,18 @@ impl FunctionSection {
         if self.version == 0 {
             say("function", 0, "version", "0 is not 1 or more".to_owned());
         }
-        if self.world != world::NAME {
+        if ![world::NAME, world::STATEFUL].contains(&self.world.as_str()) {
             let rule = format!(
-                "{:?} is not {:?}, the only world of this version",
+                "{:?} is neither {:?} nor {:?}, the worlds of this version",
                 self.world,
-                world::NAME
+                world::NAME,
+                world::STATEFUL
             );
             say("function", 0, "world", rule);
+        }
+        if self.warm.is_some() && self.world != world::STATEFUL {
+            let rule = format!("only functions of world {:?} are kept warm", world::STATEFUL);
+            say("function.warm", 0, "idle_ms", rule);
         }
         for (section, key, value, low, high) in self.numbers() {
             if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
@@ -188,6 +194,12 @@ impl FunctionSection {
                 f64::from(BUDGET_JOULES_MAX),
             ),
         ];
+        if let Some(WarmSection { idle_ms, calls_max }) = self.warm {
+            let (low, high) = (f64::from(WARM_IDLE_MS_MIN), f64::from(WARM_IDLE_MS_MAX));
+            numbers.push(("function.warm", "idle_ms", of(idle_ms), low, high));
+            let high = f64::from(WARM_CALLS_MAX);
+            numbers.push(("function.warm", "calls_max", of(calls_max), 1.0, high));
+        }
         let devices = self.needs.devices.iter();
         numbers.extend(devices.map(|device| {
             let count = of(u32::from(device.count));

@@ -2,7 +2,7 @@
 
 use protocol::manifest::Variant;
 use protocol::manifest::slots::{
-    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Sharing, Trigger,
+    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Sharing, Trigger, Warm,
 };
 use serde::Deserialize;
 use types::{Backend, NodeKind, StateKey, TenantId};
@@ -101,6 +101,23 @@ pub struct SharingSection {
     pub fuse: bool,
 }
 
+/// `[function.warm]`: its instances are kept between calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WarmSection {
+    /// For so long after a call.
+    pub idle_ms: u32,
+    /// For so many calls.
+    pub calls_max: u32,
+}
+
+impl Default for WarmSection {
+    /// A minute: a workflow runs every few seconds. A thousand calls: what an instance leaks does not add up to much.
+    fn default() -> Self {
+        Self { idle_ms: 60_000, calls_max: 1_000 }
+    }
+}
+
 /// `[[function.variant]]`
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -179,6 +196,12 @@ impl DataSection {
 impl SharingSection {
     pub(super) fn sharing(&self) -> Sharing {
         Sharing { tenants: self.tenants.clone(), fuse: self.fuse }
+    }
+}
+
+impl WarmSection {
+    pub(super) const fn warm(self) -> Warm {
+        Warm { idle_ms: self.idle_ms, calls_max: self.calls_max }
     }
 }
 

@@ -205,6 +205,8 @@ pub struct InvocationRecord {
     pub joules: Option<f32>,
     /// How its input objects came; the farthest. `None`: none came.
     pub inputs: Option<HandOver>,
+    /// Whether it ran in an instance that had served a call before.
+    pub warm: bool,
 }
 
 /// How data came from one function to the next: the farther, the later in order.

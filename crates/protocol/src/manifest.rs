@@ -12,7 +12,7 @@ use types::{
 };
 
 use self::slots::{
-    Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Sharing, Trigger,
+    Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Sharing, Trigger, Warm,
 };
 use crate::codec::{Message, Schema};
 use crate::rule;
@@ -86,6 +86,8 @@ pub struct Manifest {
     pub data: DataPolicy,
     /// With whom it has to do beyond its own tenant and its own memory.
     pub sharing: Sharing,
+    /// How its instances are kept between calls; `None`: each call has a new one.
+    pub warm: Option<Warm>,
 }
 
 /// What a function may use. What is not listed is denied.
@@ -292,6 +294,7 @@ impl Manifest {
         if (0..self.preferences.len()).any(is_twice) {
             return Err("a preference occurs twice");
         }
+        self.warm.iter().try_for_each(Warm::validate)?;
         self.data.validate()?;
         self.sharing.validate()
     }

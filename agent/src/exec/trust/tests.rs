@@ -67,6 +67,7 @@ fn manifest(version: u64, key: &SigningKey) -> Manifest {
         preferences: Vec::new(),
         data: manifest::slots::DataPolicy::default(),
         sharing: manifest::slots::Sharing::default(),
+        warm: None,
     }
 }
 

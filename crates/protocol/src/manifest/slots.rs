@@ -26,6 +26,13 @@ pub const BUDGET_JOULES_MAX: f32 = 3.6e6;
 /// Most regions that are listed.
 pub const REGIONS_MAX: usize = 64;
 
+/// Shortest time that an instance waits for its next call, in milliseconds.
+pub const WARM_IDLE_MS_MIN: u32 = 100;
+/// Longest time that it waits, in milliseconds: ten minutes, about as long as a satellite is in sight.
+pub const WARM_IDLE_MS_MAX: u32 = 600_000;
+/// Most calls of one instance: what it leaks adds up.
+pub const WARM_CALLS_MAX: u32 = 1_000_000;
+
 /// What starts a function.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Trigger {
@@ -110,6 +117,15 @@ pub enum Preference {
     Carbon,
     /// Little money.
     Cost,
+}
+
+/// How the instances of a function are kept between the calls of a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Warm {
+    /// One that has waited so long for its next call is suspended, 100 to 600,000 ms.
+    pub idle_ms: u32,
+    /// One that has served so many calls is suspended, and the next call gets a new one, 1 to 1,000,000.
+    pub calls_max: u32,
 }
 
 /// How its data are to be handled.
@@ -228,6 +244,20 @@ impl Sharing {
         let is_twice = |at: usize| self.tenants[..at].contains(&self.tenants[at]);
         let is_once = !(0..self.tenants.len()).any(is_twice);
         is_once.then_some(()).ok_or("a tenant that may call occurs twice")
+    }
+}
+
+impl Warm {
+    /// Checks its numbers.
+    ///
+    /// # Errors
+    /// The broken rule in words.
+    pub fn validate(&self) -> Result<(), &'static str> {
+        if !(WARM_IDLE_MS_MIN..=WARM_IDLE_MS_MAX).contains(&self.idle_ms) {
+            return Err("a warm instance waits 100 to 600000 ms for its next call");
+        }
+        let possible = (1..=WARM_CALLS_MAX).contains(&self.calls_max);
+        possible.then_some(()).ok_or("a warm instance serves 1 to 1000000 calls")
     }
 }
 

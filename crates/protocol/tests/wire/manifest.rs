@@ -5,7 +5,7 @@ pub(crate) mod sample;
 use protocol::manifest::slots::{
     BUDGET_CALLS_MAX, BUDGET_CPU_MS_MAX, BUDGET_JOULES_MAX, Budgets, DEVICES_MAX, DataClass,
     DataPolicy, DeviceNeed, EVERY_MS_MAX, FailurePolicy, Needs, Payload, Preference, REGIONS_MAX,
-    RETRIES_MAX, Sharing, Trigger,
+    RETRIES_MAX, Sharing, Trigger, WARM_CALLS_MAX, WARM_IDLE_MS_MAX, Warm,
 };
 use protocol::manifest::{
     Capability, ENTRIES_MAX, Exec, ExecFacts, Grants, LABEL_BYTES_MAX, Limits, Manifest, Probe,
@@ -132,6 +132,7 @@ fn manifest() -> Manifest {
         ],
         data: DataPolicy { class: DataClass::Restricted, regions: vec![label(); REGIONS_MAX] },
         sharing: Sharing { tenants: (0..SLOTS_MAX).map(tenant).collect(), fuse: true },
+        warm: Some(Warm { idle_ms: WARM_IDLE_MS_MAX, calls_max: WARM_CALLS_MAX }),
     }
 }
 

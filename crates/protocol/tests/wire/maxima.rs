@@ -160,6 +160,7 @@ fn record() -> InvocationRecord {
         hand_over: Some(HandOver::Network),
         joules: Some(1.0),
         inputs: Some(HandOver::Network),
+        warm: true,
     }
 }
 

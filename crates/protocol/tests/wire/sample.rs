@@ -298,6 +298,7 @@ fn record() -> InvocationRecord {
         hand_over: Some(HandOver::Process),
         joules: Some(0.25),
         inputs: Some(HandOver::Node),
+        warm: true,
     }
 }
 

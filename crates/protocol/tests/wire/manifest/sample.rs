@@ -3,7 +3,7 @@
 use protocol::encode;
 use protocol::manifest::slots::{
     Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Preference, Sharing,
-    Trigger,
+    Trigger, Warm,
 };
 use protocol::manifest::{
     Capability, Exec, ExecFacts, Grants, Limits, Manifest, Probe, ResourceProfile, Slo, Switch,
@@ -97,6 +97,7 @@ pub(crate) fn manifest() -> Manifest {
             tenants: vec![TenantId::new("other").expect("a valid sample")],
             fuse: true,
         },
+        warm: Some(Warm { idle_ms: 30_000, calls_max: 1_000 }),
     }
 }
 
@@ -122,6 +123,7 @@ pub(crate) fn slot_variants() -> Vec<Manifest> {
         failure: FailurePolicy::default(),
         data: DataPolicy { class, regions: Vec::new() },
         sharing: Sharing::default(),
+        warm: None,
         ..manifest()
     })
     .collect()
