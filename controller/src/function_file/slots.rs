@@ -2,7 +2,8 @@
 
 use protocol::manifest::Variant;
 use protocol::manifest::slots::{
-    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Sharing, Trigger, Warm,
+    Budgets, DataClass, DataPolicy, DeviceNeed, FailurePolicy, Needs, Payload, Sharing, Trigger,
+    Warm,
 };
 use serde::Deserialize;
 use types::{Backend, NodeKind, StateKey, TenantId};

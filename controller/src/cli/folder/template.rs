@@ -32,7 +32,7 @@ macro_rules! sdk {
 }
 
 /// The sources of the guest crate.
-const SDK: [(&str, &str); 11] = sdk![
+const SDK: [(&str, &str); 12] = sdk![
     "bindings.rs",
     "bytes.rs",
     "calls.rs",
@@ -43,7 +43,8 @@ const SDK: [(&str, &str); 11] = sdk![
     "objects.rs",
     "output.rs",
     "sky.rs",
-    "state.rs"
+    "state.rs",
+    "stateful.rs"
 ];
 const SDK_MANIFEST: &str = include_str!("../../../../functions/templates/sdk.toml");
 /// The versions that this repository is tested with.

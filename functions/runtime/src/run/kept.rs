@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use wasmtime::{Error, Store};
+use wasmtime::{AsContextMut as _, Error, Store};
 
 use super::{Admitted, Grant, Job, Runner, arm, fault_of, outcome, take_handed, to_wire, usage_of};
 use crate::bindings;
@@ -110,8 +110,8 @@ impl Runner {
             Ok((ready, answer)) => (Some(ready), Ok(answer)),
             Err(error) => (None, Err(error)),
         };
-        let outcome =
-            outcome(answer, store.data()).and_then(|body| take_handed(&mut store).map(|()| body));
+        let outcome = outcome(answer, store.data())
+            .and_then(|body| take_handed(store.as_context_mut()).map(|()| body));
         let usage = usage_of(store.data(), [started, instantiated, ended], usage);
         let instance = Some(Instance { calls, held_bytes: 0, rests: false });
         let module = job.function.inner.module;
