@@ -142,6 +142,27 @@ fn functions_say_what_they_are_and_it_makes_a_manifest() {
 }
 
 #[test]
+fn a_function_shares_with_nobody_unless_it_says_so() {
+    let component = support::component(1);
+    let sharing = |text: &str| {
+        let said = function(&format!("{FUNCTION}\n{text}"))?;
+        Ok::<_, String>(said.manifest(&component, KEY).expect("a manifest").sharing)
+    };
+    let nobody = sharing("").expect("a good file");
+    assert!(nobody.tenants.is_empty() && !nobody.fuse);
+    let all = sharing("[function.sharing]\ntenants = [\"other\"]\nfuse = true\n");
+    let all = all.expect("a good file");
+    assert_eq!((all.tenants[0].as_str(), all.tenants.len(), all.fuse), ("other", 1, true));
+    let twice = sharing("[function.sharing]\ntenants = [\"other\", \"other\"]\n").unwrap_err();
+    assert!(
+        twice.contains("function.sharing.tenants: a tenant that may call occurs twice"),
+        "{twice}"
+    );
+    let unknown = sharing("[function.sharing]\nfused = true\n").unwrap_err();
+    assert!(unknown.contains("fused: unknown field"), "{unknown}");
+}
+
+#[test]
 fn what_is_wrong_with_a_function_is_said_with_line_field_and_rule() {
     for (good, bad, message) in [
         ("gap_ms = 100", "gap_mss = 100", "function.toml:13: gap_mss: unknown field"),
