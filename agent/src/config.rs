@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use types::{Capacity, EnergySource, FleetId, NodeId, NodeKind, StateKey, TaskId};
+use types::{Capacity, EnergySource, FleetId, Geodetic, NodeId, NodeKind, StateKey, TaskId};
 
 use self::tree::Origin;
 
@@ -28,6 +28,8 @@ pub struct Config {
     pub kind: NodeKind,
     /// Its fleet.
     pub fleet: FleetId,
+    /// Where it stands, if it does not move and an operator said so.
+    pub place: Option<Geodetic>,
     /// What it offers to functions.
     pub capacity: Capacity,
     /// How it meets the others.

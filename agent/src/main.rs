@@ -53,7 +53,7 @@ enum Verb {
     /// Runs functions that the agent hands over; for the agent alone.
     #[command(name = RUN_VERB, hide = true)]
     RunFunctions,
-    /// Says what holds the functions that run here, and what this machine lacks for that.
+    /// Says what holds the functions that run here and what this machine lacks for that, and whether they learn where it is.
     Doctor {
         /// The configuration of the node.
         #[arg(long)]
@@ -140,7 +140,8 @@ fn doctor(config: &Config) -> ExitCode {
         }
         Err(reason) => (reason, ExitCode::FAILURE),
     };
-    match writeln!(std::io::stdout().lock(), "{text}") {
+    let place = agent::sensor::place::words(config);
+    match writeln!(std::io::stdout().lock(), "{text}\n{place}") {
         Ok(()) => code,
         Err(_closed) => ExitCode::FAILURE,
     }

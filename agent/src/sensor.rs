@@ -2,15 +2,17 @@
 
 pub mod battery;
 pub mod host;
+pub mod place;
 pub mod thermal;
 
 use protocol::report::{PowerReport, ThermalReport};
 use protocol::sim::SimEnv;
 use serde::{Deserialize, Serialize};
-use types::Epoch;
+use types::{Epoch, Geodetic};
 
 use self::battery::{Battery, NoBattery, VirtualCell};
 use self::host::{Host, Usage};
+use self::place::NoPlace;
 use self::thermal::{NoThermal, Thermal, VirtualBody};
 use crate::config::{Config, ThermalConfig};
 
@@ -49,6 +51,10 @@ pub struct Sensors {
     reserve: Option<f64>,
     is_low: bool,
     host: Host,
+    /// Where the node stands, if it does.
+    fixed: Option<Geodetic>,
+    /// Whether the emulation may tell more.
+    is_emulated: bool,
     env: Option<SimEnv>,
     last_power: Option<PowerReport>,
     last_thermal: Option<ThermalReport>,
@@ -89,6 +95,8 @@ impl Sensors {
             reserve: config.battery.cell.map(|cell| cell.reserve),
             is_low: false,
             host: Host::of_this_process(),
+            fixed: config.place,
+            is_emulated: config.sim.is_some(),
             env: None,
             last_power: None,
             last_thermal: None,
@@ -106,6 +114,19 @@ impl Sensors {
     /// What surrounds the node, if the emulation told.
     pub const fn env(&self) -> Option<&SimEnv> {
         self.env.as_ref()
+    }
+
+    /// Where the node is.
+    ///
+    /// # Errors
+    /// Why nobody knows.
+    pub fn place(&self, sky: Epoch) -> Result<Geodetic, NoPlace> {
+        match (self.fixed, &self.env) {
+            (Some(place), _) => Ok(place),
+            (None, Some(env)) => place::on_track(env, sky),
+            (None, None) if self.is_emulated => Err(NoPlace::NotYet),
+            (None, None) => Err(NoPlace::NotTold),
+        }
     }
 
     /// Takes the processor time of all functions so far, at a moment of the wall clock, both in nanoseconds.

@@ -20,7 +20,8 @@ use protocol::desired::{DRIVES_MAX, DesiredReply, Phase};
 use protocol::event::{Event, EventKind, RunRecord};
 use topology::{ContactPlan, LinkNeed, PairState};
 use types::{
-    Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, SkyClock, TaskId, WorkflowId,
+    Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, NodeKind, SkyClock, TaskId,
+    WorkflowId,
 };
 
 pub use functions::{FUNCTIONS_MAX, RemoveError};
@@ -248,6 +249,11 @@ impl Controller {
     /// The newest contact plan.
     pub fn contact_plan(&self) -> Option<Arc<ContactPlan>> {
         self.plan.clone()
+    }
+
+    /// What the nodes of the fleet are.
+    pub fn kinds(&self) -> Vec<(NodeId, NodeKind)> {
+        self.config.node.iter().map(|node| (node.name.clone(), node.kind)).collect()
     }
 
     fn check_references(&self, workflow: &Workflow) -> Result<(), SubmitError> {

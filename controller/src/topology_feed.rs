@@ -8,9 +8,9 @@ use std::time::Duration;
 
 use orbit::predict::PlanGrid;
 use orbit::{PairNow, Sky, SkyError};
-use protocol::plan::{PlanMessage, WirePair};
+use protocol::plan::{NODES_MAX, PlanMessage, WireNode, WirePair};
 use topology::{ContactPlan, PairSeries};
-use types::{Epoch, NodeId, PlanVersion};
+use types::{Epoch, NodeId, NodeKind, PlanVersion};
 
 /// The rows of grid points that are known.
 #[derive(Debug)]
@@ -65,8 +65,12 @@ impl Feed {
     }
 }
 
-/// The plan on the wire: all pairs, or those of one node.
-pub fn to_wire(plan: &ContactPlan, of: Option<&NodeId>) -> PlanMessage {
+/// The plan on the wire, with what the nodes are: all pairs, or those of one node.
+pub fn to_wire(
+    plan: &ContactPlan,
+    of: Option<&NodeId>,
+    kinds: impl IntoIterator<Item = (NodeId, NodeKind)>,
+) -> PlanMessage {
     let own = |pair: &&PairSeries| of.is_none_or(|node| pair.a == *node || pair.b == *node);
     PlanMessage {
         version: plan.version,
@@ -74,13 +78,18 @@ pub fn to_wire(plan: &ContactPlan, of: Option<&NodeId>) -> PlanMessage {
         step_ms: plan.step_ms,
         steps: plan.steps,
         pairs: plan.pairs().iter().filter(own).map(wire_pair).collect(),
+        nodes: kinds
+            .into_iter()
+            .map(|(node, kind)| WireNode { node, kind })
+            .take(NODES_MAX)
+            .collect(),
     }
 }
 
 /// The plan without its pairs: the answer to who has it already.
 pub fn known(plan: &ContactPlan) -> PlanMessage {
     let ContactPlan { version, start, step_ms, steps, .. } = *plan;
-    PlanMessage { version, start, step_ms, steps, pairs: Vec::new() }
+    PlanMessage { version, start, step_ms, steps, pairs: Vec::new(), nodes: Vec::new() }
 }
 
 fn wire_pair(pair: &PairSeries) -> WirePair {
@@ -164,12 +173,15 @@ mod tests {
         let mut feed = feed();
         fill(&mut feed, start, Duration::from_secs(60));
         let plan = feed.plan(PlanVersion(1), start, Duration::from_secs(60)).unwrap();
-        assert_eq!(to_wire(&plan, None).pairs.len(), 6);
-        let own = to_wire(&plan, Some(&NodeId::new("sat-1").unwrap()));
+        assert_eq!(to_wire(&plan, None, []).pairs.len(), 6);
+        let (sat, drone) = (NodeId::new("sat-1").unwrap(), NodeId::new("drone").unwrap());
+        let kinds = [(sat.clone(), NodeKind::Satellite), (drone.clone(), NodeKind::Edge)];
+        let own = to_wire(&plan, Some(&sat), kinds);
         assert_eq!(own.pairs.len(), 3);
+        assert_eq!(own.nodes[1], WireNode { node: drone, kind: NodeKind::Edge });
         protocol::encode(&own).unwrap();
         // The controller sits at the ground station: a path of nothing, which is not "no path".
-        let all = to_wire(&plan, None);
+        let all = to_wire(&plan, None, []);
         let same =
             all.pairs.iter().find(|p| p.a.as_str() == "controller" && p.b.as_str() == "ground");
         assert_eq!(same.unwrap().latency_us_plus_one[0], 1);

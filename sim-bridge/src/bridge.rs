@@ -258,9 +258,11 @@ impl Bridge {
         self.log_links();
         self.bus.put_clock(&SimClock { clock: self.clock }).await?;
         let at = self.clock.sky(wall_now());
+        // Until it is told again, and as long again, should that come late.
+        let ahead_s = 2.0 * TELL_EVERY.as_secs_f64() * self.clock.rate;
         for endpoint in self.sky.endpoints() {
             let air_c = self.config.ambient_of(&endpoint.node);
-            match environment(&self.sky, &endpoint.node, at, air_c) {
+            match environment(&self.sky, &endpoint.node, at, ahead_s, air_c) {
                 Some(env) => self.bus.put_env(&endpoint.node, &env).await?,
                 None => tracing::debug!(node = %endpoint.node, %at, "the node is nowhere"),
             }

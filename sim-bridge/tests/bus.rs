@@ -56,7 +56,7 @@ async fn hear(session: &Session, key: &str) -> Hearing {
 async fn serve(bus: SimBus) {
     let mut tell = tokio::time::interval(Duration::from_millis(20));
     let start = clock().clock.sky_at;
-    let env = SimEnv { at: start, sunlit: 1.0, solar_w_m2: 1361.0, ambient_c: -31.0 };
+    let env = SimEnv { at: start, sunlit: 1.0, solar_w_m2: 1361.0, ambient_c: -31.0, track: None };
     loop {
         tokio::select! {
             request = bus.next() => match request.expect("the bus lives") {

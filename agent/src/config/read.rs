@@ -110,6 +110,12 @@ impl<'p> Section<'p> {
         }
     }
 
+    /// Says what is wrong with a key, whatever its value.
+    pub(super) fn refuse(&mut self, key: &'static str, rule: String) {
+        let origin = self.origin.clone();
+        self.complain(&origin, key, rule);
+    }
+
     /// One of the given words.
     pub(super) fn word<T: Copy>(&mut self, key: &'static str, words: &[(&str, T)]) -> Option<T> {
         let (text, origin) = self.text_at(key)?;

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use types::{Capacity, EnergySource, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
+use types::{Capacity, EnergySource, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
 
 use super::read::Section;
 use super::tree::{Origin, Table};
@@ -14,8 +14,9 @@ use super::{
 };
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 10] = [
+pub(super) const NAMES: [&str; 11] = [
     "node",
+    "place",
     "capacity",
     "bus",
     "sim",
@@ -110,6 +111,8 @@ pub(super) fn read(
     root.require("version");
     root.integer("version", VERSION..=VERSION, VERSION);
     let node = node(root.table("node"));
+    let kind = node.as_ref().map(|(_, kind, _)| *kind);
+    let place = if root.has("place") { place(root.table("place"), kind) } else { None };
     let capacity = capacity(root.table("capacity"));
     let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name));
     let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
@@ -132,6 +135,7 @@ pub(super) fn read(
         node: name,
         kind,
         fleet,
+        place,
         capacity,
         bus,
         sim: sim.flatten(),
@@ -153,6 +157,21 @@ fn node(mut section: Section<'_>) -> Option<(NodeId, NodeKind, types::FleetId)> 
     let fleet = section.needed("fleet");
     section.finish();
     Some((name?, kind?, fleet?))
+}
+
+fn place(mut section: Section<'_>, kind: Option<NodeKind>) -> Option<Geodetic> {
+    if kind == Some(NodeKind::Satellite) {
+        section.refuse("lat_deg", "a satellite moves: it has no fixed place".to_owned());
+    }
+    section.require("lat_deg");
+    section.require("lon_deg");
+    let place = Geodetic {
+        lat_deg: section.number("lat_deg", -90.0..=90.0, 0.0),
+        lon_deg: section.number("lon_deg", -180.0..=180.0, 0.0),
+        alt_km: section.number("alt_km", -1.0..=100.0, 0.0),
+    };
+    section.finish();
+    Some(place)
 }
 
 fn capacity(mut section: Section<'_>) -> Capacity {

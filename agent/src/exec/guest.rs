@@ -8,9 +8,9 @@ use protocol::invoke::Fault;
 use protocol::topic::TOPIC_BODY_BYTES_MAX;
 use runtime::{
     CallProfile, CallReport, Callee, Contact, Elsewhere, Host, HostFault, InferTiming, InputInfo,
-    Level, NodeInfo, Outgoing, Sealed, StateWrite, Tensor,
+    Level, NodeInfo, Outgoing, Position, Sealed, StateWrite, Tensor,
 };
-use types::{Epoch, FunctionId, NodeId, RunId, StateKey, TaskId};
+use types::{Epoch, FunctionId, Geodetic, NodeId, NodeKind, RunId, StateKey, TaskId};
 
 use super::code::{CodeBook, Loaded, NotAtHand};
 use super::elsewhere::{CallOut, Came};
@@ -243,6 +243,14 @@ impl Host for GuestHost {
         self.around.plan.next_contact(node, self.around.clock.sky())
     }
 
+    fn next_contact_with(&mut self, kind: NodeKind) -> Option<Contact> {
+        self.around.plan.next_contact_with(kind, self.around.clock.sky())
+    }
+
+    fn position(&mut self) -> Option<Position> {
+        position(&self.around)
+    }
+
     fn latency_ms(&mut self, node: &NodeId) -> Option<f64> {
         self.around.plan.latency_ms(node, self.around.clock.sky())
     }
@@ -336,6 +344,13 @@ pub(super) fn describe(around: &Surroundings) -> NodeInfo {
         sunlit: sensors.env().map(|env| env.sunlit),
         accelerators: around.models.accelerators(),
     }
+}
+
+/// Where the node is, as its functions see it.
+pub(super) fn position(around: &Surroundings) -> Option<Position> {
+    let place = locked(&around.sensors).place(around.clock.sky()).ok()?;
+    let Geodetic { lat_deg, lon_deg, alt_km } = place;
+    Some(Position { latitude_deg: lat_deg, longitude_deg: lon_deg, altitude_km: alt_km })
 }
 
 /// A line that a function logs, to whoever follows it and to the log of the node.

@@ -17,7 +17,7 @@ const BODY: VirtualThermal = VirtualThermal {
 
 fn moment(at_s: f64, solar_w_m2: f32, load_w: f64) -> Moment {
     let sky = Epoch::parse("2026-01-01T00:00:00Z").unwrap().plus_s(at_s);
-    let env = SimEnv { at: sky, sunlit: 1.0, solar_w_m2, ambient_c: -10.0 };
+    let env = SimEnv { at: sky, sunlit: 1.0, solar_w_m2, ambient_c: -10.0, track: None };
     Moment { sky, load_w: Some(load_w), env: Some(env) }
 }
 

@@ -192,7 +192,8 @@ fn the_emulation_and_the_fleet_relay_nothing_of_each_other() {
     let leaked_to_sim = count(&bridge, "starbelt/**");
     let leaked_to_fleet = count(&controller.zenoh, SimKeys::ALL);
     // Both networks are busy: environment comes in, reports go out, each a few times.
-    let env = SimEnv { at: fast.sky_at, sunlit: 1.0, solar_w_m2: 1361.0, ambient_c: 5.0 };
+    let env =
+        SimEnv { at: fast.sky_at, sunlit: 1.0, solar_w_m2: 1361.0, ambient_c: 5.0, track: None };
     let frame = encode(&env).unwrap();
     let lit = eventually("a sunlit battery", || {
         bridge.put(SimKeys::env(&agent.name), frame.clone()).wait().unwrap();

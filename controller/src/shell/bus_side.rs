@@ -76,7 +76,7 @@ fn plan_answer(shared: &Shared, question: &Question<'_>) -> Option<Vec<u8>> {
             .split(';')
             .find_map(|parameter| parameter.strip_prefix(NODE_PARAMETER))
             .and_then(|name| NodeId::new(name).ok());
-        to_wire(&plan, asker.as_ref())
+        to_wire(&plan, asker.as_ref(), shared.read(|controller, _| controller.kinds()))
     };
     encode(&message).inspect_err(|error| tracing::warn!(%error, "plan not answered")).ok()
 }

@@ -413,8 +413,9 @@ impl Owner {
     /// Puts the whole plan; nodes keep their own pairs of it.
     fn publish(&mut self, plan: Arc<ContactPlan>) {
         let (bus, key) = (self.bus.clone(), self.keys.plan());
+        let kinds = self.shared.read(|controller, _| controller.kinds());
         self.jobs.spawn(async move {
-            match encode(&crate::topology_feed::to_wire(&plan, None)) {
+            match encode(&crate::topology_feed::to_wire(&plan, None, kinds)) {
                 Ok(frame) => {
                     if let Err(error) = bus.put(&key, frame, Class::Bulk).await {
                         tracing::warn!(%error, "plan not put");

@@ -191,6 +191,17 @@ impl Sky {
         self.sunlit_at(kind, at, sunlight::sun_teme_km(at), PolarTurn::at(at))
     }
 
+    /// Where an endpoint is at `at`; `None` for one that the sky does not have or cannot place.
+    pub fn place(&self, endpoint: &NodeId, at: Epoch) -> Option<Geodetic> {
+        match self.world.endpoint(endpoint)?.kind {
+            EndpointKind::Site(place) => Some(place),
+            EndpointKind::Satellite(index) => {
+                let (position, _) = self.world.elements[index].satellite_state(at).ok()?;
+                Some(geodesy::from_ecef_km(PolarTurn::at(at).to_ecef(position)))
+            }
+        }
+    }
+
     pub(crate) fn sunlit_at(
         &self,
         kind: EndpointKind,

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
-use types::{Epoch, NodeId, PlanVersion};
+use types::{Epoch, NodeId, NodeKind, PlanVersion};
 
 use crate::codec::{Message, Schema};
 
@@ -11,6 +11,8 @@ use crate::codec::{Message, Schema};
 pub const PAIRS_MAX: usize = 8_192;
 /// Most values in one plan, all pairs together.
 pub const VALUES_MAX: usize = 3_000_000;
+/// Most nodes whose kind is told: as many as a fleet has, and its controllers.
+pub const NODES_MAX: usize = 256;
 /// Most grid points: two orbits of 100 minutes at one second.
 pub const STEPS_MAX: u32 = 12_000;
 /// A loss of everything, in parts per million.
@@ -38,6 +40,17 @@ pub struct PlanMessage {
     pub steps: u32,
     /// The pairs of nodes.
     pub pairs: Vec<WirePair>,
+    /// What the nodes of the fleet are, as far as the controller knows; each once.
+    pub nodes: Vec<WireNode>,
+}
+
+/// What a node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WireNode {
+    /// Its name.
+    pub node: NodeId,
+    /// Its role.
+    pub kind: NodeKind,
 }
 
 /// A pair of nodes and its runs.
@@ -73,6 +86,9 @@ impl Message for PlanMessage {
         }
         if PAIRS_MAX < self.pairs.len() {
             return Err("a plan holds at most 8192 pairs");
+        }
+        if NODES_MAX < self.nodes.len() {
+            return Err("a plan tells the kinds of at most 256 nodes");
         }
         let values = self.pairs.iter().map(|pair| pair.latency_us_plus_one.len());
         if VALUES_MAX < values.sum() {

@@ -3,7 +3,7 @@
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
-use types::{Epoch, NodeId, SkyClock};
+use types::{Epoch, Geodetic, NodeId, SkyClock};
 
 use crate::codec::{Message, Schema};
 use crate::rule;
@@ -26,7 +26,23 @@ pub struct SimEnv {
     pub solar_w_m2: f32,
     /// Temperature of the surroundings, °C: air for ground nodes, the effective sink for satellites.
     pub ambient_c: f32,
+    /// Where the node is; `None` if nobody knows, or it moves too far until it is told again.
+    pub track: Option<Track>,
 }
+
+/// Where a node is at [`SimEnv::at`], and where it will be a while later; between them it moves along the great circle.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Track {
+    /// The place at first.
+    pub from: Geodetic,
+    /// The place later.
+    pub to: Geodetic,
+    /// How much later, seconds of sky time, above 0 to 120.
+    pub after_s: f32,
+}
+
+/// Longest time between the places of a track, in seconds: a satellite in low orbit is at most 2 km beside the great circle then.
+pub const TRACK_S_MAX: f32 = 120.0;
 
 /// Injects or heals a fault of the emulated links.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,13 +94,23 @@ impl Message for SimClock {
 
 impl Message for SimEnv {
     const SCHEMA: Schema = Schema::SimEnv;
-    const BYTES_MAX: usize = 64;
+    const BYTES_MAX: usize = 128;
 
     fn validate(&self) -> Result<(), &'static str> {
         let possible = (0.0..=1.0).contains(&self.sunlit)
             && (0.0..=2000.0).contains(&self.solar_w_m2)
             && (-273.15..=500.0).contains(&self.ambient_c);
-        possible.then_some(()).ok_or("an environment value lies outside its range")
+        possible.then_some(()).ok_or("an environment value lies outside its range")?;
+        self.track.iter().try_for_each(Track::validate)
+    }
+}
+
+impl Track {
+    fn validate(&self) -> Result<(), &'static str> {
+        let on_earth = self.from.checked().is_ok() && self.to.checked().is_ok();
+        on_earth.then_some(()).ok_or("the place of a node is not on Earth")?;
+        let possible = 0.0 < self.after_s && self.after_s <= TRACK_S_MAX;
+        possible.then_some(()).ok_or("a track lasts more than 0 and at most 120 s")
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`graph`] (one instant: links) with [`search`] (shortest paths), [`parts`] and [`sets`], [`route`] (who finds routes, under which
 //! needs), [`plan`] (the future: the best path of each pair of nodes on a fixed grid), [`window`] (when a pair meets a need), [`contact`]
-//! (the future link by link), [`earliest_arrival`] (store and forward over it).
+//! (the future link by link), [`earliest_arrival`] (store and forward over it), [`track`] (where what moves is).
 
 pub mod contact;
 pub mod earliest_arrival;
@@ -13,6 +13,7 @@ mod queue;
 pub mod route;
 pub mod search;
 pub mod sets;
+pub mod track;
 pub mod window;
 
 pub use contact::{LinkPlan, LinkPlanError, LinkPlanView, LinkWindow, PlanFileError, RangeSegment};

@@ -1,11 +1,11 @@
 //! What an instance sees that is asked what it remembers: the node, the sky, its log. No call is under way, so there are no state,
 //! no objects and nothing to call.
 
-use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo};
+use runtime::{Contact, Host, HostFault, InputInfo, Level, NodeInfo, Position};
 use types::{Epoch, FunctionId, NodeId, NodeKind, RunId, StateKey, TaskId};
 
 use crate::exec::Surroundings;
-use crate::exec::guest::{describe, log_line};
+use crate::exec::guest::{describe, log_line, position};
 use crate::state::GroupId;
 
 /// Serves one suspension.
@@ -78,8 +78,12 @@ impl Host for SuspendHost {
         self.around.plan.latency_ms(node, self.around.clock.sky())
     }
 
-    fn next_contact_with(&mut self, _kind: NodeKind) -> Option<Contact> {
-        None
+    fn next_contact_with(&mut self, kind: NodeKind) -> Option<Contact> {
+        self.around.plan.next_contact_with(kind, self.around.clock.sky())
+    }
+
+    fn position(&mut self) -> Option<Position> {
+        position(&self.around)
     }
 
     fn log(&mut self, level: Level, message: &str) {

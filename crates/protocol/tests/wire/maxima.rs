@@ -21,7 +21,9 @@ use protocol::invoke::{
     RECORD_LINKS_MAX, SingleCopy,
 };
 use protocol::module::{MODULE_BYTES_MAX, MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
-use protocol::plan::{PAIRS_MAX, PlanMessage, PlanQuery, VALUES_MAX, WirePair};
+use protocol::plan::{
+    NODES_MAX, PAIRS_MAX, PlanMessage, PlanQuery, VALUES_MAX, WireNode, WirePair,
+};
 use protocol::report::{
     CodeMode, FUNCTIONS_MAX, FunctionReport, Header, LINKS_MAX, LinkReport, LinkSample, Ping,
     PowerReport, Reading, Report, ReportBody, Source, Summary, TaskStats,
@@ -348,6 +350,7 @@ fn plan() -> PlanMessage {
         step_ms: u32::MAX,
         steps,
         pairs: vec![pair; PAIRS_MAX],
+        nodes: vec![WireNode { node: node(), kind: NodeKind::Cloud }; NODES_MAX],
     }
 }
 

@@ -19,13 +19,13 @@ use protocol::invoke::{
 };
 use protocol::log::{LogBatch, LogLevel, LogLine};
 use protocol::module::{ModuleChunk, ModuleQuery};
-use protocol::plan::{PlanMessage, PlanQuery, WirePair};
+use protocol::plan::{PlanMessage, PlanQuery, WireNode, WirePair};
 use protocol::report::{
     CodeMode, ComputeReport, FunctionReport, GpuReport, Header, LinkReport, LinkSample, NoReading,
     Ping, PositionReport, PowerReport, QueueReport, Reading, Report, ReportBody, Source, Summary,
     TaskStats, ThermalReport,
 };
-use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply};
+use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply, Track};
 use protocol::topic::TopicMessage;
 use types::{
     Arch, Backend, BootId, Capacity, EnergySource, Epoch, ExecutionMode, FunctionId, Generation,
@@ -509,6 +509,7 @@ pub(crate) fn plan() -> PlanMessage {
             loss_ppm_max: 150,
             confidence_ppm: 875_000,
         }],
+        nodes: vec![WireNode { node: node("sat-1"), kind: NodeKind::Satellite }],
     }
 }
 
@@ -546,7 +547,10 @@ pub(crate) fn sim_clock() -> SimClock {
 }
 
 pub(crate) fn sim_env() -> SimEnv {
-    SimEnv { at: sky(5), sunlit: 0.5, solar_w_m2: 680.5, ambient_c: -40.0 }
+    let from = Geodetic { lat_deg: 48.25, lon_deg: 16.5, alt_km: 550.0 };
+    let to = Geodetic { lat_deg: 50.0, lon_deg: 18.0, alt_km: 551.0 };
+    let track = Some(Track { from, to, after_s: 30.0 });
+    SimEnv { at: sky(5), sunlit: 0.5, solar_w_m2: 680.5, ambient_c: -40.0, track }
 }
 
 pub(crate) fn sim_fault() -> SimFault {
