@@ -225,7 +225,7 @@ pub(super) fn ended<P: Peers + Modules + Clone + 'static>(
     let waiting = match instance {
         None => before,
         Some((instance, true)) if instance.rests => {
-            Some(Waiting { waits: waits.clone(), instance, since: Instant::now() })
+            Some(Waiting { waits, instance, since: Instant::now() })
         }
         Some((instance, _)) => {
             drop(book);

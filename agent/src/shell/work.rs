@@ -348,7 +348,7 @@ impl Work {
         let this = Arc::clone(self);
         self.crew().spawn(async move {
             let result = {
-                let last = this.exec().rest(group.clone());
+                let last = Box::pin(this.exec().rest(group.clone()));
                 this.state().hand_over_after(this.fleet(), &group, &to, last).await
             };
             tracing::info!(%group, %to, ?result, "group handed over");

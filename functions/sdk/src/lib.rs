@@ -37,6 +37,8 @@
 
 extern crate alloc;
 
+use alloc::vec::Vec;
+
 #[doc(hidden)]
 pub mod bindings;
 pub mod bytes;

@@ -46,8 +46,8 @@ impl HookPlaces {
 
     /// Those of an instance of it.
     pub(crate) fn find(&self, store: &mut Store<Context>, instance: &Instance) -> Result<Hooks> {
-        let suspend = instance.get_typed_func(&mut *store, &self.suspend)?;
-        let resume = instance.get_typed_func(&mut *store, &self.resume)?;
+        let suspend = instance.get_typed_func(&mut *store, self.suspend)?;
+        let resume = instance.get_typed_func(&mut *store, self.resume)?;
         Ok(Hooks { suspend, resume })
     }
 }
