@@ -157,8 +157,9 @@ impl Host for GuestHost {
 
     fn input_sealed(&mut self, task: &TaskId, key: &StateKey) -> Result<Option<Sealed>, HostFault> {
         self.own_object()?;
+        let bytes = self.state.bytes_of_input(task, key).map_err(host_fault)?;
         let mut found = Ok(());
-        let sealed = Sealed::written(|memory| {
+        let sealed = Sealed::written(bytes, |memory| {
             found = self.state.input_copy(task, key, memory);
             Ok(())
         });

@@ -413,6 +413,14 @@ impl CallState {
         Ok(self.snapshot.copy(self.input(task, key)?, out)?)
     }
 
+    /// How many bytes an input has.
+    ///
+    /// # Errors
+    /// [`StateFault::NotFound`] if there is none.
+    pub fn bytes_of_input(&self, task: &TaskId, key: &StateKey) -> Result<u64, StateFault> {
+        Ok(self.input(task, key)?.meta.bytes)
+    }
+
     fn input(&self, task: &TaskId, key: &StateKey) -> Result<&ObjectRow, StateFault> {
         let is_it = |row: &&ObjectRow| row.meta.id.task == *task && row.meta.id.key == *key;
         self.inputs.iter().find(is_it).ok_or(StateFault::NotFound)

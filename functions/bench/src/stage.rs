@@ -87,7 +87,7 @@ pub(crate) fn call(runtime: &Runtime, function: &Function, body: Vec<u8>) -> Res
 /// # Errors
 /// When the system has no memory for it.
 pub(crate) fn sealed(bytes: &[u8]) -> Result<Sealed> {
-    Ok(Sealed::written(|memory| memory.write_all(bytes))?)
+    Ok(Sealed::written(bytes.len() as u64, |memory| memory.write_all(bytes))?)
 }
 
 pub(crate) fn report(

@@ -1,7 +1,9 @@
 //! Memory that another process gets to read and nobody can change any more: a sealed file without a name.
 
+mod huge;
+
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, Seek as _, Write};
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
 
@@ -21,15 +23,25 @@ pub struct Sealed {
 }
 
 impl Sealed {
-    /// What `write` writes. The memory counts as that of this process until nobody has it any more.
+    /// What `write` writes, which is best `expected` bytes long: large memory is prepared for that. The memory counts as that of this
+    /// process until nobody has it any more.
     ///
     /// # Errors
     /// What the system says, or `write`.
-    pub fn written(write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<Self> {
+    pub fn written(
+        expected: u64,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Self> {
         let mut memory = create("starbelt-object")?;
+        // What cannot be had costs time and nothing else.
+        drop(huge::prepare(&memory, usize::try_from(expected).unwrap_or(usize::MAX)));
         write(&mut memory)?;
+        let length = memory.stream_position()?;
+        if fstat(&memory)?.st_size.cast_unsigned() != length {
+            // Less than expected has come.
+            memory.set_len(length)?;
+        }
         seal(&memory)?;
-        let length = fstat(&memory)?.st_size.cast_unsigned();
         Ok(Self { memory: Arc::new(memory), length })
     }
 
@@ -88,6 +100,8 @@ pub(crate) fn seal(memory: &File) -> io::Result<()> {
 /// What the system says.
 pub(crate) fn sealed(name: &str, parts: &[&[u8]]) -> io::Result<File> {
     let mut memory = create(name)?;
+    // What cannot be had costs time and nothing else.
+    drop(huge::prepare(&memory, parts.iter().map(|part| part.len()).sum()));
     for part in parts {
         memory.write_all(part)?;
     }
@@ -100,16 +114,26 @@ pub(crate) fn sealed(name: &str, parts: &[&[u8]]) -> io::Result<File> {
 /// # Errors
 /// Memory that is not sealed, or is larger than `bytes_max`; else what the system says.
 pub(crate) fn read(memory: &File, bytes_max: usize) -> io::Result<Vec<u8>> {
-    let length = checked_length(memory, bytes_max)?;
-    // Into memory that nobody has cleared: that would take as long as the copy.
-    let mut bytes = Vec::with_capacity(length);
-    while bytes.len() < length {
-        let offset = bytes.len() as u64;
-        if pread(memory, spare_capacity(&mut bytes), offset)? == 0 {
+    let mut bytes = Vec::new();
+    read_to(memory, checked_length(memory, bytes_max)?, &mut bytes)?;
+    Ok(bytes)
+}
+
+/// The bytes of a file of so many, to the end of what is in `bytes`.
+///
+/// # Errors
+/// What the system says; [`io::ErrorKind::UnexpectedEof`] where there are fewer.
+pub(crate) fn read_to(file: &File, length: usize, bytes: &mut Vec<u8>) -> io::Result<()> {
+    // To memory that nobody has cleared (that would take as long as the copy), and in one go where the system allows it.
+    bytes.reserve_exact(length);
+    let (start, mut read) = (bytes.len(), 0);
+    while read < length {
+        if pread(file, spare_capacity(bytes), read as u64)? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        read = bytes.len() - start;
     }
-    Ok(bytes)
+    Ok(())
 }
 
 /// How many bytes sealed memory has.
@@ -139,6 +163,21 @@ mod tests {
         assert!(memory.set_len(3).is_err());
         assert!(memory.set_len(9).is_err());
         assert!(fcntl_add_seals(&memory, SealFlags::FUTURE_WRITE).is_err());
+    }
+
+    #[test]
+    fn more_and_less_than_expected_may_come() {
+        let bytes: Vec<u8> = (0..1_500_000_u32).flat_map(u32::to_le_bytes).collect();
+        for expected in [0, 3_000_000, 6_000_000, 9_000_000, u64::MAX] {
+            let sealed = Sealed::written(expected, |memory| {
+                bytes.chunks(700_000).try_for_each(|chunk| memory.write_all(chunk))
+            });
+            let sealed = sealed.unwrap();
+            assert_eq!(sealed.length(), 6_000_000);
+            assert!(read(sealed.memory(), 6_000_000).unwrap() == bytes, "{expected}");
+        }
+        let nothing = Sealed::written(5_000_000, |_| Ok(())).unwrap();
+        assert_eq!((nothing.length(), read(nothing.memory(), 0).unwrap()), (0, Vec::new()));
     }
 
     #[test]

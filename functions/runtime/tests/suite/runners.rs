@@ -339,7 +339,7 @@ fn an_input_is_read_from_shared_memory_if_the_host_has_it_there() -> Result {
     let bytes: Vec<u8> = (0..200_000_u32).flat_map(u32::to_le_bytes).collect();
     let input = (TaskId::new("t")?, StateKey::new("k")?, bytes.clone());
     for shares in [true, false] {
-        let sealed = Sealed::written(|memory| memory.write_all(&bytes))?;
+        let sealed = Sealed::written(bytes.len() as u64, |memory| memory.write_all(&bytes))?;
         let sealed = shares.then_some(sealed);
         let inputs = vec![input.clone()];
         let mut host = TestHost { inputs, sealed, ..TestHost::default() };
