@@ -49,7 +49,8 @@ pub(crate) fn engine(mode: PoolMode, epochs: bool) -> Result<Engine> {
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_wide_arithmetic(false)
-        .generate_address_map(false);
+        .generate_address_map(false)
+        .native_unwind_info(false);
     match mode {
         PoolMode::Pooling { slots, reservation } => {
             let mut pool = PoolingAllocationConfig::new();

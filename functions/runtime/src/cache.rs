@@ -1,12 +1,13 @@
 //! Compiled code on disk, for this device alone.
 //!
-//! Loading compiled code is running it, so nothing is taken that this device did not seal itself. Beside each file of code lies its
-//! seal: a keyed BLAKE3 over name, facts and code, and the facts. The name says which module it is, and which engine on which
-//! processor made it. Code stays a file of its own so that the engine can map it: copying it would take longer than all else.
+//! Loading compiled code is running it, so nothing is taken that this device did not seal itself. A file holds the code, then the facts
+//! of its module and their length, then the seal: a keyed BLAKE3 over all that and the name, and [`MAGIC`]. The name says which module
+//! it is, and which engine on which processor made it. Code comes first, so that the engine can map the file (copying it would take
+//! longer than all else) and so that BLAKE3 finds its chunks where it hashes most of them at once.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::hash::{Hash as _, Hasher};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
@@ -14,23 +15,28 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use accel::ModuleFacts;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, fstat};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use crate::compile::CODE_BYTES_MAX;
 use crate::config::CacheConfig;
+use crate::memfd;
 
-/// How a seal begins; the last byte counts its layouts.
-const MAGIC: [u8; 8] = *b"SBSEAL\0\x01";
+/// How a file ends; the last byte counts its layouts.
+const MAGIC: [u8; 8] = *b"SBSEAL\0\x02";
 /// Bytes of the keyed hash.
 const SEAL: usize = 32;
-/// What the key is used for, so that the same secret can serve other purposes.
-const PURPOSE: &str = "starbelt 2026-11 compiled code on this device";
+/// Bytes of the length of the facts.
+const LENGTH: usize = size_of::<u32>();
+/// What the key is used for, so that the same secret can serve other purposes, and what the first layout sealed is not taken for this.
+const PURPOSE: &str = "starbelt 2026-11 compiled code on this device, before its facts";
 /// Modules that are kept; the one that was written first gives way.
 const MODULES_MAX: usize = 128;
-/// Largest seal: facts of a component with all the names that it may have.
-const SEAL_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest facts: those of a component with all the names that it may have.
+const FACTS_BYTES_MAX: u64 = 1024 * 1024;
+/// Largest file.
+const FILE_BYTES_MAX: u64 = CODE_BYTES_MAX + FACTS_BYTES_MAX;
 /// Memory that is kept for reading the next code.
 const SCRATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
@@ -73,14 +79,14 @@ impl CodeCache {
 
     /// The code of a module; `None` where there is none, and where it is not as this device sealed it: it is removed then.
     pub(crate) fn get(&self, engine: &Engine, module: &ModuleHash) -> Option<Cached> {
-        self.with(module, |code, bytes, facts| {
-            Some(Cached { component: load(engine, code, bytes)?, facts })
+        self.with(module, |file, code, facts| {
+            Some(Cached { component: load(engine, file, code)?, facts })
         })
     }
 
     /// The same as bytes, for an engine elsewhere.
     pub(crate) fn verified(&self, module: &ModuleHash) -> Option<(Vec<u8>, ModuleFacts)> {
-        self.with(module, |_, bytes, facts| Some((bytes.to_vec(), facts)))
+        self.with(module, |_, code, facts| Some((code.to_vec(), facts)))
     }
 
     /// Does something with code whose seal is good; what comes to nothing is removed.
@@ -90,12 +96,11 @@ impl CodeCache {
         work: impl FnOnce(&File, &[u8], ModuleFacts) -> Option<R>,
     ) -> Option<R> {
         let name = self.name(module);
-        let mut seal = open(&self.file(&name, Kind::Seal)).ok()?;
-        let mut code = open(&self.file(&name, Kind::Code)).ok()?;
-        let done = self.checked(&name, &mut seal, &mut code, work);
+        let file = open(&self.file(&name)).ok()?;
+        let done = self.checked(&name, &file, work);
         if done.is_none() {
             // Whatever it is, it is of no use, and compiling again puts a good one in its place.
-            self.remove(&name);
+            drop(fs::remove_file(self.file(&name)));
         }
         done
     }
@@ -103,23 +108,29 @@ impl CodeCache {
     fn checked<R>(
         &self,
         name: &str,
-        seal: &mut File,
-        code: &mut File,
+        file: &File,
         work: impl FnOnce(&File, &[u8], ModuleFacts) -> Option<R>,
     ) -> Option<R> {
-        let mut sealed = Vec::new();
-        read(seal, SEAL_BYTES_MAX, &mut sealed).ok()?;
-        let (seal, facts) = sealed.strip_prefix(&MAGIC)?.split_first_chunk::<SEAL>()?;
         let mut scratch = self.scratch.lock().unwrap_or_else(PoisonError::into_inner);
-        read(code, CODE_BYTES_MAX, &mut scratch).ok()?;
-        // `blake3::Hash` compares in constant time.
-        let good = self.seal(name, facts, &scratch) == blake3::Hash::from_bytes(*seal);
-        let facts = postcard::from_bytes(facts).ok().filter(|_| good);
-        let done = facts.and_then(|facts| work(code, &scratch, facts));
+        read(file, FILE_BYTES_MAX, &mut scratch).ok()?;
+        let done = self.opened(name, &scratch).and_then(|(code, facts)| work(file, code, facts));
         if SCRATCH_BYTES_MAX < scratch.capacity() {
             *scratch = Vec::new();
         }
         done
+    }
+
+    /// Code and facts of a file whose seal is good.
+    fn opened<'a>(&self, name: &str, bytes: &'a [u8]) -> Option<(&'a [u8], ModuleFacts)> {
+        let (sealed, seal) = bytes.strip_suffix(&MAGIC)?.split_last_chunk::<SEAL>()?;
+        // `blake3::Hash` compares in constant time.
+        if self.seal(name, &[sealed]) != blake3::Hash::from_bytes(*seal) {
+            return None;
+        }
+        let (rest, length) = sealed.split_last_chunk::<LENGTH>()?;
+        let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+        let (code, facts) = rest.split_at_checked(rest.len().checked_sub(length)?)?;
+        Some((code, postcard::from_bytes(facts).ok()?))
     }
 
     /// Keeps the code of a module.
@@ -133,29 +144,31 @@ impl CodeCache {
         code: &[u8],
     ) -> io::Result<()> {
         let facts = postcard::to_allocvec(facts).map_err(io::Error::other)?;
+        let length = u32::try_from(facts.len()).map_err(io::Error::other)?.to_le_bytes();
         let name = self.name(module);
-        let seal = self.seal(&name, &facts, code);
-        self.write(&name, Kind::Code, &[code])?;
-        self.write(&name, Kind::Seal, &[&MAGIC, seal.as_bytes(), &facts])?;
+        let sealed = [code, &facts, &length];
+        let seal = self.seal(&name, &sealed);
+        self.write(&name, &[&sealed[..], &[seal.as_bytes(), &MAGIC]].concat())?;
         self.make_room()
     }
 
-    fn write(&self, name: &str, kind: Kind, parts: &[&[u8]]) -> io::Result<()> {
+    fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let part = self.dir.join(format!("{name}.{}.part", std::process::id()));
-        let written = write(&part, parts).and_then(|()| fs::rename(&part, self.file(name, kind)));
+        let written = write(&part, parts).and_then(|()| fs::rename(&part, self.file(name)));
         if written.is_err() {
             drop(fs::remove_file(&part));
         }
         written
     }
 
-    fn seal(&self, name: &str, facts: &[u8], code: &[u8]) -> blake3::Hash {
+    /// The seal of code, facts and their length.
+    fn seal(&self, name: &str, sealed: &[&[u8]]) -> blake3::Hash {
         let mut hasher = blake3::Hasher::new_keyed(&self.key);
-        // Names have one length and the length of the facts is said, so that no other three make the same bytes.
+        for part in sealed {
+            hasher.update(part);
+        }
+        // Names have one length, so that no others make the same bytes.
         hasher.update(name.as_bytes());
-        hasher.update(&(facts.len() as u64).to_le_bytes());
-        hasher.update(facts);
-        hasher.update(code);
         hasher.finalize()
     }
 
@@ -163,14 +176,8 @@ impl CodeCache {
         format!("{}-{}", blake3::Hash::from_bytes(*module).to_hex(), self.engine)
     }
 
-    fn file(&self, name: &str, kind: Kind) -> PathBuf {
-        self.dir.join(format!("{name}.{}", kind.ending()))
-    }
-
-    fn remove(&self, name: &str) {
-        for kind in [Kind::Seal, Kind::Code] {
-            drop(fs::remove_file(self.file(name, kind)));
-        }
+    fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(format!("{name}.code"))
     }
 
     /// Removes the modules that were written first, beyond those that are kept.
@@ -181,15 +188,14 @@ impl CodeCache {
             files.push((entry.metadata()?.modified()?, entry.path()));
         }
         files.sort_unstable();
-        let surplus = files.len().saturating_sub(2 * MODULES_MAX);
+        let surplus = files.len().saturating_sub(MODULES_MAX);
         files.iter().take(surplus).try_for_each(|(_, path)| fs::remove_file(path))
     }
 
     /// Removes what this engine cannot use.
     fn forget_others(&self) -> io::Result<()> {
-        let endings =
-            [Kind::Seal, Kind::Code].map(|kind| format!("-{}.{}", self.engine, kind.ending()));
-        let is_own = |name: &str| endings.iter().any(|ending| name.ends_with(ending));
+        let ending = format!("-{}.code", self.engine);
+        let is_own = |name: &str| name.ends_with(&ending);
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(is_own) {
@@ -197,22 +203,6 @@ impl CodeCache {
             }
         }
         Ok(())
-    }
-}
-
-/// The two files of a module.
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Seal,
-    Code,
-}
-
-impl Kind {
-    const fn ending(self) -> &'static str {
-        match self {
-            Self::Seal => "seal",
-            Self::Code => "code",
-        }
     }
 }
 
@@ -264,14 +254,14 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 /// All bytes of a file that is not too large.
-fn read(file: &mut File, bytes_max: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
-    let length = file.metadata()?.len();
+fn read(file: &File, bytes_max: u64, bytes: &mut Vec<u8>) -> io::Result<()> {
+    let length = u64::try_from(fstat(file)?.st_size).map_err(io::Error::other)?;
     if bytes_max < length {
         return Err(io::ErrorKind::FileTooLarge.into());
     }
-    // In one go: a start from the cache is short enough for further system calls to show.
-    bytes.resize(usize::try_from(length).map_err(io::Error::other)?, 0);
-    file.read_exact(bytes)
+    let length = usize::try_from(length).map_err(io::Error::other)?;
+    bytes.clear();
+    memfd::read_to(file, length, bytes)
 }
 
 fn write(path: &Path, parts: &[&[u8]]) -> io::Result<()> {

@@ -81,7 +81,9 @@ fn features(mode: PoolMode) -> Config {
         .wasm_relaxed_simd(false)
         .wasm_tail_call(false)
         .wasm_wide_arithmetic(false)
-        .generate_address_map(false);
+        .generate_address_map(false)
+        // For debuggers and profilers; traps and backtraces of the engine do without, and each start would have to register it.
+        .native_unwind_info(false);
     if mode == PoolMode::Pulley {
         config.target(INTERPRETED).expect("a target of the interpreter, which is compiled in");
     }
