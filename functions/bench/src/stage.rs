@@ -1,14 +1,16 @@
 //! Our runtime, as an agent uses it: engines with caches, one call, a host that serves nothing.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use accel::ScanLimits;
 use anyhow::{Result, anyhow};
 use runtime::{
-    Budget, CacheConfig, CallHeader, CallLimits, CallReport, Callee, Contact, DeviceSecret,
-    Execution, Function, Host, HostFault, InputInfo, Isolation, Level, ModuleHash, NodeInfo,
-    Request, RunnerProgram, Runtime, RuntimeConfig, Sealed,
+    Budget, CacheConfig, CallHeader, CallLimits, CallProfile, CallReport, Callee, Contact,
+    DeviceSecret, Execution, Function, Host, HostFault, InputInfo, Isolation, Level, ModuleHash,
+    NodeInfo, Request, RunnerProgram, Runtime, RuntimeConfig, Sealed,
 };
 use sha2::{Digest as _, Sha256};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
@@ -16,6 +18,9 @@ use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
 /// Limits of all calls: the most that a manifest can ask for, so that the largest inputs fit.
 pub(crate) const LIMITS: CallLimits =
     CallLimits { linear_memory_mib: 256, deadline: Duration::from_secs(30), budget: Budget::USUAL };
+
+/// The profile of most calls, as one that is called often has it.
+static PROFILE: LazyLock<CallProfile> = LazyLock::new(|| LIMITS.into());
 
 /// A runtime with its cache in `dir`; without one it compiles each time.
 ///
@@ -79,7 +84,7 @@ pub(crate) fn from_cache(runtime: &Runtime, module: &ModuleHash) -> Result<Funct
 /// # Errors
 /// When the function does not answer.
 pub(crate) fn call(runtime: &Runtime, function: &Function, body: Vec<u8>) -> Result<Vec<u8>> {
-    Ok(report(runtime, function, body, LIMITS, &mut BenchHost::default()).outcome?)
+    Ok(report(runtime, function, body, &*PROFILE, &mut BenchHost::default()).outcome?)
 }
 
 /// An object as a node keeps it for functions in other processes.
@@ -90,19 +95,19 @@ pub(crate) fn sealed(bytes: &[u8]) -> Result<Sealed> {
     Ok(Sealed::written(bytes.len() as u64, |memory| memory.write_all(bytes))?)
 }
 
-pub(crate) fn report(
+pub(crate) fn report<'p>(
     runtime: &Runtime,
     function: &Function,
     body: Vec<u8>,
-    limits: CallLimits,
+    profile: impl Into<Cow<'p, CallProfile>>,
     host: &mut dyn Host,
 ) -> CallReport {
-    runtime.call(function, request(body), limits, host)
+    runtime.call(function, request(body), profile, host)
 }
 
 /// The record of one call with the largest limits.
 pub(crate) fn usage(runtime: &Runtime, function: &Function, body: Vec<u8>) -> runtime::Usage {
-    report(runtime, function, body, LIMITS, &mut BenchHost::default()).usage
+    report(runtime, function, body, &*PROFILE, &mut BenchHost::default()).usage
 }
 
 fn request(body: Vec<u8>) -> Request {

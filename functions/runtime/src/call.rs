@@ -1,5 +1,6 @@
 //! One call of a function: what goes in, what comes out, what it cost.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -123,6 +124,24 @@ impl From<CallLimits> for CallProfile {
     fn from(limits: CallLimits) -> Self {
         let tenant = TenantId::new(TENANT_DEFAULT).expect("a name by the rules");
         Self { tenant, id: None, backend: None, limits, warm: None }
+    }
+}
+
+impl From<CallLimits> for Cow<'_, CallProfile> {
+    fn from(limits: CallLimits) -> Self {
+        Self::Owned(limits.into())
+    }
+}
+
+impl From<CallProfile> for Cow<'_, CallProfile> {
+    fn from(profile: CallProfile) -> Self {
+        Self::Owned(profile)
+    }
+}
+
+impl<'a> From<&'a CallProfile> for Cow<'a, CallProfile> {
+    fn from(profile: &'a CallProfile) -> Self {
+        Self::Borrowed(profile)
     }
 }
 

@@ -35,6 +35,7 @@ mod run;
 mod warm;
 mod wasi;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -175,11 +176,13 @@ impl Runtime {
     /// Runs one call on this thread, or in the runner of its tenant while this thread waits, until it ends or is stopped. Never
     /// waits for room: a call beyond the limits of the node or of the function gets [`CallFault::Busy`], and one for a back end
     /// that is not here [`CallFault::NoBackend`]. Functions that call functions need [`STACK_BYTES`] of the stack of this thread.
-    pub fn call(
+    ///
+    /// Who calls often keeps the profile and lends it.
+    pub fn call<'p>(
         &self,
         function: &Function,
         request: Request,
-        profile: impl Into<CallProfile>,
+        profile: impl Into<Cow<'p, CallProfile>>,
         host: &mut dyn Host,
     ) -> CallReport {
         let profile = profile.into();
