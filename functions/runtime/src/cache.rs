@@ -15,7 +15,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 use accel::ModuleFacts;
-use rustix::fs::{OFlags, fstat};
+use rustix::fs::{Mode, OFlags, fstat, openat};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
@@ -40,6 +40,9 @@ const FILE_BYTES_MAX: u64 = CODE_BYTES_MAX + FACTS_BYTES_MAX;
 /// Memory that is kept for reading the next code.
 const SCRATCH_BYTES_MAX: usize = 2 * 1024 * 1024;
 
+/// How a file is opened to read it: no link is followed.
+const TO_READ: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
 /// Which module: SHA-256 of its bytes.
 pub type ModuleHash = [u8; 32];
 
@@ -47,9 +50,11 @@ pub type ModuleHash = [u8; 32];
 #[derive(Debug)]
 pub(crate) struct CodeCache {
     dir: PathBuf,
+    /// The same, open: a name in it is found sooner than a path.
+    folder: File,
     key: [u8; 32],
-    /// Version, settings and processor of the engine.
-    engine: String,
+    /// How names end: version, settings and processor of the engine, and what the file is.
+    ending: String,
     /// Code is read here to be checked; memory that was used before is faster than fresh memory.
     scratch: Mutex<Vec<u8>>,
 }
@@ -71,8 +76,8 @@ impl CodeCache {
         // It may have been there, open to others.
         fs::set_permissions(dir, Permissions::from_mode(0o700))?;
         let key = blake3::derive_key(PURPOSE, secret.bytes());
-        let (engine, scratch) = (engine_name(engine), Mutex::default());
-        let cache = Self { dir: dir.clone(), key, engine, scratch };
+        let (ending, folder) = (format!("-{}.code", engine_name(engine)), File::open(dir)?);
+        let cache = Self { dir: dir.clone(), folder, key, ending, scratch: Mutex::default() };
         cache.forget_others()?;
         Ok(cache)
     }
@@ -96,11 +101,11 @@ impl CodeCache {
         work: impl FnOnce(&File, &[u8], ModuleFacts) -> Option<R>,
     ) -> Option<R> {
         let name = self.name(module);
-        let file = open(&self.file(&name)).ok()?;
+        let file = File::from(openat(&self.folder, &name, TO_READ, Mode::empty()).ok()?);
         let done = self.checked(&name, &file, work);
         if done.is_none() {
             // Whatever it is, it is of no use, and compiling again puts a good one in its place.
-            drop(fs::remove_file(self.file(&name)));
+            drop(fs::remove_file(self.dir.join(&name)));
         }
         done
     }
@@ -154,7 +159,7 @@ impl CodeCache {
 
     fn write(&self, name: &str, parts: &[&[u8]]) -> io::Result<()> {
         let part = self.dir.join(format!("{name}.{}.part", std::process::id()));
-        let written = write(&part, parts).and_then(|()| fs::rename(&part, self.file(name)));
+        let written = write(&part, parts).and_then(|()| fs::rename(&part, self.dir.join(name)));
         if written.is_err() {
             drop(fs::remove_file(&part));
         }
@@ -172,12 +177,9 @@ impl CodeCache {
         hasher.finalize()
     }
 
+    /// The name of a module's file.
     fn name(&self, module: &ModuleHash) -> String {
-        format!("{}-{}", blake3::Hash::from_bytes(*module).to_hex(), self.engine)
-    }
-
-    fn file(&self, name: &str) -> PathBuf {
-        self.dir.join(format!("{name}.code"))
+        [blake3::Hash::from_bytes(*module).to_hex().as_str(), &self.ending].concat()
     }
 
     /// Removes the modules that were written first, beyond those that are kept.
@@ -194,8 +196,7 @@ impl CodeCache {
 
     /// Removes what this engine cannot use.
     fn forget_others(&self) -> io::Result<()> {
-        let ending = format!("-{}.code", self.engine);
-        let is_own = |name: &str| name.ends_with(&ending);
+        let is_own = |name: &str| name.ends_with(&self.ending);
         for entry in fs::read_dir(&self.dir)? {
             let entry = entry?;
             if !entry.file_name().to_str().is_some_and(is_own) {
@@ -246,11 +247,6 @@ pub(crate) fn load_bytes(engine: &Engine, bytes: &[u8]) -> Option<Component> {
     // SAFETY: the bytes were sealed under the secret of this device by `put`, or come from a compile child of just now. A runner
     // gets them from its agent, which has checked that, in memory that nobody can change.
     unsafe { Component::deserialize(engine, bytes) }.ok()
-}
-
-/// A file to read that is no link.
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(no_follow()).open(path)
 }
 
 /// All bytes of a file that is not too large.
