@@ -54,8 +54,6 @@ pub mod state;
 #[doc(hidden)]
 pub mod stateful;
 
-use alloc::vec::Vec;
-
 pub use bindings::exports::starbelt::function::handler::Guest;
 pub use bindings::starbelt::function::types::{Budget, Fault, Request};
 
