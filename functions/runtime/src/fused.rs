@@ -29,7 +29,7 @@ pub(crate) struct Fused {
     /// Those that are not being called.
     idle: Vec<(ModuleHash, bindings::Function, Wasi)>,
     made: usize,
-    /// The engine lets nothing be entered in a store in which something has trapped.
+    /// Nothing more is called here. The engine lets nothing be entered in a store in which something has trapped.
     is_over: bool,
 }
 
@@ -39,6 +39,11 @@ impl Fused {
         let is_here = self.idle.iter().any(|(module, ..)| *module == function.inner.module);
         let is_alike = Engine::same(engine, function.inner.pre.engine());
         is_alike && !self.is_over && (is_here || self.made < FUSED_MAX)
+    }
+
+    /// Has no function called in this store from now on.
+    pub(crate) fn close(&mut self) {
+        self.is_over = true;
     }
 
     fn take(&mut self, module: &ModuleHash) -> Option<(bindings::Function, Wasi)> {

@@ -87,7 +87,9 @@ impl Runner {
     ) -> (CallReport, Option<Kept>) {
         let started = Instant::now();
         let _ticks = self.ticker.run();
-        let context = self.context(&job, &grant, Carried::default(), host, started);
+        let mut context = self.context(&job, &grant, Carried::default(), host, started);
+        // Nothing in a store goes before the store does: one that is kept would fill up with what each of its calls has called.
+        context.fused.close();
         let calls = rested.as_ref().map_or(0, |kept| kept.calls).saturating_add(1);
         let (mut store, ready) = match rested {
             Some(Kept { mut store, ready, .. }) => {

@@ -3,10 +3,10 @@
 use std::time::{Duration, Instant};
 
 use runtime::{
-    CallFault, CallLimits, CallProfile, CallReport, Function, HOOK_TIME_MAX, HostFault, Isolation,
-    LoadError, MEMORY_BYTES_MAX, RunnerProgram, Runtime, RuntimeConfig, Warm,
+    CallFault, CallLimits, CallProfile, CallReport, Function, HOOK_TIME_MAX, HandOver, HostFault,
+    Isolation, LoadError, MEMORY_BYTES_MAX, RunnerProgram, Runtime, RuntimeConfig, Warm,
 };
-use types::TenantId;
+use types::{FunctionId, TenantId};
 
 use crate::host::{TestHost, request};
 use crate::puppet::{LIMITS, Result, component_of, isolation, puppet, rememberer, runner_program};
@@ -84,6 +84,34 @@ fn an_instance_remembers_until_it_is_suspended_and_the_next_one_takes_it_up() ->
     host.memory = Some(Vec::new());
     assert_eq!(count(&task.call_in("c", LIMITS, &mut host)), 5);
     assert_eq!(host.memory, Some(Vec::new()));
+    Ok(())
+}
+
+/// Nothing in a store goes before the store does: one that is kept would fill up with what each of its calls has called.
+#[test]
+fn what_is_kept_calls_others_in_stores_of_their_own() -> Result {
+    let hooks = r#"
+        (func (export "starbelt:function/lifecycle@0.2.0#suspend") (result i32)
+          (i64.store (i32.const 48) (i64.const 0)) (i32.const 48))
+        (func (export "starbelt:function/lifecycle@0.2.0#resume") (param i32 i32)))"#;
+    let text = include_str!("wat/puppet.wat").trim_end();
+    let text = [text.strip_suffix(')').ok_or("the end of the module")?, hooks].concat();
+    let (runtime, _) = stage()?;
+    let function = runtime.load(&component_of("stateful-function", &text)?)?;
+    let functions = [(FunctionId::new("puppet")?, (function.clone(), LIMITS))].into();
+    let mut host = TestHost { functions, fuses: true, ..TestHost::default() };
+    let warm = Some(Warm { task: "flood.ingest".to_owned() });
+    let profile = CallProfile { warm, ..CallProfile::from(LIMITS) };
+    for nth in 1..=5 {
+        let report = runtime.call(&function, request("3Echo"), profile.clone(), &mut host);
+        assert_eq!(report.outcome, Ok(b"Echo".to_vec()));
+        assert_eq!(report.usage.hand_over, Some(HandOver::Process));
+        let instance = report.usage.instance.ok_or("it may be kept")?;
+        assert_eq!((instance.calls, instance.rests), (nth, true));
+    }
+    // Where it is not kept it fuses.
+    let report = runtime.call(&function, request("3Echo"), LIMITS, &mut host);
+    assert_eq!(report.usage.hand_over, Some(HandOver::Fused));
     Ok(())
 }
 
