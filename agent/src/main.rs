@@ -64,7 +64,7 @@ enum Verb {
 #[derive(Debug, Subcommand)]
 enum FnVerb {
     /// Makes one call of a function: stdin is the body, stdout the answer; `starbelt fn run` does so with the limits of its manifest.
-    Run(local::LocalRun),
+    Run(Box<local::LocalRun>),
 }
 
 #[derive(Debug, Subcommand)]

@@ -49,8 +49,9 @@ fn is_as_said(said: &[String], printed: &[&str]) -> Result<(), String> {
         };
     };
     if first == ANY {
-        let ends = (0..=printed.len()).map(|from| is_as_said(rest, &printed[from..]));
-        return ends.into_iter().fold(Err("lines".to_owned()), |best, end| best.or(end));
+        let mut ends = (0..=printed.len()).map(|from| is_as_said(rest, &printed[from..]));
+        let never = || Err(format!("{:?} and what follows, which never comes", rest.first()));
+        return ends.find(Result::is_ok).unwrap_or_else(never);
     }
     match printed.split_first() {
         Some((line, more)) if is_line_as_said(first, line) => is_as_said(rest, more),

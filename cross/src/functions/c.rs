@@ -14,7 +14,7 @@ use crate::workspace::Workspace;
 /// Builds guests; answers the folder that the modules lie in, named as cargo names those of Rust.
 ///
 /// # Errors
-/// [`NoCompiler`] when there is none for C, or a guest does not build.
+/// [`toolchain::NoCompiler`] when there is none for C, or a guest does not build.
 pub(super) fn build(workspace: &Workspace, names: &[String], ways: &[Way]) -> Result<PathBuf> {
     let clang = Clang::find(&workspace.site()?, ways)?;
     say(&format!("functions: building {} with {}", names.join(", "), clang.label));
