@@ -130,7 +130,20 @@ impl CodeBook {
             let why = "its manifest says [function.warm], and its component has no hooks for that: build it for the world stateful-function";
             return Err(NotAtHand::Refused(why.to_owned()));
         }
+        self.prepare(&code, &grants).await;
         Ok(Loaded { function: code, grants })
+    }
+
+    /// Has the code where it will run, before the first call. If that does not work now, the call tries again and says why not.
+    async fn prepare(&self, code: &Function, grants: &Grants) {
+        let (this, code, tenant) = (self.clone(), code.clone(), grants.tenant.clone());
+        let prepare = move || {
+            let prepared = this.runtime()?.prepare(&code, &tenant);
+            prepared.map_err(|fault| fault.to_string())
+        };
+        if let Err(reason) = blocking(prepare).await.flatten() {
+            tracing::warn!(function = %grants.name, %reason, "function not prepared");
+        }
     }
 
     /// The rights of a function whose signed manifest passes the checks of [`TrustBook::admit`].

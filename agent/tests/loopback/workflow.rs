@@ -322,6 +322,20 @@ fn runner_of(agent: u32) -> Option<u32> {
 }
 
 #[test]
+fn functions_are_in_their_runner_before_the_first_call() {
+    if !functions_are_built() {
+        return;
+    }
+    let fleet = Fleet::start();
+    assert_eq!(runner_of(fleet.drone.pid()), None);
+    fleet.place();
+    for agent in [&fleet.drone, &fleet.sat] {
+        eventually("a runner without any call", || runner_of(agent.pid()));
+    }
+    assert!(fleet.runs().is_empty());
+}
+
+#[test]
 fn killed_runners_are_replaced_and_runs_go_on() {
     if !functions_are_built() {
         return;

@@ -207,6 +207,8 @@ pub struct Usage {
     pub hand_over: Option<HandOver>,
     /// Whether this was the first call since the function was loaded.
     pub cold: bool,
+    /// Whether its runner had no code for it yet, so that it came with this call.
+    pub code_came: bool,
     /// Whether log lines were cut or left out.
     pub log_cut: bool,
     /// What executed it.

@@ -115,7 +115,7 @@ pub enum RuntimeError {
 }
 
 impl Runtime {
-    /// Starts an engine with the largest pool that memory and address space allow, here or, with the first call, in runners.
+    /// Starts an engine with the largest pool that memory and address space allow, here or, when a function is prepared or called, in runners.
     ///
     /// # Errors
     /// [`RuntimeError`] when the engine or its thread does not start.
@@ -170,6 +170,20 @@ impl Runtime {
         match &self.place {
             Place::Here(loader, ..) => loader.load(wasm).map(Function::from),
             Place::Elsewhere(runners) => runners.load(wasm).map(Function::from),
+        }
+    }
+
+    /// Makes ready for calls of a function that are expected: starts the runner of its tenant, if there is room for one, and has the
+    /// code there. A function that is loaded needs nothing more where functions run in this process.
+    ///
+    /// # Errors
+    /// [`CallFault::Runner`] if the runner does not start or cannot use the code, [`CallFault::Busy`] in a pause after an end.
+    pub fn prepare(&self, function: &Function, tenant: &TenantId) -> Result<(), CallFault> {
+        match (&self.place, &function.0) {
+            (Place::Elsewhere(runners), Handle::Elsewhere(function)) => {
+                runners.prepare(function, tenant)
+            }
+            _ => Ok(()),
         }
     }
 

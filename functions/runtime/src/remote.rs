@@ -145,6 +145,25 @@ impl Runners {
         }
     }
 
+    /// Has a function at hand in the runner of a tenant, which is started if it is not there. Where there is no room for one more it
+    /// leaves the others alone: that is worth a call, not the hope of one.
+    pub(crate) fn prepare(
+        &self,
+        function: &RemoteFunction,
+        tenant: &TenantId,
+    ) -> Result<(), CallFault> {
+        if !self.has_room(tenant) {
+            return Ok(());
+        }
+        let slot = self.slot(tenant).ok_or(CallFault::Busy)?;
+        slot.live(&self.program, self.shape)?.prepare(function)
+    }
+
+    fn has_room(&self, tenant: &TenantId) -> bool {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.contains_key(&self.key(tenant)) || slots.len() < self.program.runners_max
+    }
+
     /// Ends the instance of a task in its runner, if that runs; with a host it is asked what it wants to be remembered.
     pub(crate) fn end(&self, owner: Owner, host: Option<&mut dyn Host>) -> Option<CallReport> {
         let key = self.key(&owner.tenant);

@@ -15,7 +15,7 @@ use crate::log::LogBudget;
 use crate::pool::{Memory, PoolMode};
 use crate::warm::shelf::Owner;
 use crate::warm::{HOOK_TIME_MAX, MEMORY_BYTES_MAX};
-use crate::{CallFault, CallProfile, CallReport, Host, Request};
+use crate::{CallFault, CallProfile, CallReport, Host, Request, Usage};
 
 /// How long a runner may take to be ready.
 const START_PATIENCE: Duration = Duration::from_secs(10);
@@ -126,6 +126,16 @@ impl Live {
         report.ok_or_else(|| self.broken(Broken::Lane(io::ErrorKind::InvalidData.into()), time))
     }
 
+    /// Has the code of a function at hand there, so that its first call need not wait for it.
+    ///
+    /// # Errors
+    /// As for a call.
+    pub(super) fn prepare(&self, function: &RemoteFunction) -> Result<(), CallFault> {
+        let message = ToRunner::Prepare(function.module);
+        let first = First { message, body: Vec::new(), code: Some(function) };
+        self.on_a_lane(&first, LOAD_PATIENCE, None).map(|_nothing| ())
+    }
+
     /// Ends the instance of a task; with a host it is asked what it wants to be remembered. `None`: there was none, or it was not asked.
     ///
     /// # Errors
@@ -224,6 +234,7 @@ fn converse(
     let mut log = LogBudget::new();
     let mut callees = Callees::default();
     let mut until = Instant::now() + time + GRACE;
+    let mut code_came = false;
     lane.send(call, Beside::Bytes(body))?;
     loop {
         let (message, Came { bytes, memory: _, lane: _ }) = lane.receive(Some(until))?;
@@ -235,6 +246,7 @@ fn converse(
                 let code = ToRunner::Code(function.module, Box::new(function.facts.clone()));
                 lane.send(&code, Beside::Sealed(&function.code))?;
                 until = Instant::now() + LOAD_PATIENCE + time + GRACE;
+                code_came = true;
                 lane.send(call, Beside::Bytes(body))?;
             }
             FromRunner::BadCode(reason) => return Err(Broken::Code(reason)),
@@ -251,8 +263,10 @@ fn converse(
                 }
             }
             FromRunner::Report(outcome, usage) => {
+                let usage = Usage { code_came, ..usage };
                 return Ok(Some(CallReport { outcome: outcome.with(bytes), usage }));
             }
+            FromRunner::Prepared => return Ok(None),
             FromRunner::Ended(ended) => {
                 return Ok(ended.map(|(outcome, usage)| {
                     let outcome = outcome.with(bytes).and_then(bounded);

@@ -45,6 +45,8 @@ pub(crate) struct TakeLane;
 pub(crate) enum ToRunner {
     /// Run this; its body comes along.
     Call(Box<Call>),
+    /// Have the code of this at hand for the calls that will come.
+    Prepare(ModuleHash),
     /// The code of a function comes along; what the pre-scan found in it.
     Code(ModuleHash, Box<ModuleFacts>),
     /// The answer to a question.
@@ -75,6 +77,8 @@ pub(crate) struct Call {
 pub(crate) enum FromRunner {
     /// It has no code for the call.
     NeedsCode,
+    /// It has the code that was to be prepared.
+    Prepared,
     /// The code is of no use, for this reason.
     BadCode(String),
     /// The function asks its node something.

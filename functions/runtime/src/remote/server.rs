@@ -98,6 +98,7 @@ impl Serving {
                 Ok((ToRunner::Code(module, facts), came)) => {
                     self.load(&lane, module, *facts, &came.bytes.unwrap_or_default())
                 }
+                Ok((ToRunner::Prepare(module), _)) => self.prepare(&lane, &module),
                 Ok((ToRunner::End(end), _)) => self.end(&mut lane, *end),
                 Ok((ToRunner::Answer(_), _)) => return,
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return,
@@ -119,6 +120,13 @@ impl Serving {
         let report = self.runner.call(code, &request, &profile, &mut Asker { lane, serving: self });
         let (outcome, body) = Outcome::apart(report.outcome);
         lane.send(&FromRunner::Report(outcome, report.usage), Beside::Bytes(&body))
+    }
+
+    /// Says whether a function could be called at once.
+    fn prepare(&self, lane: &Lane, module: &ModuleHash) -> io::Result<()> {
+        let is_here = self.function(module).is_some();
+        let answer = if is_here { FromRunner::Prepared } else { FromRunner::NeedsCode };
+        lane.send(&answer, Beside::Nothing)
     }
 
     /// Ends the instance of a task.

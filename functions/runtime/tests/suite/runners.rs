@@ -60,6 +60,39 @@ fn again_in_a_runner(tests: &[&str]) {
 }
 
 #[test]
+fn what_was_prepared_is_at_hand_for_the_first_call() -> Result {
+    let stage = stage_in(Isolation::Process(runner_program()))?;
+    assert_eq!(stage.0.runner_process(&tenant("a")), None);
+    stage.0.prepare(&stage.1, &tenant("a"))?;
+    let runner = process(&stage, "a");
+    // Once more costs nothing and changes nothing.
+    stage.0.prepare(&stage.1, &tenant("a"))?;
+    let first = call_of(&stage, "a", "Echo", 5_000);
+    assert_eq!(first.outcome, Ok(b"Echo".to_vec()));
+    assert!(!first.usage.code_came && first.usage.cold);
+    assert_eq!(process(&stage, "a"), runner);
+    // What was not prepared comes with the first call, and with no other.
+    let other = stage_in(Isolation::Process(runner_program()))?;
+    assert!(call_of(&other, "a", "Echo", 5_000).usage.code_came);
+    assert!(!call_of(&other, "a", "Echo", 5_000).usage.code_came);
+    Ok(())
+}
+
+#[test]
+fn to_prepare_takes_no_runner_from_others() -> Result {
+    let program = RunnerProgram { runners_max: 1, ..runner_program() };
+    let stage = stage_in(Isolation::Tenant(program))?;
+    assert!(call_of(&stage, "a", "Echo", 5_000).outcome.is_ok());
+    let runner = process(&stage, "a");
+    stage.0.prepare(&stage.1, &tenant("b"))?;
+    assert_eq!(stage.0.runner_process(&tenant("b")), None);
+    assert_eq!(process(&stage, "a"), runner);
+    // A call of its own gets it, as ever.
+    assert!(call_of(&stage, "b", "Echo", 5_000).outcome.is_ok());
+    Ok(())
+}
+
+#[test]
 fn what_functions_and_nodes_say_to_each_other_is_the_same() {
     again_in_a_runner(&["calls::"]);
 }
