@@ -2,6 +2,9 @@
 //!
 //! The guest is that of the runtime's own tests: the first byte of a body says what it does.
 
+#[path = "support/component.rs"]
+#[expect(dead_code, reason = "tests over the bus use the rest")]
+mod component;
 #[path = "../../functions/infer/tests/support/onnx.rs"]
 #[expect(dead_code, reason = "tests of inference itself use the rest")]
 mod onnx;
@@ -10,9 +13,6 @@ use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
 
 /// What a run did.
 #[derive(Debug)]
@@ -30,7 +30,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let dir = tempfile::tempdir().expect("a writable directory");
-        fs::write(dir.path().join("f.wasm"), puppet()).expect("there is room");
+        let guest = component::puppet();
+        fs::write(dir.path().join("f.wasm"), guest).expect("there is room");
         Self { dir }
     }
 
@@ -67,20 +68,6 @@ impl Bench {
             assert!(done.stderr.contains(words), "{words:?}: {}", done.stderr);
         }
     }
-}
-
-fn puppet() -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let world = include_str!("../../functions/wit/world.wit");
-    let package = resolve.push_source("world.wit", world).expect("the contract");
-    let world = resolve.select_world(&[package], Some("function")).expect("its world");
-    let text = include_str!("../../functions/runtime/tests/suite/wat/puppet.wat");
-    let mut module = wat::parse_str(text).expect("a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("it fits the contract");
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(&module).expect("a module");
-    encoder.encode().expect("a component")
 }
 
 #[test]

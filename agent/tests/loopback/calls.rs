@@ -5,39 +5,22 @@
 use std::sync::{Arc, Mutex};
 
 use protocol::desired::{Phase, Role, TaskSpec};
-use protocol::invoke::{Budget, Fault, HandOver, Invoke, Invoked, Outcome};
+use protocol::invoke::{Fault, HandOver, Invoked, Outcome};
 use protocol::manifest::{Grants, Manifest};
 use protocol::topic::TopicMessage;
-use protocol::{decode, encode};
-use types::{FunctionId, OwnerEpoch, RunId, StateKey, TenantId};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use types::{FunctionId, OwnerEpoch, StateKey, TenantId};
 
+use crate::component::{PUPPET, component_of, puppet};
 use crate::signing::{self, sha256, sign};
 use crate::support::{
-    Agent, Session, collect, desired, eventually, is_taken, keys, node, task, workflow,
+    Agent, Session, collect, desired, eventually, invoke, is_taken, keys, node, task, workflow,
 };
 
-/// The guest, as a component.
-fn puppet() -> Vec<u8> {
-    puppet_that_calls("puppet")
-}
-
-/// The same; it calls the function of that name.
+/// The guest; it calls the function of that name.
 pub(super) fn puppet_that_calls(name: &str) -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let world = include_str!("../../../functions/wit/world.wit");
-    let package = resolve.push_source("world.wit", world).expect("the contract");
-    let world = resolve.select_world(&[package], Some("function")).expect("its world");
-    let text = include_str!("../../../functions/runtime/tests/suite/wat/puppet.wat");
-    let text = text.replace("(data (i32.const 320) \"puppet\")", &callee(name));
+    let text = PUPPET.replace("(data (i32.const 320) \"puppet\")", &callee(name));
     let text = text.replace("(i32.const 320) (i32.const 6)", &named(name));
-    let mut module = wat::parse_str(text).expect("a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("it fits the contract");
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(&module).expect("a module");
-    encoder.encode().expect("a component")
+    component_of("function", &text)
 }
 
 /// Where the guest has the name of what it calls; the longest name that has room there.
@@ -104,26 +87,8 @@ impl Stage {
     /// Calls a task once.
     pub(super) fn call(&mut self, name: &str, body: impl Into<Vec<u8>>) -> Invoked {
         self.run += 1;
-        let run = RunId(self.run);
-        let invoke = Invoke {
-            workflow: workflow(),
-            task: task(name),
-            run,
-            attempt: 1,
-            root: run,
-            hops: 0,
-            source: node("controller"),
-            deadline_ms: 20_000,
-            budget: Budget::default(),
-            inputs: Vec::new(),
-            outputs_to: None,
-            content_type: String::new(),
-            body: body.into(),
-        };
-        let key = keys().invoke(&self.agent.name, &workflow(), &task(name));
-        let frame = encode(&invoke).expect("a valid message");
-        let answer = eventually("an answer", || self.controller.ask(&key, frame.clone()));
-        decode(&answer).expect("agents send valid frames")
+        let invoke = invoke(name, self.run, body);
+        self.controller.invoke(&self.agent.name, &invoke)
     }
 
     #[track_caller]

@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use protocol::call::{Call, Called, FIRST_CALL, Waiting};
 use protocol::desired::{CalleeSpec, Phase};
-use protocol::invoke::{Budget, Fault, HandOver, Input, Invoke, Invoked, Outcome};
+use protocol::encode;
+use protocol::invoke::{Fault, HandOver, Input, Invoke, Invoked, Outcome};
 use protocol::manifest::{Grants, Manifest};
-use protocol::{decode, encode};
-use types::{FunctionId, NodeId, RunId, TenantId};
+use types::{FunctionId, RunId, TenantId};
 
 use crate::calls::{puppet_that_calls, spec, state};
 use crate::signing::{self, sign};
-use crate::support::{Agent, Session, desired, eventually, is_taken, keys, node, task, workflow};
+use crate::support::{
+    Agent, Session, desired, eventually, invoke, is_taken, keys, node, task, workflow,
+};
 
 /// A function that calls this one, and where it is placed.
 struct Placed {
@@ -79,35 +81,13 @@ impl Pair {
 
     fn invoke(&mut self, name: &str, body: impl Into<Vec<u8>>) -> Invoke {
         self.run += 1;
-        let run = RunId(self.run);
-        Invoke {
-            workflow: workflow(),
-            task: task(name),
-            run,
-            attempt: 1,
-            root: run,
-            hops: 0,
-            source: node("controller"),
-            deadline_ms: 20_000,
-            budget: Budget::default(),
-            inputs: Vec::new(),
-            outputs_to: None,
-            content_type: String::new(),
-            body: body.into(),
-        }
-    }
-
-    fn ask(&self, at: &NodeId, invoke: &Invoke) -> Invoked {
-        let key = keys().invoke(at, &workflow(), &invoke.task);
-        let frame = encode(invoke).expect("a valid message");
-        let answer = eventually("an answer", || self.controller.ask(&key, frame.clone()));
-        decode(&answer).expect("agents send valid frames")
+        invoke(name, self.run, body)
     }
 
     /// Calls a task of the first node once.
     fn call(&mut self, name: &str, body: impl Into<Vec<u8>>) -> Invoked {
         let invoke = self.invoke(name, body);
-        self.ask(&node("sat-1"), &invoke)
+        self.controller.invoke(&node("sat-1"), &invoke)
     }
 
     #[track_caller]
@@ -175,7 +155,7 @@ fn a_function_calls_one_of_another_node_and_both_sides_know_what_it_cost() {
     assert_eq!(number(&pair.good("caller", "3c")), 1);
     assert_eq!(number(&pair.good("caller", "3c")), 2);
     let direct = pair.invoke("puppet", "c");
-    match pair.ask(&node("sat-2"), &direct).outcome {
+    match pair.controller.invoke(&node("sat-2"), &direct).outcome {
         Outcome::Committed(done) => assert_eq!(number(&done.body), 3),
         failed @ Outcome::Failed(_) => panic!("{failed:?}"),
     }
@@ -311,7 +291,7 @@ fn chains_over_nodes_end_within_their_budget() {
     let started = Instant::now();
     let mut endless = pair.invoke("ping", "!");
     endless.budget.calls = 6;
-    let invoked = pair.ask(&node("sat-1"), &endless);
+    let invoked = pair.controller.invoke(&node("sat-1"), &endless);
     assert!(matches!(invoked.outcome, Outcome::Failed(Fault::TooLarge(_))), "{invoked:?}");
     assert_eq!(invoked.record.calls, 6);
     // Without that bound others hold: places for calls, memory, hops.
@@ -321,13 +301,13 @@ fn chains_over_nodes_end_within_their_budget() {
     // A bomb: each calls the other twice, and what comes of that does not matter.
     let mut bomb = pair.invoke("ping", "6");
     bomb.budget.calls = 20;
-    let invoked = pair.ask(&node("sat-1"), &bomb);
+    let invoked = pair.controller.invoke(&node("sat-1"), &bomb);
     assert!(matches!(invoked.outcome, Outcome::Committed(_)), "{invoked:?}");
     assert!(invoked.record.calls <= 20, "{}", invoked.record.calls);
     // Hops count over nodes.
     let mut last = pair.invoke("ping", "3Echo");
     last.hops = 32;
-    let invoked = pair.ask(&node("sat-1"), &last);
+    let invoked = pair.controller.invoke(&node("sat-1"), &last);
     assert!(matches!(invoked.outcome, Outcome::Failed(Fault::TooLarge(_))), "{invoked:?}");
     assert!(started.elapsed() < Duration::from_secs(15), "{:?}", started.elapsed());
     assert_eq!(pair.good("ping", "33Echo"), b"Echo");
@@ -341,19 +321,19 @@ fn time_that_is_used_elsewhere_is_used_here() {
     let started = Instant::now();
     let mut spin = pair.invoke("caller", "3s");
     spin.budget.cpu_us = 200_000;
-    let invoked = pair.ask(&node("sat-1"), &spin);
+    let invoked = pair.controller.invoke(&node("sat-1"), &spin);
     assert!(matches!(invoked.outcome, Outcome::Failed(Fault::TooLarge(_))), "{invoked:?}");
     // Nothing is left for a second call, though the first one's fault did not matter to the caller.
     let mut bomb = pair.invoke("caller", "%s");
     bomb.budget.cpu_us = 200_000;
-    let invoked = pair.ask(&node("sat-1"), &bomb);
+    let invoked = pair.controller.invoke(&node("sat-1"), &bomb);
     assert!(matches!(invoked.outcome, Outcome::Failed(Fault::TooLarge(_))), "{invoked:?}");
     assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
     // And until the deadline of the caller, if that comes first.
     let started = Instant::now();
     let mut late = pair.invoke("caller", "3s");
     late.deadline_ms = 400;
-    let invoked = pair.ask(&node("sat-1"), &late);
+    let invoked = pair.controller.invoke(&node("sat-1"), &late);
     assert!(matches!(invoked.outcome, Outcome::Failed(Fault::Deadline)), "{invoked:?}");
     assert!(started.elapsed() < Duration::from_secs(4), "{:?}", started.elapsed());
     assert_eq!(pair.good("caller", "3Echo"), b"Echo");

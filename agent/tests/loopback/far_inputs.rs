@@ -10,15 +10,13 @@ use std::time::{Duration, Instant};
 use protocol::belt::{Inventory, InventoryQuery, ObjectMeta};
 use protocol::desired::Phase;
 use protocol::encode;
-use protocol::invoke::{Budget, HandOver, Input, Invoke, Invoked, Outcome};
+use protocol::invoke::{HandOver, Input, Invoke, Invoked, Outcome};
 use protocol::key::BeltService;
-use types::{NodeId, RunId, WorkflowId};
+use types::{NodeId, WorkflowId};
 
 use crate::calls::{puppet_that_calls, spec};
 use crate::signing;
-use crate::support::{
-    Agent, Session, desired, eventually, is_taken, keys, node, say, task, workflow,
-};
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, keys, say};
 
 /// Name, number of objects and bytes of each (they have at most 64 MiB), and how often it is measured: each time with objects that
 /// are not there yet, which the stores of both nodes have to take.
@@ -71,24 +69,8 @@ impl Pair {
     }
 
     fn call(&self, at: &NodeId, run: u64, inputs: Vec<Input>) -> Invoked {
-        let task = task(&format!("on-{at}"));
-        let invoke = Invoke {
-            workflow: workflow(),
-            task: task.clone(),
-            run: RunId(run),
-            attempt: 1,
-            root: RunId(run),
-            hops: 0,
-            source: node("controller"),
-            deadline_ms: 20_000,
-            budget: Budget::default(),
-            inputs,
-            outputs_to: None,
-            content_type: String::new(),
-            body: b"Echo".to_vec(),
-        };
-        let key = keys().invoke(at, &workflow(), &task);
-        self.controller.answer(&key, &encode(&invoke).expect("a valid message"))
+        let invoke = Invoke { inputs, ..invoke(&format!("on-{at}"), run, "Echo") };
+        self.controller.invoke(at, &invoke)
     }
 }
 

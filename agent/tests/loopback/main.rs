@@ -1,6 +1,8 @@
 //! Agents as processes on loopback, over real sessions of the bus: one binary, since linking it takes a while.
 
 mod calls;
+#[path = "../support/component.rs"]
+mod component;
 mod deploy;
 mod elsewhere;
 mod far_inputs;

@@ -11,6 +11,7 @@ use protocol::desired::{
     Desired, DesiredReply, DriveSpec, FunctionRef, Role, StageSpec, TaskSpec, Verdict,
 };
 use protocol::event::{Event, EventKind, EventPage, EventQuery};
+use protocol::invoke::{Budget, Invoke, Invoked};
 use protocol::key::Keys;
 use protocol::module::{MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
 use protocol::report::{QueueReport, Report, ReportBody};
@@ -18,7 +19,7 @@ use protocol::signed::Signers;
 use protocol::{Message, decode, encode};
 use types::{
     BootId, Epoch, FleetId, FunctionId, Generation, LeaderEpoch, MiB, MilliCpu, NodeId,
-    PlanVersion, SkyClock, TaskId, WallTime, WorkflowId,
+    PlanVersion, RunId, SkyClock, TaskId, WallTime, WorkflowId,
 };
 use zenoh::Wait as _;
 
@@ -49,6 +50,25 @@ pub(super) fn task(name: &str) -> TaskId {
 
 pub(super) fn keys() -> Keys {
     Keys::new(&FleetId::new("test").expect("a valid name"))
+}
+
+/// A call of a task by the controller, which nothing comes along with.
+pub(super) fn invoke(name: &str, run: u64, body: impl Into<Vec<u8>>) -> Invoke {
+    Invoke {
+        workflow: workflow(),
+        task: task(name),
+        run: RunId(run),
+        attempt: 1,
+        root: RunId(run),
+        hops: 0,
+        source: node("controller"),
+        deadline_ms: 20_000,
+        budget: Budget::default(),
+        inputs: Vec::new(),
+        outputs_to: None,
+        content_type: String::new(),
+        body: body.into(),
+    }
 }
 
 /// An address that nobody uses now.
@@ -299,6 +319,13 @@ impl Session {
     /// Asks and waits for the first answer, if any comes.
     pub(super) fn ask(&self, key: &str, frame: Vec<u8>) -> Option<Vec<u8>> {
         ask(&self.zenoh, key, frame)
+    }
+
+    /// Calls a task of a node until it answers.
+    #[track_caller]
+    pub(super) fn invoke(&self, at: &NodeId, invoke: &Invoke) -> Invoked {
+        let key = keys().invoke(at, &invoke.workflow, &invoke.task);
+        self.answer(&key, &encode(invoke).expect("a valid message"))
     }
 
     /// Asks until an answer comes, and decodes it.

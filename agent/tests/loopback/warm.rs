@@ -5,37 +5,18 @@ use std::path::Path;
 
 use protocol::desired::{FunctionRef, Phase, Role, Successor, TaskSpec};
 use protocol::event::EventKind;
-use protocol::invoke::{Budget, Invoke, Invoked, Outcome};
+use protocol::invoke::{Invoked, Outcome};
 use protocol::manifest::slots::Warm;
-use protocol::{decode, encode};
 use tempfile::TempDir;
-use types::{NodeId, OwnerEpoch, RunId, WindowId};
-use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
-use wit_parser::Resolve;
+use types::{NodeId, OwnerEpoch, WindowId};
 
+use crate::component::{puppet, rememberer};
 use crate::signing::{self, sha256, sign};
-use crate::support::{
-    Agent, Session, desired, eventually, is_taken, keys, node, sky, task, workflow,
-};
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, sky, task, workflow};
 
 const TASK: &str = "rememberer";
 /// Longer than a test takes, and more calls than it makes.
 const LONG: Warm = Warm { idle_ms: 600_000, calls_max: 1_000 };
-
-/// The guest, as a component of the world that has hooks.
-fn rememberer() -> Vec<u8> {
-    let mut resolve = Resolve::default();
-    let world = include_str!("../../../functions/wit/world.wit");
-    let package = resolve.push_source("world.wit", world).expect("the contract");
-    let world = resolve.select_world(&[package], Some("stateful-function")).expect("its world");
-    let text = include_str!("../../../functions/runtime/tests/suite/wat/rememberer.wat");
-    let mut module = wat::parse_str(text).expect("a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("it fits the contract");
-    let mut encoder = ComponentEncoder::default();
-    let encoder = encoder.validate(true).module(&module).expect("a module");
-    encoder.encode().expect("a component")
-}
 
 /// Two nodes, and a controller that has the function.
 struct Stage {
@@ -97,26 +78,7 @@ impl Stage {
 
     fn call(&mut self, at: &NodeId, body: &str) -> Invoked {
         self.run += 1;
-        let run = RunId(self.run);
-        let invoke = Invoke {
-            workflow: workflow(),
-            task: task(TASK),
-            run,
-            attempt: 1,
-            root: run,
-            hops: 0,
-            source: node("controller"),
-            deadline_ms: 20_000,
-            budget: Budget::default(),
-            inputs: Vec::new(),
-            outputs_to: None,
-            content_type: String::new(),
-            body: body.into(),
-        };
-        let key = keys().invoke(at, &workflow(), &task(TASK));
-        let frame = encode(&invoke).expect("a valid message");
-        let answer = eventually("an answer", || self.controller.ask(&key, frame.clone()));
-        decode(&answer).expect("agents send valid frames")
+        self.controller.invoke(at, &invoke(TASK, self.run, body))
     }
 
     /// What the instance has counted, and whether it had served a call before.
@@ -219,16 +181,7 @@ fn an_instance_ends_with_its_time_its_calls_and_its_version_and_the_next_one_goe
 fn a_manifest_that_asks_for_it_needs_a_component_that_can() {
     let stage = Stage::start();
     let drone = stage.drone.name.clone();
-    let mut resolve = Resolve::default();
-    let world = include_str!("../../../functions/wit/world.wit");
-    let package = resolve.push_source("world.wit", world).expect("the contract");
-    let world = resolve.select_world(&[package], Some("function")).expect("its world");
-    let text = include_str!("../../../functions/runtime/tests/suite/wat/puppet.wat");
-    let mut module = wat::parse_str(text).expect("a module");
-    embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)
-        .expect("it fits the contract");
-    let component = ComponentEncoder::default().module(&module).expect("a module").encode();
-    let component = component.expect("a component");
+    let component = puppet();
     let mut manifest = signing::manifest(TASK, &component);
     manifest.warm = Some(LONG);
     let signed = sign(&manifest);

@@ -2,13 +2,12 @@
 
 use protocol::desired::{DriveSpec, Phase, Role, SourceRef, Successor, TaskSpec};
 use protocol::event::{EventKind, RunRecord};
-use protocol::invoke::{Budget, Fault, Invoke, Invoked, Outcome};
-use protocol::{decode, encode};
+use protocol::invoke::{Fault, Invoke, Invoked, Outcome};
 use types::{NodeId, OwnerEpoch, RunId, WindowId};
 
 use crate::support::{
-    Agent, Session, desired, eventually, functions_are_built, is_taken, keys, node, say, sky,
-    stage, task, task_spec, workflow,
+    Agent, Session, desired, eventually, functions_are_built, invoke, is_taken, say, sky, stage,
+    task, task_spec, workflow,
 };
 
 const SEED: u64 = 5;
@@ -253,24 +252,8 @@ fn a_planned_hand_over_moves_the_task_and_calls_follow_it() {
 }
 
 fn call(session: &Session, at: &NodeId, name: &str, run: u64) -> Invoked {
-    let invoke = Invoke {
-        workflow: workflow(),
-        task: task(name),
-        run: RunId(run),
-        attempt: 1,
-        root: RunId(run),
-        hops: 0,
-        source: node("controller"),
-        deadline_ms: 5000,
-        budget: Budget::default(),
-        inputs: Vec::new(),
-        outputs_to: None,
-        content_type: String::new(),
-        body: Vec::new(),
-    };
-    let key = keys().invoke(at, &workflow(), &task(name));
-    let answer = eventually("an answer", || session.ask(&key, encode(&invoke).expect("valid")));
-    decode(&answer).expect("agents send valid frames")
+    let invoke = Invoke { deadline_ms: 5_000, ..invoke(name, run, "") };
+    session.invoke(at, &invoke)
 }
 
 #[test]

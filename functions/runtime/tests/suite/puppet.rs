@@ -20,8 +20,13 @@ pub(crate) fn component(core_wat: &str) -> Result<Vec<u8>> {
 
 /// The same for one of the worlds of the contract.
 pub(crate) fn component_of(world: &str, core_wat: &str) -> Result<Vec<u8>> {
+    component_in(include_str!("../../../wit/world.wit"), world, core_wat)
+}
+
+/// The same for another contract.
+pub(crate) fn component_in(contract: &str, world: &str, core_wat: &str) -> Result<Vec<u8>> {
     let mut resolve = Resolve::default();
-    let package = resolve.push_source("world.wit", include_str!("../../../wit/world.wit"))?;
+    let package = resolve.push_source("world.wit", contract)?;
     let world = resolve.select_world(&[package], Some(world))?;
     let mut module = wat::parse_str(core_wat)?;
     embed_component_metadata(&mut module, &resolve, world, StringEncoding::UTF8, false)?;

@@ -9,7 +9,9 @@ use runtime::{
 use types::{FunctionId, TenantId};
 
 use crate::host::{TestHost, request};
-use crate::puppet::{LIMITS, Result, component_of, isolation, puppet, rememberer, runner_program};
+use crate::puppet::{
+    LIMITS, Result, component_in, component_of, isolation, puppet, rememberer, runner_program,
+};
 
 /// A task of a tenant on a stage.
 struct Task<'a> {
@@ -328,18 +330,7 @@ fn hooks_of_another_type_are_refused() -> Result {
     let stage = stage()?;
     let wit = include_str!("../../../wit/world.wit")
         .replace("suspend: func() -> list<u8>;", "suspend: func() -> list<u32>;");
-    let mut resolve = wit_parser::Resolve::default();
-    let package = resolve.push_source("world.wit", &wit)?;
-    let world = resolve.select_world(&[package], Some("stateful-function"))?;
-    let mut module = wat::parse_str(include_str!("wat/rememberer.wat"))?;
-    wit_component::embed_component_metadata(
-        &mut module,
-        &resolve,
-        world,
-        wit_component::StringEncoding::UTF8,
-        false,
-    )?;
-    let component = wit_component::ComponentEncoder::default().module(&module)?.encode()?;
+    let component = component_in(&wit, "stateful-function", include_str!("wat/rememberer.wat"))?;
     match stage.0.load(&component) {
         Err(LoadError::Contract { source }) => {
             assert!(source.to_string().contains("no suspend of the contract's type"), "{source}");
