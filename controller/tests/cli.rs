@@ -200,6 +200,9 @@ async fn pushing_tells_scripts_what_is_wrong_with_files_keys_and_versions() {
     assert!(with_home(&push).stdout.contains("f "));
     let by_name = [&push[..], &["--key", "laptop"]].concat();
     assert_eq!(with_home(&by_name).code, 0);
+    let nobody = with_home(&[&push[..], &["--key", "nobody"]].concat());
+    assert_eq!(nobody.code, 3, "{}", nobody.stderr);
+    assert!(nobody.stderr.contains("(there: laptop); make it: starbelt key new nobody"));
     let secret = format!("{home}/starbelt/keys/laptop.key");
     let signed = [&push[..], &["--key", &secret]].concat();
     operator.good(&signed);

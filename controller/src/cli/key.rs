@@ -91,7 +91,7 @@ pub(super) fn list(client: &Client, format: Format) -> Result<Printed, CliError>
 pub(super) fn signing_key(asked: Option<&str>, dir: Option<&Path>) -> Result<SigningKey, CliError> {
     let file = match asked {
         Some(asked) if is_name(asked) && !Path::new(asked).exists() => {
-            folder(dir)?.join(format!("{asked}.key"))
+            named_key(&folder(dir)?, asked)?
         }
         Some(file) => PathBuf::from(file),
         None => only_key(&folder(dir)?)?,
@@ -101,6 +101,19 @@ pub(super) fn signing_key(asked: Option<&str>, dir: Option<&Path>) -> Result<Sig
 
 fn is_name(text: &str) -> bool {
     KeyName::new(text).is_ok()
+}
+
+fn named_key(dir: &Path, name: &str) -> Result<PathBuf, CliError> {
+    let file = dir.join(format!("{name}.key"));
+    if file.exists() {
+        return Ok(file);
+    }
+    let known = secret_keys(dir);
+    let known = known.iter().filter_map(|key| key.file_stem()?.to_str()).collect::<Vec<_>>();
+    let known = if known.is_empty() { "none".to_owned() } else { known.join(", ") };
+    let next = format!("make it: starbelt key new {name}, then: starbelt key trust FILE");
+    let message = format!("there is no key {name} in {} (there: {known}); {next}", dir.display());
+    Err(CliError::new(exit_code::NOT_FOUND, message))
 }
 
 fn only_key(dir: &Path) -> Result<PathBuf, CliError> {
