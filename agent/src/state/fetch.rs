@@ -3,19 +3,24 @@
 use std::sync::Arc;
 
 use belt::hash_of;
-use protocol::belt::{BUNDLE_BYTES_MAX, Fetch, Fetched, ObjectMeta};
+use protocol::belt::{BUNDLE_BYTES_MAX, FETCH_BYTES_MAX, Fetch, Fetched, ObjectMeta};
 use protocol::invoke::{Fault, Input, LinkBytes};
 use protocol::key::BeltService;
 use protocol::{decode, encode};
 use tokio::time::{Duration, Instant, sleep};
-use types::NodeId;
 
 use super::Peers;
 use super::groups::is_head;
 use super::inner::{Inner, blocking, cut, internal};
 use crate::store::{Room, Sync};
 
-/// Longest wait for one part of 1 MiB: 5 Mbit/s.
+/// Bytes of a part.
+const PART_BYTES: u64 = FETCH_BYTES_MAX as u64;
+/// Parts that are asked for at once: memory that a call may take for them, and what keeps a line busy for a round trip.
+const PARTS_MAX: u64 = 4;
+/// An answer that came so soon leaves room for more: 20 Mbit/s.
+const PART_QUICK: Duration = Duration::from_millis(400);
+/// Longest wait for one part of 1 MiB that has the line for itself: 5 Mbit/s.
 const PART_PATIENCE: Duration = Duration::from_secs(2);
 /// Before a holder is asked again.
 const AGAIN: Duration = Duration::from_millis(100);
@@ -71,56 +76,124 @@ impl Inner {
     }
 }
 
-pub(super) async fn fetch_object(
-    peers: &impl Peers,
+/// An object of which parts are asked for.
+struct Wanted<'a, P> {
+    peers: &'a P,
+    input: &'a Input,
+    deadline: Instant,
+}
+
+/// A part of an object, all of it.
+#[derive(Default)]
+struct Part {
+    bytes: Vec<u8>,
+    /// How long the answer took; a part that had to be asked for again took for ever.
+    took: Duration,
+}
+
+pub(super) async fn fetch_object<P: Peers>(
+    peers: &P,
     input: &Input,
     deadline: Instant,
 ) -> Result<Vec<u8>, Fault> {
-    let (object, holder) = (&input.object, &input.holder);
-    let missing =
-        |why: &str| Fault::InputMissing(cut(&format!("{} from {holder}: {why}", object.id)));
+    let object = &input.object;
+    let wanted = Wanted { peers, input, deadline };
     if BUNDLE_BYTES_MAX < object.bytes {
-        return Err(missing("it is too large"));
+        return Err(wanted.missing("it is too large"));
     }
-    let mut bytes: Vec<u8> = Vec::new();
-    while (bytes.len() as u64) < object.bytes || object.bytes == 0 {
-        let offset = bytes.len() as u64;
-        let query = Fetch { id: object.id.clone(), offset };
-        let (meta, part) = match ask(peers, holder, &query, deadline).await {
-            Ok(Fetched::Part { meta, bytes }) => (meta, bytes),
-            Ok(Fetched::NotFound) => return Err(missing("it is not there")),
-            Ok(Fetched::Denied) => return Err(missing("it is not given away")),
-            Err(reason) if deadline <= Instant::now() + AGAIN => return Err(missing(&reason)),
-            Err(_) => {
-                sleep(AGAIN).await;
-                continue;
-            }
+    // An object without bytes is asked for, too: it may be another one by now.
+    let first = wanted.part(0, 1).await?;
+    let mut at_once = next_at_once(1, first.took);
+    let mut bytes = first.bytes;
+    while (bytes.len() as u64) < object.bytes {
+        let start = bytes.len() as u64;
+        let part = |nth: u64| {
+            let offset = start.saturating_add(nth * PART_BYTES);
+            let is_asked = nth < at_once;
+            wanted.part(if is_asked { offset } else { object.bytes }, at_once)
         };
-        if meta.hash != object.hash || meta.bytes != object.bytes {
-            return Err(missing("another object has its name there"));
+        let (a, b, c, d) = tokio::join!(part(0), part(1), part(2), part(3));
+        let mut slowest = Duration::ZERO;
+        for mut part in [a?, b?, c?, d?] {
+            bytes.append(&mut part.bytes);
+            slowest = slowest.max(part.took);
         }
-        if part.is_empty() && 0 < object.bytes {
-            return Err(missing("it ends too early"));
-        }
-        bytes.extend(part);
-        if object.bytes == 0 {
-            break;
-        }
+        at_once = next_at_once(at_once, slowest);
     }
     if hash_of(&bytes) != object.hash {
-        return Err(missing("its bytes are not what they should be"));
+        return Err(wanted.missing("its bytes are not what they should be"));
     }
     Ok(bytes)
 }
 
-async fn ask(
-    peers: &impl Peers,
-    holder: &NodeId,
-    query: &Fetch,
-    deadline: Instant,
-) -> Result<Fetched, String> {
-    let frame = encode(query).map_err(|error| error.to_string())?;
-    let left = deadline.saturating_duration_since(Instant::now());
-    let answer = peers.belt(holder, BeltService::Fetch, frame, PART_PATIENCE.min(left)).await;
-    decode(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+/// How many parts are asked for next: twice as many after quick answers, one after a slow or lost one. A line on which one part
+/// takes long is full, and whoever else uses it would wait behind four.
+fn next_at_once(now: u64, slowest: Duration) -> u64 {
+    if slowest <= PART_QUICK { (now * 2).min(PARTS_MAX) } else { 1 }
 }
+
+impl<P: Peers> Wanted<'_, P> {
+    fn missing(&self, why: &str) -> Fault {
+        let Input { object, holder } = self.input;
+        Fault::InputMissing(cut(&format!("{} from {holder}: {why}", object.id)))
+    }
+
+    /// The part at `offset`, which is nothing behind the end, while `at_once` parts share the line.
+    async fn part(&self, offset: u64, at_once: u64) -> Result<Part, Fault> {
+        let object = &self.input.object;
+        let end = offset.saturating_add(PART_BYTES).min(object.bytes);
+        let mut part = Part::default();
+        if 0 < offset && end <= offset {
+            return Ok(part);
+        }
+        loop {
+            let asked = Instant::now();
+            let at = offset + part.bytes.len() as u64;
+            let patience = PART_PATIENCE * u32::try_from(at_once).unwrap_or(1);
+            match self.ask(at, patience).await {
+                Ok(Fetched::Part { meta, mut bytes }) => {
+                    self.check(&meta, &bytes)?;
+                    bytes.truncate(usize::try_from(end - at).unwrap_or(usize::MAX));
+                    part.bytes.append(&mut bytes);
+                    part.took = part.took.saturating_add(asked.elapsed());
+                }
+                Ok(Fetched::NotFound) => return Err(self.missing("it is not there")),
+                Ok(Fetched::Denied) => return Err(self.missing("it is not given away")),
+                Err(reason) if self.deadline <= Instant::now() + AGAIN => {
+                    return Err(self.missing(&reason));
+                }
+                Err(_) => {
+                    part.took = Duration::MAX;
+                    sleep(AGAIN).await;
+                    continue;
+                }
+            }
+            if end <= offset + part.bytes.len() as u64 {
+                return Ok(part);
+            }
+        }
+    }
+
+    fn check(&self, meta: &ObjectMeta, bytes: &[u8]) -> Result<(), Fault> {
+        let object = &self.input.object;
+        if meta.hash != object.hash || meta.bytes != object.bytes {
+            return Err(self.missing("another object has its name there"));
+        }
+        if bytes.is_empty() && 0 < object.bytes {
+            return Err(self.missing("it ends too early"));
+        }
+        Ok(())
+    }
+
+    async fn ask(&self, offset: u64, patience: Duration) -> Result<Fetched, String> {
+        let query = Fetch { id: self.input.object.id.clone(), offset };
+        let frame = encode(&query).map_err(|error| error.to_string())?;
+        let left = self.deadline.saturating_duration_since(Instant::now());
+        let holder = &self.input.holder;
+        let answer = self.peers.belt(holder, BeltService::Fetch, frame, patience.min(left)).await;
+        decode(&answer.map_err(|error| error.to_string())?).map_err(|error| error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -111,6 +111,7 @@ pub struct Chunk {
     /// Its number.
     pub index: u32,
     /// Its bytes, [`CHUNK_BYTES`] but for the last.
+    #[serde(with = "serde_bytes")]
     pub bytes: Vec<u8>,
 }
 
@@ -142,6 +143,7 @@ pub enum Fetched {
         /// The object.
         meta: ObjectMeta,
         /// Its bytes from the offset on, at most 1 MiB.
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// Not here.

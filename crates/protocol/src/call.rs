@@ -29,6 +29,7 @@ pub struct Call {
     /// Which function is called; that task may run another one by now.
     pub function: FunctionId,
     /// The frame of the signed manifest of the function that calls: what it may call, whose it is.
+    #[serde(with = "serde_bytes")]
     pub caller: Vec<u8>,
     /// The tasks whose calls wait for this one, from the trigger on.
     pub through: Vec<Waiting>,

@@ -150,6 +150,7 @@ pub struct RunRecord {
     /// The stages in the order in which they committed.
     pub stages: Vec<StageRecord>,
     /// The body of the last stage's answer, for example a summary as JSON; at most 16 KiB.
+    #[serde(with = "serde_bytes")]
     pub result: Vec<u8>,
 }
 

@@ -52,6 +52,7 @@ pub struct Invoke {
     /// Media type of the body.
     pub content_type: String,
     /// The body.
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 
@@ -114,6 +115,7 @@ pub struct Committed {
     /// `true` when this stage had been committed by an earlier attempt.
     pub again: bool,
     /// The answer of the function.
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 

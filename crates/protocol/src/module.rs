@@ -28,6 +28,7 @@ pub enum ModuleChunk {
         /// Size of the whole.
         total: u32,
         /// Bytes from the offset on, at most 256 KiB.
+        #[serde(with = "serde_bytes")]
         bytes: Vec<u8>,
     },
     /// No such module.

@@ -99,6 +99,7 @@ impl Signature {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SignedManifest {
     /// The frame of the manifest, byte for byte.
+    #[serde(with = "serde_bytes")]
     pub manifest: Vec<u8>,
     /// Who signed; the manifest names the same key.
     pub key: KeyId,

@@ -29,6 +29,7 @@ pub struct TopicMessage {
     /// On which topic.
     pub topic: String,
     /// What is said.
+    #[serde(with = "serde_bytes")]
     pub body: Vec<u8>,
 }
 

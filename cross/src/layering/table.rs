@@ -8,7 +8,7 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "protocol",
         ours: &["types"],
-        outside: &["postcard", "serde", "thiserror"],
+        outside: &["postcard", "serde", "serde_bytes", "thiserror"],
         dev: &["proptest"],
     },
     Row {

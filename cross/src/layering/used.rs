@@ -43,7 +43,8 @@ fn judge(declared: &str, for_tests: bool, built: &str, tested: &str) -> Option<&
     }
 }
 
-/// Whether a source has a path that starts with this crate, such as `use serde;` or `serde::de`.
+/// Whether a source has a path that starts with this crate, such as `use serde;` or `serde::de`, or fields that it writes and reads,
+/// `with = "serde_bytes"`.
 fn names(source: &str, krate: &str) -> bool {
     source.match_indices(krate).any(|(at, _)| {
         let (before, rest) = (&source[..at], &source[at + krate.len()..]);
@@ -51,7 +52,8 @@ fn names(source: &str, krate: &str) -> bool {
         let is_start = !before.ends_with(|c: char| c.is_alphanumeric() || "_:".contains(c));
         let is_path = rest.starts_with("::");
         let is_import = before.ends_with("use ") && rest.starts_with([';', ' ']);
-        is_start && (is_path || is_import)
+        let is_codec = before.ends_with("with = \"") && rest.starts_with('"');
+        is_start && (is_path || is_import || is_codec)
     })
 }
 
@@ -87,6 +89,8 @@ mod tests {
             ("use belt;", true),
             ("use belt as state;", true),
             ("#[derive(belt::Error)]", true),
+            ("#[serde(with = \"belt\")]", true),
+            ("#[serde(rename = \"belt\")]", false),
             ("use protocol::belt::Fetch;", false),
             ("hot_belt::run();", false),
             ("belt_size::MAX", false),
