@@ -314,6 +314,20 @@ impl StateService {
         self.inner.fetch(peers, inputs, deadline).await
     }
 
+    /// Fetches inputs that later calls will need and this node lacks, one after the other; answers how many bytes came. What is more
+    /// than one call may take in all is left to the calls, and so is what there is no room for.
+    ///
+    /// # Errors
+    /// [`Fault`] when a holder does not give one in time, or the store has no room.
+    pub async fn fetch_ahead(
+        &self,
+        peers: &impl Peers,
+        inputs: Vec<Input>,
+        deadline: Instant,
+    ) -> Result<u64, Fault> {
+        self.inner.fetch_ahead(peers, inputs, deadline).await
+    }
+
     /// Commits a stage: one durable transaction here, then the second copies, then the audit log.
     ///
     /// May be dropped at any point: what is durable by then is found by the next attempt.

@@ -59,6 +59,7 @@ fn spec(task: &str, role: Role) -> TaskSpec {
         memory_mib: MiB(256),
         linear_memory_mib: MiB(32),
         deadline_ms: 2000,
+        sources: Vec::new(),
     }
 }
 

@@ -24,6 +24,12 @@ const LINK_SLACK: Duration = Duration::from_secs(1);
 const INVENTORY_TIMEOUT: Duration = Duration::from_secs(2);
 /// Pages of an inventory that are read: as many objects as a call takes.
 const INVENTORY_PAGES_MAX: usize = 4;
+/// Tries to fetch the objects of a data source ahead of calls, and the pause between them: half a minute, as long as a node may be
+/// silent before it counts as lost.
+const BRING_TRIES: u32 = 6;
+const BRING_PAUSE: Duration = Duration::from_secs(5);
+/// Longest time that fetching the objects of one data source ahead of calls takes.
+const BRING_TIME_MAX: Duration = Duration::from_secs(120);
 /// Media type of what the input directory holds.
 const CONTENT_TYPE: &str = "application/octet-stream";
 
@@ -57,6 +63,39 @@ impl SourceBook {
             known.remove(&(source.name.clone(), source.node.clone()));
         }
     }
+}
+
+/// Fetches the objects of data sources that a task on this node takes, ahead of its calls. What does not come is left to them: a node
+/// that cannot be reached now may be near when it counts.
+pub(super) async fn bring(work: &Work, sources: Vec<SourceRef>) {
+    for source in sources.iter().filter(|source| source.node != *work.me()) {
+        for _ in 0..BRING_TRIES {
+            match brought(work, source).await {
+                Ok(0) => break,
+                Ok(bytes) => {
+                    tracing::info!(source = %source.name, holder = %source.node, bytes, "fetched ahead of calls");
+                    break;
+                }
+                Err(reason) => {
+                    tracing::debug!(source = %source.name, holder = %source.node, reason, "not fetched ahead");
+                    tokio::time::sleep(BRING_PAUSE).await;
+                }
+            }
+        }
+    }
+}
+
+async fn brought(work: &Work, source: &SourceRef) -> Result<u64, String> {
+    let holder = &source.node;
+    let objects = listed(work, source).await?;
+    let input = |object| invoke::Input { object, holder: holder.clone() };
+    let inputs: Vec<_> = objects.into_iter().map(input).collect();
+    if inputs.is_empty() {
+        return Err("it holds nothing of it".to_owned());
+    }
+    let deadline = tokio::time::Instant::now() + BRING_TIME_MAX;
+    let brought = work.state().fetch_ahead(work.fleet(), inputs, deadline).await;
+    brought.map_err(|fault| format!("{fault:?}"))
 }
 
 /// Asks a node for the objects of a data source.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use protocol::call::{Call, Called};
-use protocol::desired::{FunctionRef, TaskSpec};
+use protocol::desired::{FunctionRef, SourceRef, TaskSpec};
 use protocol::event::Event;
 use protocol::invoke::{Invoke, Invoked, Outcome};
 use protocol::report::{Group, LinkSample, Report};
@@ -185,6 +185,7 @@ impl Work {
             Output::Save { record, bytes } => self.order(Ordered::Save { record, bytes }),
             Output::Read(record) => self.order(Ordered::Read(record)),
             Output::Hold(spec) => {
+                self.bring(spec.sources.clone());
                 self.exec().hold((*spec).clone());
                 self.order(Ordered::Role(spec));
             }
@@ -365,6 +366,14 @@ impl Work {
             let answer = calls::call(&this, call).await;
             this.tell(Input::StageAnswered { call: id, answer }).await;
         });
+    }
+
+    fn bring(self: &Arc<Self>, sources: Vec<SourceRef>) {
+        if sources.is_empty() {
+            return;
+        }
+        let this = Arc::clone(self);
+        self.crew().spawn(async move { calls::bring(&this, sources).await });
     }
 
     fn sample(self: &Arc<Self>, group: Group) {

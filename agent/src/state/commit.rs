@@ -17,6 +17,7 @@ use types::{NodeId, ObjectId, OwnerEpoch, RunId, StateKey, TaskId, Version};
 
 use super::bundle::COMMITS_MAX;
 use super::call::{CallState, GROUP_VALUES_MAX, Guard, Reads, Write};
+use super::fetch::missing;
 use super::groups::{Admission, Held, commit_id};
 use super::inner::{Inner, blocking, cut, internal, refusal};
 use super::{Begin, CommitCost, Peers};
@@ -69,11 +70,7 @@ impl Inner {
         if let Some(done) = self.settled(&group, call).map_err(internal)? {
             return Ok(Begin::Again(done));
         }
-        let missing = |input: &&protocol::invoke::Input| match snapshot.object(&input.object.id) {
-            Ok(Some(row)) => row.meta.hash != input.object.hash,
-            _ => true,
-        };
-        let mut missing: Vec<_> = call.inputs.iter().filter(missing).cloned().collect();
+        let mut missing = missing(&snapshot, &call.inputs);
         let held = self.groups.get(&group);
         let held = held.ok_or_else(|| Fault::NotFound(format!("{group} is not here")))?;
         if self.must_catch_up(&held) {

@@ -12,8 +12,10 @@ use tokio::time::{Duration, Instant, sleep};
 use super::Peers;
 use super::groups::is_head;
 use super::inner::{Inner, blocking, cut, internal};
-use crate::store::{Room, Sync};
+use crate::store::{Room, Snapshot, Sync};
 
+/// Bytes that are fetched ahead for one data source: two objects of the largest.
+const AHEAD_BYTES_MAX: u64 = 2 * BUNDLE_BYTES_MAX;
 /// Bytes of a part.
 const PART_BYTES: u64 = FETCH_BYTES_MAX as u64;
 /// Parts that are asked for at once: memory that a call may take for them, and what keeps a line busy for a round trip.
@@ -53,6 +55,26 @@ impl Inner {
         Ok(links)
     }
 
+    pub(super) async fn fetch_ahead(
+        self: &Arc<Self>,
+        peers: &impl Peers,
+        inputs: Vec<Input>,
+        deadline: Instant,
+    ) -> Result<u64, Fault> {
+        let this = Arc::clone(self);
+        let missing = move || this.store.snapshot().map(|now| missing(&now, &inputs));
+        let missing = blocking(internal, move || missing().map_err(internal)).await?;
+        let (mut links, mut bytes) = (Vec::new(), 0_u64);
+        for input in missing {
+            if AHEAD_BYTES_MAX < bytes.saturating_add(input.object.bytes) {
+                continue;
+            }
+            links.extend(self.fetch(peers, &[input], deadline).await?);
+            bytes = links.iter().map(|link| link.received).sum();
+        }
+        Ok(bytes)
+    }
+
     /// What a call of another tenant on this node brings along.
     fn lent_here(&self, input: &Input) -> Option<Vec<u8>> {
         let is_here = input.holder == self.me;
@@ -74,6 +96,15 @@ impl Inner {
         });
         kept.map_err(internal)
     }
+}
+
+/// Those that are not here with the same bytes.
+pub(super) fn missing(now: &Snapshot, inputs: &[Input]) -> Vec<Input> {
+    let is_missing = |input: &&Input| match now.object(&input.object.id) {
+        Ok(Some(row)) => row.meta.hash != input.object.hash,
+        _ => true,
+    };
+    inputs.iter().filter(is_missing).cloned().collect()
 }
 
 /// An object of which parts are asked for.

@@ -150,6 +150,7 @@ pub(super) fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) 
         memory_mib: types::MiB(64),
         linear_memory_mib: types::MiB(64),
         deadline_ms: 20_000,
+        sources: Vec::new(),
     }
 }
 

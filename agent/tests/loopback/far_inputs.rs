@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protocol::belt::{Inventory, InventoryQuery, ObjectMeta};
-use protocol::desired::Phase;
+use protocol::desired::{Phase, SourceRef};
 use protocol::encode;
 use protocol::invoke::{HandOver, Input, Invoke, Invoked, Outcome};
 use protocol::key::BeltService;
@@ -16,12 +16,13 @@ use types::{NodeId, WorkflowId};
 
 use crate::calls::{puppet_that_calls, spec};
 use crate::signing;
-use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, keys, say};
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, keys, say, task};
+
+type Size = (&'static str, usize, usize, usize);
 
 /// Name, number of objects and bytes of each (they have at most 64 MiB), and how often it is measured: each time with objects that
 /// are not there yet, which the stores of both nodes have to take.
-const SIZES: [(&str, usize, usize, usize); 2] =
-    [("10_mb", 1, 10_000_000, 3), ("100_mb", 2, 50_000_000, 1)];
+const SIZES: [Size; 2] = [("10_mb", 1, 10_000_000, 3), ("100_mb", 2, 50_000_000, 1)];
 
 /// A node with the sources and one without, each with a task that takes what it is given.
 struct Pair {
@@ -33,29 +34,29 @@ struct Pair {
 }
 
 impl Pair {
-    fn start() -> Self {
+    /// The far one's task takes these data sources of the near one.
+    fn start(sizes: &[Size], taken: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a writable directory");
-        let near = Agent::start(dir.path(), "sat-1", &[], &sources(dir.path()));
+        let near = Agent::start(dir.path(), "sat-1", &[], &sources(dir.path(), sizes));
         let far = Agent::start(dir.path(), "sat-2", &[near.port], "");
         let controller = Session::controller(&[near.port, far.port], &[]);
         let component = puppet_that_calls("puppet");
         controller.hold(&component);
         for agent in [&near, &far] {
             let name = format!("on-{}", agent.name);
-            let spec = spec(&controller, &signing::manifest(&name, &component), &component);
+            let mut spec = spec(&controller, &signing::manifest(&name, &component), &component);
+            if agent.name == far.name {
+                let source = |name: &&str| SourceRef { name: task(name), node: near.name.clone() };
+                spec.sources = taken.iter().map(source).collect();
+            }
             assert!(is_taken(&controller.tell(&desired(&agent.name, 1, &[spec], &[]))));
             eventually("a task at hand", || {
                 let tasks = controller.status(&agent.name).tasks;
                 tasks.iter().any(|task| task.phase == Phase::Active).then_some(())
             });
         }
-        let query = InventoryQuery {
-            workflow: WorkflowId::new("source").expect("a valid name"),
-            after: None,
-        };
-        let key = keys().belt(&near.name, BeltService::Inventory);
-        let listed: Inventory = controller.answer(&key, &encode(&query).expect("a valid message"));
-        Self { near, far, controller, objects: listed.objects, _dir: dir }
+        let objects = listed(&controller, &near.name);
+        Self { near, far, controller, objects, _dir: dir }
     }
 
     /// The objects of one measurement.
@@ -74,10 +75,19 @@ impl Pair {
     }
 }
 
+/// The objects of data sources that a node has.
+fn listed(controller: &Session, node: &NodeId) -> Vec<ObjectMeta> {
+    let workflow = WorkflowId::new("source").expect("a valid name");
+    let query = InventoryQuery { workflow, after: None };
+    let key = keys().belt(node, BeltService::Inventory);
+    let listed: Inventory = controller.answer(&key, &encode(&query).expect("a valid message"));
+    listed.objects
+}
+
 /// The files of all sources, and the configuration that names them.
-fn sources(dir: &Path) -> String {
+fn sources(dir: &Path, sizes: &[Size]) -> String {
     let mut text = String::new();
-    for (size, objects, bytes, times) in SIZES {
+    for &(size, objects, bytes, times) in sizes {
         for nth in 0..times {
             for object in 0..objects {
                 let name = format!("s-{}-{nth}-{object}", size.replace('_', "-"));
@@ -118,7 +128,7 @@ fn median(mut times: Vec<Duration>) -> f64 {
 
 #[test]
 fn a_record_says_how_inputs_came_and_far_ones_take_longer_than_a_stream() {
-    let pair = Pair::start();
+    let pair = Pair::start(&SIZES, &[]);
     let mut run = 0;
     for (size, objects, bytes, times) in SIZES {
         let (mut fetched, mut streamed) = (Vec::new(), Vec::new());
@@ -145,4 +155,21 @@ fn a_record_says_how_inputs_came_and_far_ones_take_longer_than_a_stream() {
     // Without inputs there is no way that they came.
     let invoked = pair.call(&pair.near.name, run + 1, Vec::new());
     assert_eq!(invoked.record.inputs, None);
+}
+
+#[test]
+fn data_sources_are_there_before_the_first_call() {
+    let sizes = [("a", 1, 3_000_000, 1), ("b", 1, 70, 1)];
+    let pair = Pair::start(&sizes, &["s-a-0-0"]);
+    let taken = pair.inputs("a", 0);
+    eventually("the object of the data source that its task takes", || {
+        let here = listed(&pair.controller, &pair.far.name);
+        (here.iter().map(|object| object.hash).eq([taken[0].object.hash])).then_some(())
+    });
+    let invoked = pair.call(&pair.far.name, 1, taken);
+    assert!(matches!(invoked.outcome, Outcome::Committed(_)), "{invoked:?}");
+    assert_eq!((invoked.record.fetched_bytes, invoked.record.fetch_ns), (0, 0));
+    // What its task does not say is fetched when it is called with it.
+    let invoked = pair.call(&pair.far.name, 2, pair.inputs("b", 0));
+    assert_eq!(invoked.record.fetched_bytes, 70);
 }

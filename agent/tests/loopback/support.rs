@@ -500,6 +500,7 @@ pub(super) fn task_spec(name: &str, role: Role, replica: Option<&NodeId>) -> Tas
         memory_mib: MiB(64),
         linear_memory_mib: MiB(64),
         deadline_ms: 20_000,
+        sources: Vec::new(),
     }
 }
 

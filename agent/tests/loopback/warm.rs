@@ -60,6 +60,7 @@ impl Stage {
             memory_mib: types::MiB(64),
             linear_memory_mib: types::MiB(64),
             deadline_ms: 20_000,
+            sources: Vec::new(),
         }
     }
 

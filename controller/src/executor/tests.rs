@@ -35,6 +35,7 @@ fn wanted(owner_epoch: u64) -> Wanted {
         memory_mib: MiB(1),
         linear_memory_mib: MiB(1),
         deadline_ms: 1,
+        sources: Vec::new(),
     };
     Wanted { tasks: vec![task], ..Wanted::default() }
 }

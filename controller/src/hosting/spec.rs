@@ -43,9 +43,9 @@ impl Hosting {
                 let Some((host, known)) = host.zip(functions.get(&task.function)) else { continue };
                 let code = &known.code;
                 placed.push(callee(&key, task, host));
-                let owner = owner_spec(&key, task, code, host);
+                let owner = owner_spec(workflow, task, code, host);
                 wanted.entry(host.node.clone()).or_default().tasks.push(owner);
-                if let Some((to, standby)) = standby_spec(&key, task, code, host) {
+                if let Some((to, standby)) = standby_spec(workflow, task, code, host) {
                     wanted.entry(to).or_default().tasks.push(standby);
                 }
             }
@@ -106,7 +106,7 @@ fn callees_of(
     callees
 }
 
-fn owner_spec(key: &TaskKey, task: &Task, code: &FunctionRef, host: &Host) -> TaskSpec {
+fn owner_spec(workflow: &Workflow, task: &Task, code: &FunctionRef, host: &Host) -> TaskSpec {
     let announced = host.step.as_ref().and_then(|step| step.at.map(|at| (step, at)));
     let successor = announced.map(|(step, at)| Successor {
         node: step.to.clone(),
@@ -115,11 +115,11 @@ fn owner_spec(key: &TaskKey, task: &Task, code: &FunctionRef, host: &Host) -> Ta
         window_closes: step.window_closes,
     });
     let role = Role::Owner { owner_epoch: host.owner_epoch, successor };
-    task_spec(key, task, code, role, host.second_copy().cloned())
+    task_spec(workflow, task, code, role, host.second_copy().cloned())
 }
 
 fn standby_spec(
-    key: &TaskKey,
+    workflow: &Workflow,
     task: &Task,
     code: &FunctionRef,
     host: &Host,
@@ -128,19 +128,19 @@ fn standby_spec(
     let expected_at = step.at.unwrap_or(step.window_closes);
     let role = Role::Standby { owner: host.node.clone(), expected_at };
     // Once it owns, the old owner keeps the second copy: it has everything already.
-    Some((step.to.clone(), task_spec(key, task, code, role, Some(host.node.clone()))))
+    Some((step.to.clone(), task_spec(workflow, task, code, role, Some(host.node.clone()))))
 }
 
 fn task_spec(
-    key: &TaskKey,
+    workflow: &Workflow,
     task: &Task,
     code: &FunctionRef,
     role: Role,
     replica: Option<NodeId>,
 ) -> TaskSpec {
     TaskSpec {
-        workflow: key.workflow.clone(),
-        task: key.task.clone(),
+        workflow: workflow.id.clone(),
+        task: task.id.clone(),
         function: code.clone(),
         role,
         replica,
@@ -148,22 +148,28 @@ fn task_spec(
         memory_mib: task.memory_mib,
         linear_memory_mib: task.linear_memory_mib,
         deadline_ms: task.deadline_ms,
+        sources: sources_of(workflow, task),
     }
 }
 
-fn stage(workflow: &Workflow, task: &Task, node: NodeId) -> StageSpec {
+/// The data sources of a task, and who holds them.
+fn sources_of(workflow: &Workflow, task: &Task) -> Vec<SourceRef> {
     let holder = |name: &TaskId| {
         workflow.sources.iter().find(|source| source.name == *name).map(|s| s.node.clone())
     };
     let sources = task.sources.iter().filter_map(|need| {
         holder(&need.source).map(|node| SourceRef { name: need.source.clone(), node })
     });
+    sources.collect()
+}
+
+fn stage(workflow: &Workflow, task: &Task, node: NodeId) -> StageSpec {
     StageSpec {
         task: task.id.clone(),
         node,
         deadline_ms: task.deadline_ms,
         after: task.after.iter().map(|after| after.task.clone()).collect(),
-        sources: sources.collect(),
+        sources: sources_of(workflow, task),
     }
 }
 
@@ -200,6 +206,7 @@ mod tests {
             memory_mib: MiB(1),
             linear_memory_mib: MiB(1),
             deadline_ms: 1,
+            sources: Vec::new(),
         }
     }
 

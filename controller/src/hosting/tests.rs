@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use placement::{Assignment, Constraint, Next, NodeRefusal, Plan, Workflow};
-use protocol::desired::{FunctionRef, Phase, Role, TaskStatus};
+use protocol::desired::{FunctionRef, Phase, Role, SourceRef, TaskStatus};
 use topology::ContactWindow;
 use types::{Capacity, FunctionId, LatencyUs, MiB, MilliCpu};
 
@@ -156,6 +156,10 @@ impl Story {
             linear_memory_mib = 1
             expected_run_s = 1.0
             deadline_ms = 1
+            sources = [{ source = "dem" }]
+            [[source]]
+            name = "dem"
+            node = "d"
         "#;
         let workflow: Workflow = toml::from_str(text).unwrap();
         let name = FunctionId::new("f").unwrap();
@@ -166,6 +170,9 @@ impl Story {
         let all = wanted.into_iter().flat_map(|(node, wanted)| {
             let drives = wanted.drives.len();
             wanted.tasks.into_iter().map(move |task| {
+                // Who runs it and who is to follow fetch its data ahead.
+                let dem = SourceRef { name: TaskId::new("dem").unwrap(), node: id("d") };
+                assert_eq!(task.sources, [dem]);
                 let role = match task.role {
                     Role::Owner { owner_epoch, successor } => {
                         let to =

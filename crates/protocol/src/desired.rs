@@ -64,6 +64,8 @@ pub struct TaskSpec {
     pub linear_memory_mib: MiB,
     /// Wall time that one call may take, in milliseconds.
     pub deadline_ms: u32,
+    /// The data sources whose objects its calls take: they are fetched ahead of the first.
+    pub sources: Vec<SourceRef>,
 }
 
 /// Which code.
@@ -243,7 +245,7 @@ impl Desired {
 
 impl Message for Desired {
     const SCHEMA: Schema = Schema::Desired;
-    const BYTES_MAX: usize = 1280 * 1024;
+    const BYTES_MAX: usize = 1344 * 1024;
 
     fn validate(&self) -> Result<(), &'static str> {
         if TASKS_MAX < self.tasks.len() {
@@ -254,6 +256,9 @@ impl Message for Desired {
         }
         if CALLEES_MAX < self.callees.len() {
             return Err("a node is told at most 128 tasks to call");
+        }
+        if self.tasks.iter().any(|task| INPUTS_MAX < task.sources.len()) {
+            return Err("a task takes at most 16 data sources");
         }
         let stages_fit = self.drives.iter().all(|drive| {
             drive.stages.len() <= STAGES_MAX

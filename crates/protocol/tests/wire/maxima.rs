@@ -214,6 +214,7 @@ fn desired() -> Desired {
         memory_mib: MiB(u32::MAX),
         linear_memory_mib: MiB(u32::MAX),
         deadline_ms: u32::MAX,
+        sources: vec![SourceRef { name: task(), node: node() }; INPUTS_MAX],
     };
     let stage = StageSpec {
         task: task(),
@@ -492,6 +493,10 @@ fn one_more_in_a_desired_state_or_call_is_refused() {
         r.verdict = Verdict::Denied { reason: text(TEXT_BYTES_MAX + 1) };
     });
     is_refused(desired(), "tasks", |d| d.tasks.push(d.tasks[0].clone()));
+    is_refused(desired(), "sources", |d| {
+        let source = d.tasks[0].sources[0].clone();
+        d.tasks[0].sources.push(source);
+    });
     is_refused(desired(), "drives", |d| d.drives.push(d.drives[0].clone()));
     is_refused(desired(), "inputs", |d| d.drives[0].stages[0].after.push(task()));
     is_refused(desired(), "callees", |d| d.callees.push(d.callees[0].clone()));

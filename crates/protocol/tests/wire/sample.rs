@@ -318,6 +318,7 @@ pub(crate) fn desired() -> Desired {
         memory_mib: MiB(2_048),
         linear_memory_mib: MiB(32),
         deadline_ms: 5_000,
+        sources: vec![SourceRef { name: task("dem"), node: node("gs-1") }],
     };
     Desired {
         node: node("sat-1"),
