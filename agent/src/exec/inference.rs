@@ -213,6 +213,7 @@ fn host_fault(fault: &Fault) -> HostFault {
     match fault {
         Fault::UnknownModel(_) => HostFault::NotFound,
         Fault::Tensor(_)
+        | Fault::Malformed(_)
         | Fault::MissingInput { .. }
         | Fault::UnexpectedInput { .. }
         | Fault::WrongDims { .. }

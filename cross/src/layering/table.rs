@@ -113,8 +113,17 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "infer",
         ours: &["types"],
-        outside: &["ort", "rustix", "sha2", "thiserror", "tract-onnx", "wgpu"],
-        dev: &["infer", "tempfile"],
+        outside: &[
+            "ort",
+            "rustix",
+            "serde",
+            "serde_json",
+            "sha2",
+            "thiserror",
+            "tract-onnx",
+            "wgpu",
+        ],
+        dev: &["infer", "proptest", "safetensors", "tempfile"],
     },
     Row {
         package: "agent",

@@ -11,6 +11,9 @@ pub enum Fault {
     /// What was given is no tensor.
     #[error(transparent)]
     Tensor(#[from] InvalidTensor),
+    /// Bytes that hold no tensors.
+    #[error(transparent)]
+    Malformed(#[from] crate::safetensors::Malformed),
     /// A model's input is not among those given.
     #[error("{model} needs the input {name:?}, which is not given")]
     MissingInput {

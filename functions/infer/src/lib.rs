@@ -1,6 +1,6 @@
 //! Runs models and GPU kernels for guests: checked before anything is allocated, bounded, and on back ends that have proven themselves.
 //!
-//! Reading order: [`Tensor`] (what goes in and out), [`Fault`], [`onnx`] (a model is checked before a library sees it), [`kernel`] (compute
+//! Reading order: [`Tensor`] (what goes in and out), [`safetensors`] (the same as bytes), [`Fault`], [`onnx`] (a model is checked before a library sees it), [`kernel`] (compute
 //! kernels by name), [`backend`] (what executes), [`probe`] (what makes a back end trusted), [`health`] (how long one that failed is left
 //! alone), [`Inference`] (all of it together: [`Inference::run`] is what the guest contract's `infer.run` calls), [`Event`], [`stats`].
 //!
@@ -37,6 +37,7 @@ pub mod onnx;
 pub mod probe;
 mod program;
 mod ready;
+pub mod safetensors;
 pub mod stats;
 mod tensor;
 

@@ -25,6 +25,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::U8, Self::I32, Self::I64, Self::F16, Self::F32];
+
     /// Bytes of one element.
     pub const fn bytes(self) -> u64 {
         match self {
