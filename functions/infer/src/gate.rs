@@ -1,4 +1,4 @@
-//! The queue before a back end: who runs now, who waits, and how many bytes all of them need. Callers wait on their own threads.
+//! The queue before a back end, or before all those on graphics processors: who runs now, who waits, and how many bytes all of them need. Callers wait on their own threads.
 
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -59,16 +59,30 @@ impl Gate {
         if self.limits.bytes < bytes {
             return Err(Refusal::TooLarge);
         }
-        let mut state = self.lock();
+        let state = self.lock();
         let is_full =
             self.limits.running <= state.running && self.limits.waiting <= state.waiting.len();
         let sum = state.bytes.saturating_add(bytes);
         if is_full || self.limits.bytes < sum {
             return Err(Refusal::Busy);
         }
+        self.wait(state, bytes, deadline)
+    }
+
+    /// Waits for its turn until `deadline`, however many wait: for a probe, of which each back end has one.
+    pub(crate) fn enter_to_probe(&self, deadline: Instant) -> Result<Pass<'_>, Refusal> {
+        self.wait(self.lock(), 0, deadline)
+    }
+
+    fn wait<'a>(
+        &'a self,
+        mut state: MutexGuard<'_, State>,
+        bytes: u64,
+        deadline: Instant,
+    ) -> Result<Pass<'a>, Refusal> {
         let ticket = state.next;
         state.next += 1;
-        state.bytes = sum;
+        state.bytes = state.bytes.saturating_add(bytes);
         state.waiting.push_back(ticket);
         loop {
             if state.waiting.front() == Some(&ticket) && state.running < self.limits.running {

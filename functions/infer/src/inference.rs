@@ -35,15 +35,15 @@ pub struct Config {
     pub models: PathBuf,
     /// The queue of each back end on the processor.
     pub cpu: GateLimits,
-    /// The queue of each back end on a graphics processor.
+    /// The one queue of all back ends on graphics processors: what runs on one of them, and what its memory is taken for, counts for all.
     pub gpu: GateLimits,
     /// What is kept ready.
     pub ready: ReadyLimits,
 }
 
 impl Config {
-    /// The defaults for models in this folder: 2 at once on the processor and 1 on a graphics processor, 16 waiting behind each, 512 and
-    /// 256 MiB for them, 16 models of together 256 MiB ready.
+    /// The defaults for models in this folder: 2 at once on each back end of the processor and 1 on graphics processors, 16 waiting behind
+    /// each, 512 and 256 MiB for them, 16 models of together 256 MiB ready.
     pub fn new(models: PathBuf) -> Self {
         const MIB: u64 = 1024 * 1024;
         Self {
@@ -101,9 +101,9 @@ pub struct BackendStatus {
     pub processor: Processor,
     /// Whether it is used, and why not.
     pub standing: Standing,
-    /// Inferences that run there.
+    /// Inferences that run there; on a graphics processor: on all of those.
     pub running: usize,
-    /// Inferences that wait for it.
+    /// Inferences that wait for it, or for any of the graphics processors.
     pub waiting: usize,
 }
 
@@ -134,7 +134,8 @@ struct Shared {
 /// A back end and all that is kept about it.
 struct Seat {
     backend: Arc<dyn Backend>,
-    gate: Gate,
+    /// Its queue; back ends on graphics processors share one.
+    gate: Arc<Gate>,
     health: Mutex<Health>,
     /// How often it was opened.
     opened: AtomicU64,
@@ -172,13 +173,13 @@ impl Inference {
                 return Err(StartError::SameName(backend.name().to_owned()));
             }
         }
+        let gpu = Arc::new(Gate::new(config.gpu));
         let seat = |backend: Arc<dyn Backend>| {
-            let limits = match is_gpu(backend.as_ref()) {
-                true => config.gpu,
-                false => config.cpu,
+            let gate = match is_gpu(backend.as_ref()) {
+                true => Arc::clone(&gpu),
+                false => Arc::new(Gate::new(config.cpu)),
             };
-            let (gate, health) = (Gate::new(limits), Mutex::default());
-            Seat { backend, gate, health, opened: AtomicU64::new(0) }
+            Seat { backend, gate, health: Mutex::default(), opened: AtomicU64::new(0) }
         };
         let shared = Arc::new(Shared {
             catalog: Catalog::new(config.models),
@@ -393,7 +394,8 @@ impl Shared {
     fn probe(&self, index: usize) {
         // Whatever is prepared from now on belongs to the device that the probe opens.
         self.seats[index].opened.fetch_add(1, Ordering::AcqRel);
-        self.judge(index, probe::probe(&self.seats[index].backend));
+        let seat = &self.seats[index];
+        self.judge(index, probe::probe(&seat.backend, &seat.gate));
     }
 
     fn judge(&self, index: usize, verdict: Result<String, Verdict>) {

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::backend::{Backend, Failure, Source, Workload};
+use crate::gate::Gate;
 use crate::kernel::Kernel;
 use crate::onnx;
 use crate::tensor::Tensor;
@@ -33,17 +34,36 @@ pub(crate) enum Verdict {
 }
 
 /// Probes a back end on a thread of its own; answers its device. A back end that hangs keeps that thread.
-pub(crate) fn probe(backend: &Arc<dyn Backend>) -> Result<String, Verdict> {
+///
+/// It is opened at once, and what it computes takes its turn in the queue, so that nothing else runs on a graphics processor meanwhile. A
+/// back end that hangs holds the queue until [`PROBE_TIME_MAX`] is over.
+pub(crate) fn probe(backend: &Arc<dyn Backend>, gate: &Gate) -> Result<String, Verdict> {
+    let until = deadline();
     let (tell, told) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
     let probed = Arc::clone(backend);
     let work = move || {
+        let opened = probed.open().map_err(|failure| Verdict::Fails(failure.to_string()));
+        let is_open = opened.is_ok();
         // Nobody listens any more where it took too long.
-        tell.send(all(probed.as_ref())).ok();
+        tell.send(opened).ok();
+        if is_open && may_go.recv().is_ok() {
+            tell.send(prove(probed.as_ref()).map(|()| String::new())).ok();
+        }
     };
     let thread = thread::Builder::new().name("probe".to_owned()).spawn(work);
     let fails = |reason: String| Verdict::Fails(reason);
     let thread = thread.map_err(|error| fails(format!("no thread to probe it: {error}")))?;
-    match told.recv_timeout(PROBE_TIME_MAX) {
+    let wait = || told.recv_timeout(until.saturating_duration_since(Instant::now()));
+    let proved = wait().and_then(|opened| {
+        let Ok(device) = opened else { return Ok(opened) };
+        let turn = gate.enter_to_probe(until).map_err(|_| mpsc::RecvTimeoutError::Timeout)?;
+        go.send(()).ok();
+        let proved = wait();
+        drop(turn);
+        proved.map(|verdict| verdict.map(|_| device))
+    });
+    match proved {
         Ok(verdict) => verdict,
         Err(mpsc::RecvTimeoutError::Timeout) => {
             Err(fails(format!("its probe did not end within {} s", PROBE_TIME_MAX.as_secs())))
@@ -55,15 +75,15 @@ pub(crate) fn probe(backend: &Arc<dyn Backend>) -> Result<String, Verdict> {
     }
 }
 
-fn all(backend: &dyn Backend) -> Result<String, Verdict> {
-    let device = backend.open().map_err(|failure| Verdict::Fails(failure.to_string()))?;
+/// Whether it computes what it has to.
+fn prove(backend: &dyn Backend) -> Result<(), Verdict> {
     if backend.runs(Workload::Kernels) {
         Kernel::ALL.into_iter().try_for_each(|kernel| one_kernel(backend, kernel))?;
     }
     if backend.runs(Workload::Models) {
         model(backend)?;
     }
-    Ok(device)
+    Ok(())
 }
 
 fn model(backend: &dyn Backend) -> Result<(), Verdict> {

@@ -38,6 +38,9 @@ enum Mood {
 
 #[derive(Debug, Default)]
 struct State {
+    name: Option<&'static str>,
+    /// How many run now, on all back ends that share it, and the most that ever did.
+    together: Arc<(AtomicUsize, AtomicUsize)>,
     mood: Mutex<Option<Mood>>,
     runs: AtomicUsize,
     opened: AtomicUsize,
@@ -70,7 +73,7 @@ impl Fake {
 
 impl Backend for Fake {
     fn name(&self) -> &str {
-        NAME
+        self.0.name.unwrap_or(NAME)
     }
 
     fn processor(&self) -> Processor {
@@ -100,6 +103,22 @@ struct FakeReady(Arc<State>, Kernel);
 impl Prepared for FakeReady {
     fn run(&self, inputs: &[&Tensor], deadline: Instant) -> Result<Vec<Tensor>, Failure> {
         self.0.runs.fetch_add(1, Ordering::Relaxed);
+        let (now, most) = self.0.together.as_ref();
+        most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+        // As long as it takes others to come in, if they can.
+        std::thread::sleep(Duration::from_millis(2));
+        let answer = self.answer(inputs, deadline);
+        now.fetch_sub(1, Ordering::SeqCst);
+        answer
+    }
+
+    fn bytes(&self) -> u64 {
+        1
+    }
+}
+
+impl FakeReady {
+    fn answer(&self, inputs: &[&Tensor], deadline: Instant) -> Result<Vec<Tensor>, Failure> {
         let factor = match self.0.mood() {
             Mood::Right => 1.0,
             Mood::WrongNumbers => 2.0,
@@ -120,10 +139,6 @@ impl Prepared for FakeReady {
         let values = call.reference(&inputs, deadline).ok_or(Failure::Deadline)?;
         let data = values.iter().flat_map(|value| (value * factor).to_le_bytes()).collect();
         Ok(vec![call.output(data).expect("as long as the reference")])
-    }
-
-    fn bytes(&self) -> u64 {
-        1
     }
 }
 
@@ -286,5 +301,58 @@ fn a_full_queue_is_busy_and_a_preferring_call_goes_elsewhere() -> Result {
     let large = |name| f32s(name, &[16], &[1.0; 16]);
     let fault = node.run("kernel/add-relu", vec![large("a"), large("b")], ExecutionMode::Gpu);
     assert!(matches!(fault.unwrap_err(), Fault::TooLarge { bytes: 256, max: 64, .. }));
+    Ok(())
+}
+
+#[test]
+fn graphics_processors_never_run_two_at_once() -> Result {
+    let together = Arc::new((AtomicUsize::new(0), AtomicUsize::new(0)));
+    let fake = |name| {
+        Fake(Arc::new(State {
+            name: Some(name),
+            together: Arc::clone(&together),
+            ..State::default()
+        }))
+    };
+    let (first, second) = (fake("gpu-one"), fake("gpu-two"));
+    // Their probes run at the same time, and so do these calls.
+    let node = Node::with(vec![Arc::new(first.clone()), Arc::new(second.clone())])?;
+    // The first fails all the time, so that calls run on either.
+    std::thread::scope(|scope| {
+        for call in 0..8 {
+            let (node, first) = (&node, &first);
+            scope.spawn(move || {
+                first.0.set(if call % 2 == 0 { Mood::Right } else { Mood::Lost });
+                node.run("kernel/add-relu", inputs(), ExecutionMode::Gpu)
+            });
+        }
+    });
+    assert!(6 < first.0.runs.load(Ordering::Relaxed) + second.0.runs.load(Ordering::Relaxed));
+    assert_eq!(together.1.load(Ordering::SeqCst), 1);
+    Ok(())
+}
+
+#[test]
+fn all_graphics_processors_have_one_budget_of_memory() -> Result {
+    let [first, second] = ["gpu-one", "gpu-two"]
+        .map(|name| Fake(Arc::new(State { name: Some(name), ..State::default() })));
+    let node = Node::limited(vec![Arc::new(first.clone()), Arc::new(second)], |config| {
+        config.gpu = GateLimits { running: 2, waiting: 2, bytes: 64 };
+    })?;
+    first.0.set(Mood::Slow);
+    std::thread::scope(|scope| {
+        let node = &node;
+        scope.spawn(move || {
+            let (model, deadline) =
+                ("kernel/add-relu".to_owned(), Instant::now() + Duration::from_secs(1));
+            let job = Job { model, inputs: inputs(), mode: GPU_FIRST, deadline };
+            assert_eq!(node.infer.run(&job).unwrap_err(), Fault::Deadline);
+        });
+        node.wait_until(|node| node.infer.backends().iter().any(|status| status.running == 1));
+        // Each call needs 32 bytes at least, a larger one 48: together more than there are, on whichever of the two.
+        let large = |name| f32s(name, &[3], &[1.0; 3]);
+        let fault = node.run("kernel/add-relu", vec![large("a"), large("b")], ExecutionMode::Gpu);
+        assert_eq!(fault.unwrap_err(), Fault::Busy { backend: "gpu-two".into() });
+    });
     Ok(())
 }
