@@ -123,7 +123,7 @@ pub(super) const TABLE: &[Row] = &[
             "tract-onnx",
             "wgpu",
         ],
-        dev: &["infer", "proptest", "safetensors", "tempfile"],
+        dev: &["infer", "proptest", "tempfile"],
     },
     Row {
         package: "agent",

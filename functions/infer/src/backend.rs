@@ -14,6 +14,7 @@ use std::time::Instant;
 use types::Backend as Processor;
 
 use crate::kernel::Kernel;
+use crate::native::Native;
 use crate::onnx::Facts;
 use crate::tensor::Tensor;
 
@@ -57,6 +58,11 @@ pub trait Backend: fmt::Debug + Send + Sync {
 
     /// Whether it executes such things at all.
     fn runs(&self, workload: Workload) -> bool;
+
+    /// The program that it is, where it is one that goes by a name of its own instead of running models or kernels.
+    fn native(&self) -> Option<&Native> {
+        None
+    }
 
     /// Starts it, or starts it anew after it failed; says on which device. Nothing else is called before.
     ///

@@ -10,14 +10,14 @@ use std::time::{Duration, Instant};
 use types::{Backend as Processor, ExecutionMode};
 
 use crate::backend::reference::Reference;
-use crate::backend::{Backend, Failure, Prepared, Source, Workload, panic_text};
+use crate::backend::{Backend, Failure, Prepared, Source, panic_text};
 use crate::catalog::{Catalog, CatalogError, Sha256Hash};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::gate::{Gate, GateLimits, Refusal};
 use crate::health::{Health, Standing};
 use crate::probe::{self, Verdict};
-use crate::program::Program;
+use crate::program::{Checked, Program};
 use crate::ready::{Key, NotReady, Ready, ReadyLimits};
 use crate::stats::{PairStats, Stats, Took};
 use crate::tensor::Tensor;
@@ -58,7 +58,7 @@ impl Config {
 /// An inference to do.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// A model of the catalog, or a kernel by its full name.
+    /// A model of the catalog, or a kernel or a native program by its full name.
     pub model: String,
     /// Its inputs, in any order.
     pub inputs: Vec<Tensor>,
@@ -139,6 +139,13 @@ struct Seat {
     health: Mutex<Health>,
     /// How often it was opened.
     opened: AtomicU64,
+}
+
+/// Something that may answer a call.
+struct Step<'a> {
+    program: &'a Program,
+    checked: &'a Checked<'a>,
+    index: usize,
 }
 
 /// Why one back end did not answer.
@@ -241,38 +248,68 @@ impl Inference {
 
 impl Shared {
     fn run(self: &Arc<Self>, job: &Job) -> Result<Answer, Fault> {
-        let program = Program::find(&self.catalog, &job.model)?;
+        let program = self.find(&job.model)?;
         let checked = program.check(&job.inputs)?;
-        let seats = self.candidates(program.workload(), job.mode, Instant::now());
+        let mut steps = self.steps(&program, &checked, job.mode);
+        // What is wrong with the fallback matters only where the program itself does not answer.
+        let fallback = program.fallback().map(|name| self.find(name)).transpose();
+        let fallback = fallback.as_ref().map(Option::as_ref).map_err(Clone::clone);
+        let other = fallback.and_then(|found| {
+            found.map(|other| Ok((other, other.check(&job.inputs)?))).transpose()
+        });
         let mut last = None;
-        for (at, index) in seats.iter().enumerate() {
-            let seat = &self.seats[*index];
-            let name = seat.backend.name();
-            match self.attempt(*index, &program, &checked.inputs, checked.bytes, job.deadline) {
+        match &other {
+            Ok(Some((other, checked))) => steps.extend(self.steps(other, checked, job.mode)),
+            Ok(None) => {}
+            Err(fault) => last = Some(fault.clone()),
+        }
+        for (at, step) in steps.iter().enumerate() {
+            let seat = &self.seats[step.index];
+            let (name, asked) = (seat.backend.name(), step.program.name());
+            let Checked { inputs, bytes } = step.checked;
+            match self.attempt(step.index, step.program, inputs, *bytes, job.deadline) {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Final(fault)) => return Err(fault),
                 Err(Miss::Full(fault)) => last = Some(fault),
                 Err(Miss::Failed(failure)) => {
-                    lock(&self.stats).failed(program.name(), name);
-                    self.after_failure(seat, *index, &failure);
+                    lock(&self.stats).failed(asked, name);
+                    self.after_failure(seat, step.index, &failure);
+                    if job.deadline <= Instant::now() {
+                        return Err(Fault::Deadline);
+                    }
                     let reason = failure.to_string();
-                    if let Some(next) = seats.get(at + 1) {
-                        let to = self.seats[*next].backend.name().to_owned();
-                        let (model, from) = (program.name().to_owned(), name.to_owned());
+                    if let Some(next) = steps.get(at + 1) {
+                        let to = self.seats[next.index].backend.name().to_owned();
+                        let (model, from) = (asked.to_owned(), name.to_owned());
                         let reason = reason.clone();
                         (self.sink)(Event::FellBack { model, from, to, reason });
                     }
-                    last = Some(fault_of(program.name(), name, &failure, reason));
+                    last = Some(fault_of(asked, name, &failure, reason));
                 }
             }
         }
         Err(last.unwrap_or_else(|| self.nothing(&program, job.mode)))
     }
 
+    fn find(&self, name: &str) -> Result<Program, Fault> {
+        let backends = self.seats.iter().map(|seat| Arc::clone(&seat.backend));
+        Program::find(&self.catalog, backends, name)
+    }
+
+    fn steps<'a>(
+        self: &Arc<Self>,
+        program: &'a Program,
+        checked: &'a Checked<'a>,
+        mode: ExecutionMode,
+    ) -> Vec<Step<'a>> {
+        let indices = self.candidates(program, mode, Instant::now()).into_iter();
+        indices.map(|index| Step { program, checked, index }).collect()
+    }
+
     /// The back ends that may answer, in order. Those that were left alone long enough are probed again, for later calls.
     fn candidates(
         self: &Arc<Self>,
-        workload: Workload,
+        program: &Program,
         mode: ExecutionMode,
         now: Instant,
     ) -> Vec<usize> {
@@ -285,7 +322,7 @@ impl Shared {
         for (index, seat) in self.seats.iter().enumerate() {
             let is_gpu = is_gpu(seat.backend.as_ref());
             let may = if is_gpu { gpu_may } else { cpu_may };
-            if !may || !seat.backend.runs(workload) {
+            if !may || !program.runs_on(seat.backend.as_ref()) {
                 continue;
             }
             let (is_advertised, is_due) = {
@@ -348,6 +385,10 @@ impl Shared {
                 let bytes = self.catalog.read(name, hash).map_err(NotReady::Fault)?;
                 backend.prepare(Source::Model { facts, bytes: &bytes })
             }
+            Program::Native { .. } => match backend.native() {
+                Some(native) => native.prepare_program(),
+                None => Err(Failure::Refused("it is no native program".to_owned())),
+            },
         };
         ready.map_err(NotReady::Failure)
     }
@@ -373,8 +414,17 @@ impl Shared {
     }
 
     fn nothing(&self, program: &Program, mode: ExecutionMode) -> Fault {
-        let reasons = self.seats.iter().filter(|seat| seat.backend.runs(program.workload()));
-        let reasons: Vec<String> = reasons.map(|seat| seat.shown()).collect();
+        let runs = |seat: &&Seat| program.runs_on(seat.backend.as_ref());
+        let mut reasons: Vec<String> = self.seats.iter().filter(runs).map(Seat::shown).collect();
+        match (program, program.fallback()) {
+            (Program::Native { .. }, None) => {
+                reasons.push("it is a program for a graphics processor, and the operator has named no fallback".to_owned());
+            }
+            (_, Some(name)) => {
+                reasons.push(format!("nor does anything run its fallback {name} in this mode"));
+            }
+            _ => {}
+        }
         let reason = match reasons.as_slice() {
             [] => "no back end for models is compiled in".to_owned(),
             reasons => format!("mode {mode:?}; {}", reasons.join("; ")),

@@ -57,7 +57,7 @@ pub(crate) fn probe(backend: &Arc<dyn Backend>, gate: &Gate) -> Result<String, V
     let wait = || told.recv_timeout(until.saturating_duration_since(Instant::now()));
     let proved = wait().and_then(|opened| {
         let Ok(device) = opened else { return Ok(opened) };
-        let turn = gate.enter_to_probe(until).map_err(|_| mpsc::RecvTimeoutError::Timeout)?;
+        let turn = gate.enter_to_probe(until).map_err(|_late| mpsc::RecvTimeoutError::Timeout)?;
         go.send(()).ok();
         let proved = wait();
         drop(turn);
@@ -83,7 +83,10 @@ fn prove(backend: &dyn Backend) -> Result<(), Verdict> {
     if backend.runs(Workload::Models) {
         model(backend)?;
     }
-    Ok(())
+    match backend.native() {
+        Some(native) => native.prove(deadline()),
+        None => Ok(()),
+    }
 }
 
 fn model(backend: &dyn Backend) -> Result<(), Verdict> {
@@ -138,13 +141,35 @@ fn compare(
     let Some(values) = answer.to_f32().filter(|_| answer.dims() == dims) else {
         return wrong(format!("it answers {answer:?} instead of f32 {dims:?}"));
     };
+    match error_of(&values, expected) {
+        error if ERROR_MAX < error => {
+            wrong(format!("a value is off by {error}, more than {ERROR_MAX}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is wrong with a tensor that should be another: integers have to be the same, others near enough.
+pub(crate) fn difference(given: &Tensor, expected: &Tensor) -> Option<String> {
+    if (given.kind(), given.dims()) != (expected.kind(), expected.dims()) {
+        return Some(format!("it answers {given:?} instead of {expected:?}"));
+    }
+    let floats = |tensor: &Tensor| tensor.to_floats();
+    let Some((is, should)) = floats(given).zip(floats(expected)) else {
+        let is_same = given.data() == expected.data();
+        return (!is_same).then(|| format!("{:?} has other values", given.name()));
+    };
+    let error = error_of(&is, &should);
+    let name = given.name();
+    (ERROR_MAX < error)
+        .then(|| format!("a value of {name:?} is off by {error}, more than {ERROR_MAX}"))
+}
+
+/// How far off the worst value is.
+fn error_of(values: &[f32], expected: &[f32]) -> f32 {
     let errors = values.iter().zip(expected).map(|(is, should)| (is - should).abs());
     // What is no number is infinitely wrong.
-    let error = errors.map(|e| if e.is_nan() { f32::INFINITY } else { e }).fold(0.0, f32::max);
-    if ERROR_MAX < error {
-        return wrong(format!("a value is off by {error}, more than {ERROR_MAX}"));
-    }
-    Ok(())
+    errors.map(|e| if e.is_nan() { f32::INFINITY } else { e }).fold(0.0, f32::max)
 }
 
 /// A tensor of values between -1.5 and 1.5 that do not repeat with any dimension of the probe.

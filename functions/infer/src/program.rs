@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use crate::backend::Workload;
+use crate::backend::{Backend, Workload};
 use crate::catalog::{Catalog, Sha256Hash};
 use crate::fault::Fault;
 use crate::kernel::Kernel;
+use crate::native::{self, Native, Signature};
 use crate::onnx::{Facts, Port};
 use crate::ready::What;
 use crate::tensor::{Dims, Tensor};
@@ -13,8 +14,20 @@ use crate::tensor::{Dims, Tensor};
 /// Something that can be run by name.
 #[derive(Clone, Debug)]
 pub(crate) enum Program {
-    Kernel { kernel: Kernel, name: String },
-    Model { name: String, hash: Sha256Hash, facts: Arc<Facts> },
+    Kernel {
+        kernel: Kernel,
+        name: String,
+    },
+    Model {
+        name: String,
+        hash: Sha256Hash,
+        facts: Arc<Facts>,
+    },
+    /// A back end that is a program of its own; what it takes is known while it runs.
+    Native {
+        backend: Arc<dyn Backend>,
+        signature: Option<Arc<Signature>>,
+    },
 }
 
 /// Inputs that fit.
@@ -27,7 +40,19 @@ pub(crate) struct Checked<'a> {
 }
 
 impl Program {
-    pub(crate) fn find(catalog: &Catalog, name: &str) -> Result<Self, Fault> {
+    pub(crate) fn find(
+        catalog: &Catalog,
+        mut backends: impl Iterator<Item = Arc<dyn Backend>>,
+        name: &str,
+    ) -> Result<Self, Fault> {
+        if name.starts_with(native::PREFIX) {
+            let is_it =
+                |backend: &Arc<dyn Backend>| backend.native().is_some() && backend.name() == name;
+            let backend =
+                backends.find(is_it).ok_or_else(|| Fault::UnknownModel(name.to_owned()))?;
+            let signature = backend.native().and_then(Native::signature);
+            return Ok(Self::Native { backend, signature });
+        }
         if let Some(kernel) = Kernel::named(name) {
             return Ok(Self::Kernel { kernel, name: name.to_owned() });
         }
@@ -38,13 +63,26 @@ impl Program {
     pub(crate) fn name(&self) -> &str {
         match self {
             Self::Kernel { name, .. } | Self::Model { name, .. } => name,
+            Self::Native { backend, .. } => backend.name(),
         }
     }
 
-    pub(crate) fn workload(&self) -> Workload {
+    /// Whether a back end runs it.
+    pub(crate) fn runs_on(&self, other: &dyn Backend) -> bool {
         match self {
-            Self::Kernel { .. } => Workload::Kernels,
-            Self::Model { .. } => Workload::Models,
+            Self::Kernel { .. } => other.runs(Workload::Kernels),
+            Self::Model { .. } => other.runs(Workload::Models),
+            Self::Native { backend, .. } => {
+                other.native().is_some() && other.name() == backend.name()
+            }
+        }
+    }
+
+    /// What answers where a native program cannot.
+    pub(crate) fn fallback(&self) -> Option<&str> {
+        match self {
+            Self::Native { backend, .. } => backend.native().and_then(Native::fallback),
+            Self::Kernel { .. } | Self::Model { .. } => None,
         }
     }
 
@@ -52,6 +90,7 @@ impl Program {
         match self {
             Self::Kernel { kernel, .. } => What::Kernel(*kernel),
             Self::Model { hash, .. } => What::Model(*hash),
+            Self::Native { .. } => What::Native,
         }
     }
 
@@ -72,6 +111,15 @@ impl Program {
                     self.fits(port, input)?;
                 }
                 let bytes = sum(&ordered).saturating_add(facts.value_bytes);
+                Checked { inputs: ordered, bytes }
+            }
+            Self::Native { backend, signature } => {
+                let ordered = match signature {
+                    Some(signature) => signature.ordered(backend.name(), inputs)?,
+                    // It does not run, so that nothing gets there.
+                    None => inputs.iter().collect(),
+                };
+                let bytes = backend.native().map_or(0, |native| native.bytes(sum(&ordered)));
                 Checked { inputs: ordered, bytes }
             }
         };

@@ -40,6 +40,8 @@ pub(crate) struct Key {
 pub(crate) enum What {
     Model(Sha256Hash),
     Kernel(Kernel),
+    /// The program that the back end is.
+    Native,
 }
 
 /// Why something does not get ready.

@@ -3,8 +3,9 @@
 //! Eight bytes with the length of a header (little-endian), the header (JSON: for each tensor its `dtype`, its `shape`, and where its data
 //! begins and ends behind the header), and the data without gaps. Written here, and not taken from the library of that name, because that
 //! keeps the last of two tensors with one name, reads a header of 100 MB before it says no, and does not say which tensor is wrong. A test
-//! compares the two.
+//! reads a file that the library has written.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -98,7 +99,11 @@ struct Entry {
 /// The bytes of these tensors. In the header they are in the given order; the data of the widest comes first, so that all is aligned.
 ///
 /// What [`decode`] refuses is not looked for: two tensors of one name, or more than [`TENSORS_MAX`].
-pub fn encode(tensors: &[Tensor]) -> Vec<u8> {
+///
+/// # Panics
+/// Never: names and numbers are JSON.
+pub fn encode<T: Borrow<Tensor>>(tensors: &[T]) -> Vec<u8> {
+    let tensors: Vec<&Tensor> = tensors.iter().map(Borrow::borrow).collect();
     let mut by_width: Vec<usize> = (0..tensors.len()).collect();
     by_width.sort_by_key(|index| std::cmp::Reverse(tensors[*index].kind().bytes()));
     let mut offsets = vec![(0, 0); tensors.len()];
@@ -108,7 +113,7 @@ pub fn encode(tensors: &[Tensor]) -> Vec<u8> {
         end += tensors[*index].data().len() as u64;
         offsets[*index] = (begin, end);
     }
-    let header = Header(tensors.iter().zip(offsets).map(entry_of).collect());
+    let header = Header(tensors.iter().copied().zip(offsets).map(entry_of).collect());
     let mut header = serde_json::to_vec(&header).expect("names and numbers are JSON");
     header.resize(header.len().next_multiple_of(ALIGNMENT), b' ');
     let data = by_width.iter().map(|index| tensors[*index].data());

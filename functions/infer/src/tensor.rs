@@ -199,6 +199,16 @@ impl Tensor {
         (self.kind == Kind::F32).then(|| chunks(&self.data).map(f32::from_le_bytes).collect())
     }
 
+    /// Its values where they are floating point, of whichever precision.
+    pub(crate) fn to_floats(&self) -> Option<Vec<f32>> {
+        match self.kind {
+            Kind::F16 => {
+                Some(chunks(&self.data).map(|bytes| half(u16::from_le_bytes(bytes))).collect())
+            }
+            _ => self.to_f32(),
+        }
+    }
+
     /// Where the first value is that is not a number or infinite. Integers have none.
     pub fn first_not_finite(&self) -> Option<usize> {
         match self.kind {
@@ -210,16 +220,33 @@ impl Tensor {
     }
 }
 
+/// A value of half precision: a sign, 5 bits of exponent, 10 of fraction.
+fn half(bits: u16) -> f32 {
+    let (sign, exponent, fraction) =
+        (u32::from(bits >> 15), u32::from(bits >> 10 & 0x1f), u32::from(bits & 0x3ff));
+    let magnitude = match exponent {
+        // Those below the normal ones are multiples of 2^-24.
+        0 => f32::from(bits & 0x3ff) / 16_777_216.0,
+        0x1f => f32::from_bits(0x7f80_0000 | fraction << 13),
+        // The exponent counts from -15 instead of -127.
+        _ => f32::from_bits((exponent + 112) << 23 | fraction << 13),
+    };
+    f32::from_bits(magnitude.to_bits() | sign << 31)
+}
+
 fn chunks<const N: usize>(data: &[u8]) -> impl Iterator<Item = [u8; N]> + '_ {
     let (chunks, _) = data.as_chunks::<N>();
     chunks.iter().copied()
 }
 
+/// Whether a tensor can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control)
+}
+
 /// Bytes that a tensor needs.
 fn bytes_of(name: &str, dims: &[u32], kind: Kind) -> Result<u64, InvalidTensor> {
-    let is_name =
-        !name.is_empty() && name.len() <= NAME_BYTES_MAX && !name.chars().any(char::is_control);
-    if !is_name {
+    if !is_name(name) {
         return Err(InvalidTensor::Name(name.chars().take(NAME_BYTES_MAX).collect()));
     }
     let name = || name.to_owned();
@@ -277,6 +304,25 @@ mod tests {
             let error = Tensor::new(name, vec![1], Kind::U8, vec![0]).unwrap_err();
             assert!(matches!(error, InvalidTensor::Name(_)), "{error}");
         }
+    }
+
+    #[test]
+    fn half_precision_reads_as_single() {
+        let halves = [0x3c00_u16, 0xc000, 0x3555, 0x0001, 0x03ff, 0x7bff, 0xfc00, 0x8000];
+        let data = halves.iter().flat_map(|half| half.to_le_bytes()).collect();
+        let tensor = Tensor::new("x", vec![8], Kind::F16, data).unwrap();
+        let values = [
+            1.0,
+            -2.0,
+            0.333_251_95,
+            5.960_464_5e-8,
+            6.097_555e-5,
+            65504.0,
+            f32::NEG_INFINITY,
+            -0.0,
+        ];
+        assert_eq!(tensor.to_floats().unwrap(), values);
+        assert!(half(0x7e00).is_nan());
     }
 
     #[test]
