@@ -3,6 +3,7 @@
 //! Precedence: `STARBELT_<SECTION>__<KEY>`, then `<file>.d/*.toml` in order of name, then the file, then defaults.
 //! Relative paths start at the directory of the file.
 
+mod program;
 mod read;
 mod section;
 mod tree;
@@ -113,6 +114,38 @@ pub struct InferenceConfig {
     pub onnx_runtime: Option<PathBuf>,
     /// Whether that runs on a graphics processor, by CUDA.
     pub cuda: bool,
+    /// Memory that all jobs on graphics processors may need at once, in MiB; `None`: the default of `infer`.
+    pub gpu_memory_mib: Option<u32>,
+    /// Native programs.
+    pub programs: Vec<ProgramConfig>,
+}
+
+/// Native programs of a node at most: with the back ends that are built in, all that `infer` handles.
+pub const PROGRAMS_MAX: usize = 4;
+
+/// A program that computes on a graphics processor by itself and answers as `native/NAME`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProgramConfig {
+    /// Its name, without `native/`.
+    pub name: String,
+    /// The executable.
+    pub program: PathBuf,
+    /// Its arguments.
+    pub arguments: Vec<String>,
+    /// Its environment, all of it.
+    pub environment: Vec<(String, String)>,
+    /// Memory of its process, in MiB, where there are cgroups.
+    pub memory_mib: u32,
+    /// Processor time of its process, in thousandths of a processor, where there are cgroups.
+    pub milli_cpu: u32,
+    /// What it takes of the memory budget of the graphics processors while it runs, in MiB.
+    pub gpu_memory_mib: u32,
+    /// A file of inputs, as safetensors.
+    pub probe_input: PathBuf,
+    /// A file of what it has to answer to them.
+    pub probe_output: PathBuf,
+    /// A model or kernel that answers where it cannot.
+    pub fallback: Option<String>,
 }
 
 /// In which processes functions run.

@@ -1,12 +1,13 @@
 //! `starbelt-agent`: runs a node, or checks its configuration.
 
+use std::ffi::OsString;
 use std::io::{IsTerminal as _, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::config::{Config, ConfigError};
-use agent::exec::processes::{self, COMPILE_VERB, RUN_VERB};
+use agent::exec::processes::{self, COMPILE_VERB, NATIVE_VERB, RUN_VERB};
 use agent::local;
 use agent::shell::{self, signal};
 use clap::{Parser, Subcommand};
@@ -53,6 +54,13 @@ enum Verb {
     /// Runs functions that the agent hands over; for the agent alone.
     #[command(name = RUN_VERB, hide = true)]
     RunFunctions,
+    /// Gives up privileges and becomes a native program; for the agent alone.
+    #[command(name = NATIVE_VERB, hide = true)]
+    BecomeProgram {
+        /// The id of the agent, the executable, its arguments.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<OsString>,
+    },
     /// Says what holds the functions that run here and what this machine lacks for that, and whether they learn where it is.
     Doctor {
         /// The configuration of the node.
@@ -86,6 +94,9 @@ fn main() -> anyhow::Result<ExitCode> {
         Verb::Fn(FnVerb::Run(asked)) => return Ok(local::run(asked)),
         Verb::CompileModule => return Ok(runtime::compile_child()),
         Verb::RunFunctions => return Ok(runtime::runner()),
+        Verb::BecomeProgram { arguments } => {
+            return Err(infer::native::enter(arguments.iter().cloned()).into());
+        }
     };
     start_log();
     let config = match Config::load(path, std::env::vars()) {

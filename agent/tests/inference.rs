@@ -6,10 +6,12 @@ mod onnx;
 
 use std::error::Error;
 use std::fs;
+use std::io::Write as _;
+use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use agent::config::InferenceConfig;
+use agent::config::{InferenceConfig, ProgramConfig};
 use agent::exec::inference::{Models, ModelsError};
 use protocol::event::BackEndChange;
 use runtime::{Element, HostFault, Tensor};
@@ -78,5 +80,60 @@ fn what_cannot_be_used_is_said_with_its_place() -> Result {
     let library = InferenceConfig { onnx_runtime: Some("/x.so".into()), ..Default::default() };
     let said = start(&library).unwrap_err().to_string();
     assert!(said.starts_with("inference.onnx_runtime is given, but this agent was built without"));
+    Ok(())
+}
+
+/// The example of the documentation, started by a real agent's binary. No graphics processor is behind it.
+#[test]
+fn a_native_program_runs_for_functions() -> Result {
+    let python = Path::new("/usr/bin/python3");
+    if !python.exists() {
+        writeln!(
+            std::io::stdout(),
+            "skipped: a_native_program_runs_for_functions: there is no /usr/bin/python3"
+        )?;
+        return Ok(());
+    }
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../functions/examples/native-python");
+    let program = ProgramConfig {
+        name: "add".to_owned(),
+        program: python.into(),
+        arguments: vec![folder.join("add_relu.py").to_string_lossy().into_owned()],
+        environment: Vec::new(),
+        memory_mib: 256,
+        milli_cpu: 1000,
+        gpu_memory_mib: 1,
+        probe_input: folder.join("probe-input.safetensors"),
+        probe_output: folder.join("probe-output.safetensors"),
+        fallback: None,
+    };
+    let config = InferenceConfig { programs: vec![program.clone()], ..Default::default() };
+    let agent = Path::new(env!("CARGO_BIN_EXE_starbelt-agent"));
+    let (news, told) = mpsc::channel();
+    let models = Models::start_as(agent, &config, move |what| drop(news.send(what)))?;
+    let told = || told.recv_timeout(Duration::from_secs(60));
+    let native = loop {
+        let news = told()?;
+        if news.name == "native/add" {
+            break news;
+        }
+    };
+    assert_eq!(native.change, BackEndChange::Advertised, "{}", native.reason);
+    assert!(native.reason.starts_with("the processor, by Python; "), "{}", native.reason);
+    let sums = [floats("a", &[2], &[1.0, -3.0]), floats("b", &[2], &[0.5, 1.0])];
+    let (outputs, timing) = models.run("native/add", sums.to_vec(), ExecutionMode::Gpu, soon())?;
+    assert_eq!((values(&outputs[0]), timing.backend.as_str()), (vec![1.5, 0.0], "native/add"));
+    let cpu = models.run("native/add", sums.to_vec(), CPU, soon());
+    assert!(matches!(cpu, Err(HostFault::Internal(text)) if text.contains("no fallback")));
+
+    let refused = |program| {
+        let config = InferenceConfig { programs: vec![program], ..Default::default() };
+        Models::start_as(agent, &config, |_| ()).map(|_| ()).unwrap_err().to_string()
+    };
+    let nothing = refused(ProgramConfig { program: "/no/such".into(), ..program.clone() });
+    assert_eq!(nothing, "inference.program \"add\": program /no/such is no file");
+    let script = folder.join("add_relu.py");
+    let no_tensors = refused(ProgramConfig { probe_input: script, ..program });
+    assert!(no_tensors.contains("add_relu.py: safetensors: "), "{no_tensors}");
     Ok(())
 }

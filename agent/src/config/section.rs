@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use types::{Capacity, EnergySource, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
 
+use super::program;
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
@@ -89,6 +90,10 @@ const ENERGIES: [(&str, Energy); 3] =
 
 /// Whether a graphics processor is tried.
 const GPU: [(&str, bool); 2] = [("auto", true), ("off", false)];
+
+/// What jobs on graphics processors may need together: what `infer` takes unless told otherwise, and more than any device has.
+const GPU_MEMORY_MIB: u64 = infer::GPU_BYTES >> 20;
+const GPU_MEMORY_MIB_MAX: u64 = 1 << 20;
 
 /// Whether an ONNX Runtime runs on a graphics processor.
 const PROVIDERS: [(&str, bool); 2] = [("cpu", false), ("cuda", true)];
@@ -268,12 +273,17 @@ fn inference(mut section: Section<'_>, base: &Path) -> InferenceConfig {
     let onnx_runtime: Option<PathBuf> = section.parsed("onnx_runtime");
     let gpu = section.word("gpu", &GPU).unwrap_or(true);
     let cuda = section.word("onnx_runtime_on", &PROVIDERS).unwrap_or(false);
+    let is_given = section.has("gpu_memory_mib");
+    let budget = section.integer("gpu_memory_mib", 1..=GPU_MEMORY_MIB_MAX, GPU_MEMORY_MIB);
+    let programs = program::read(&mut section, base, budget);
     section.finish();
     InferenceConfig {
         models: models.map(|folder| base.join(folder)),
         gpu,
         onnx_runtime: onnx_runtime.map(|library| base.join(library)),
         cuda,
+        gpu_memory_mib: u32::try_from(budget).ok().filter(|_| is_given),
+        programs,
     }
 }
 

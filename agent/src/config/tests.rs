@@ -223,3 +223,48 @@ fn a_runner_gets_at_most_what_the_node_offers() {
         ],
     );
 }
+
+const PROGRAM: &str = "[[inference.program]]\nname = \"denoise\"\nprogram = \"bin/denoise\"\narguments = [\"--fast\"]\n\
+    environment = [\"A=b=c\"]\nmemory_mib = 512\ngpu_memory_mib = 128\nprobe_input = \"in.st\"\n\
+    probe_output = \"/out.st\"\nfallback = \"small\"\n";
+
+#[test]
+fn native_programs_are_read_with_paths_beside_the_file() {
+    let inference = load(&[GOOD, PROGRAM], &[]).unwrap().inference;
+    let program = ProgramConfig {
+        name: "denoise".to_owned(),
+        program: "base/bin/denoise".into(),
+        arguments: vec!["--fast".to_owned()],
+        environment: vec![("A".to_owned(), "b=c".to_owned())],
+        memory_mib: 512,
+        milli_cpu: 1000,
+        gpu_memory_mib: 128,
+        probe_input: "base/in.st".into(),
+        probe_output: "/out.st".into(),
+        fallback: Some("small".to_owned()),
+    };
+    assert_eq!((inference.programs, inference.gpu_memory_mib), (vec![program], None));
+}
+
+#[test]
+fn a_native_program_needs_all_that_proves_and_bounds_it() {
+    let file = |text: &str| format!("{GOOD}{text}");
+    let bare = "[[inference.program]]\nname = \"denoise\"\n";
+    let lacks = |key: &str| format!("inference.program.{key}: it must be given");
+    let needed =
+        ["program", "memory_mib", "gpu_memory_mib", "probe_input", "probe_output"].map(lacks);
+    refused(&file(bare), &needed.each_ref().map(String::as_str));
+    let without_probe = PROGRAM.replace("probe_output = \"/out.st\"\n", "");
+    refused(&file(&without_probe), &[&lacks("probe_output")]);
+    refused(
+        &file(&PROGRAM.replace("denoise\"\nprogram", "De/noise\"\nprogram")),
+        &["is not 1 to 32 of a-z"],
+    );
+    refused(&file(&PROGRAM.replace("A=b=c", "=b")), &["\"=b\" is not NAME=VALUE"]);
+    refused(&file(&PROGRAM.replace("128", "257")), &["257 is not a whole number from 0 to 256"]);
+    refused(&file(&PROGRAM.replace("arguments", "argumnets")), &["did you mean arguments?"]);
+    refused(&file(&PROGRAM.repeat(2)), &["two programs are named \"denoise\""]);
+    let five: String =
+        (0..5).map(|i| PROGRAM.replace("denoise\"\n", &format!("p{i}\"\n"))).collect();
+    refused(&file(&five), &["5 programs, at most 4 are handled"]);
+}

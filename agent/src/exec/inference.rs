@@ -1,6 +1,7 @@
 //! Inference on the node: the models that it holds, the back ends that it has, and what a function gets of them.
 
 mod back_ends;
+mod programs;
 
 use std::fmt;
 use std::fs::{self, File};
@@ -16,6 +17,7 @@ use runtime::{Element, HostFault, InferTiming, Tensor};
 use sha2::{Digest as _, Sha256};
 use types::ExecutionMode;
 
+use super::processes::OWN_PROGRAM;
 use crate::config::InferenceConfig;
 
 /// How the file of a model ends.
@@ -67,6 +69,14 @@ pub enum ModelsError {
         /// The features of the build that would serve it.
         needed: &'static str,
     },
+    /// A native program cannot be used as it is configured.
+    #[error("inference.program {name:?}: {reason}")]
+    Program {
+        /// Which.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// The back ends do not start.
     #[error(transparent)]
     Start(#[from] infer::StartError),
@@ -82,11 +92,28 @@ impl Models {
         config: &InferenceConfig,
         news: impl Fn(News) + Send + Sync + 'static,
     ) -> Result<Self, ModelsError> {
+        Self::start_as(Path::new(OWN_PROGRAM), config, news)
+    }
+
+    /// The same for a process that is no agent; native programs are started by the agent in this file.
+    ///
+    /// # Errors
+    /// [`ModelsError`].
+    pub fn start_as(
+        agent: &Path,
+        config: &InferenceConfig,
+        news: impl Fn(News) + Send + Sync + 'static,
+    ) -> Result<Self, ModelsError> {
         back_ends::check(config)?;
         let folder = config.models.clone().unwrap_or_default();
         let sink = Arc::new(move |event| news(News::from(event)));
-        let inference =
-            Inference::start(infer::Config::new(folder), back_ends::built_in(config), sink)?;
+        let mut back_ends = back_ends::built_in(config);
+        back_ends.extend(programs::back_ends(agent, &config.programs)?);
+        let mut infer_config = infer::Config::new(folder);
+        if let Some(memory_mib) = config.gpu_memory_mib {
+            infer_config.gpu.bytes = u64::from(memory_mib) << 20;
+        }
+        let inference = Inference::start(infer_config, back_ends, sink)?;
         if let Some(folder) = &config.models {
             for (name, file) in model_files(folder)? {
                 let refused = |reason: String| ModelsError::Model { file: file.clone(), reason };

@@ -9,13 +9,16 @@ use runtime::{
 use crate::config::{Config, Isolation};
 
 /// This program, also after an upgrade has put another in its place.
-const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Processor of the runner of one call without a node: one function has one thread.
 const LOCAL_MILLI_CPU: u32 = 1_000;
 /// The verb with which it compiles one component and ends.
 pub const COMPILE_VERB: &str = "compile-module";
 /// The verb with which it runs functions until its agent ends.
 pub const RUN_VERB: &str = "run-functions";
+
+/// The verb with which it gives up privileges and becomes a native program.
+pub const NATIVE_VERB: &str = "become-program";
 
 /// How functions are compiled and run on a node.
 pub fn runtime_config(config: &Config, cache: Option<CacheConfig>) -> RuntimeConfig {

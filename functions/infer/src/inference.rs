@@ -24,6 +24,8 @@ use crate::tensor::Tensor;
 
 /// Back ends that a node may have.
 const BACKENDS_MAX: usize = 8;
+/// Bytes that all jobs on graphics processors may need at once, unless told otherwise.
+pub const GPU_BYTES: u64 = 256 * 1024 * 1024;
 
 /// Who is told of events. Called from calls and probes, and must not block them.
 pub type Sink = Arc<dyn Fn(Event) + Send + Sync>;
@@ -49,7 +51,7 @@ impl Config {
         Self {
             models,
             cpu: GateLimits { running: 2, waiting: 16, bytes: 512 * MIB },
-            gpu: GateLimits { running: 1, waiting: 16, bytes: 256 * MIB },
+            gpu: GateLimits { running: 1, waiting: 16, bytes: GPU_BYTES },
             ready: ReadyLimits { count: 16, bytes: 256 * MIB },
         }
     }

@@ -44,7 +44,9 @@ pub use catalog::{CatalogError, MODEL_NAME_MAX, MODELS_MAX, Sha256Hash};
 pub use event::Event;
 pub use fault::Fault;
 pub use gate::GateLimits;
-pub use inference::{Answer, BackendStatus, Config, Inference, Job, Sink, StartError, Timing};
+pub use inference::{
+    Answer, BackendStatus, Config, GPU_BYTES, Inference, Job, Sink, StartError, Timing,
+};
 pub use ready::ReadyLimits;
 pub use tensor::{
     Dims, InvalidTensor, Kind, NAME_BYTES_MAX, RANK_MAX, TENSOR_BYTES_MAX, Tensor, elements,

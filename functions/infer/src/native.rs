@@ -73,6 +73,12 @@ pub struct Config {
 #[error("a native program is named by 1 to {PROGRAM_NAME_MAX} of a-z, 0-9, - and _, not by {0:?}")]
 pub struct InvalidName(String);
 
+/// Whether a native program can have this name.
+pub fn is_program_name(name: &str) -> bool {
+    let is_fine = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
+    (1..=PROGRAM_NAME_MAX).contains(&name.len()) && name.bytes().all(is_fine)
+}
+
 /// A native program as a back end.
 #[derive(Debug)]
 pub struct Native {
@@ -87,9 +93,7 @@ impl Native {
     /// # Errors
     /// [`InvalidName`].
     pub fn new(config: Config) -> Result<Self, InvalidName> {
-        let is_fine = |byte: u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_');
-        if !(1..=PROGRAM_NAME_MAX).contains(&config.name.len()) || !config.name.bytes().all(is_fine)
-        {
+        if !is_program_name(&config.name) {
             return Err(InvalidName(config.name));
         }
         Ok(Self { name: format!("{PREFIX}{}", config.name), config, child: Mutex::default() })

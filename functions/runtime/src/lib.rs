@@ -64,6 +64,7 @@ pub use crate::jail::{JailReport, Measure, MeasureState, confine};
 pub use crate::memfd::Sealed;
 pub use crate::place::Function;
 pub use crate::pool::PoolMode;
+pub use crate::remote::cgroup::{GroupLimits, join_group};
 pub use crate::remote::server::runner;
 pub use crate::warm::{HOOK_TIME_MAX, Instance, MEMORY_BYTES_MAX, Warm};
 

@@ -9,7 +9,7 @@ use crate::config::InferenceConfig;
 
 type BackEnd = Arc<dyn Backend>;
 
-/// All of them that the configuration wants, the fastest first.
+/// All that are built in and that the configuration wants, the fastest first.
 pub(super) fn built_in(config: &InferenceConfig) -> Vec<BackEnd> {
     [onnx_runtime(config), vulkan(config), tract()].into_iter().flatten().collect()
 }

@@ -1,4 +1,4 @@
-//! A cgroup for each runner: the one bound of its memory that the kernel itself keeps. Only where the service manager has
+//! A cgroup for each runner, and for other children of the agent: the one bound of their memory that the kernel itself keeps. Only where the service manager has
 //! delegated a part of the tree (`Delegate=yes`); what is not ours is not touched.
 
 use std::fs;
@@ -34,25 +34,43 @@ impl From<io::Error> for Absent {
     }
 }
 
+/// The limits of a group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// Memory of all its processes, in MiB.
+    pub memory_mib: u64,
+    /// Their processor time, in thousandths of a processor.
+    pub milli_cpu: u32,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+impl GroupLimits {
+    /// Those of a runner.
+    pub(super) fn of_runner(program: &RunnerProgram) -> Self {
+        let (memory_mib, milli_cpu) = (memory_mib(program), program.milli_cpu);
+        Self { memory_mib, milli_cpu, pids: PIDS_MAX }
+    }
+}
+
 /// Memory of a runner, in MiB: what its guests are granted, half of that which idle places keep, and its own.
 fn memory_mib(program: &RunnerProgram) -> u64 {
     let granted = u64::from(program.memory_mib);
     granted + granted / 2 + OVERHEAD_MIB
 }
 
-/// Puts a process that was just started into a group of its own.
-pub(super) fn join(process: Option<u32>, name: &str, program: &RunnerProgram) -> Measure {
+/// Puts a process that was just started into the group of this name, which is of its own; says whether it is.
+pub fn join_group(process: Option<u32>, name: &str, limits: GroupLimits) -> Measure {
     let joined = delegated().and_then(|tree| {
         let process = process.ok_or_else(|| Absent::NotHere("the process is gone".to_owned()))?;
-        let group = group(&tree, name, program)?;
+        let group = group(&tree, name, limits)?;
         Ok(fs::write(group.join("cgroup.procs"), process.to_string()).map(|()| group)?)
     });
-    let remedy = "boot with cgroup v2 alone and start the agent as a unit with Delegate=yes; until then only the runner itself bounds its memory";
+    let remedy = "boot with cgroup v2 alone and start the agent as a unit with Delegate=yes; until then nothing but the process itself bounds its memory";
     match joined {
         Ok(group) => {
-            let memory_mib = memory_mib(program);
-            let detail =
-                format!("{}: memory {memory_mib} MiB, {PIDS_MAX} threads", group.display());
+            let GroupLimits { memory_mib, pids, .. } = limits;
+            let detail = format!("{}: memory {memory_mib} MiB, {pids} threads", group.display());
             Measure::in_force(WHAT, detail)
         }
         Err(Absent::NotHere(why)) => Measure::missing(WHAT, why, remedy),
@@ -98,20 +116,20 @@ fn own_group(groups: &str) -> Option<&str> {
     groups.lines().find_map(|line| line.strip_prefix("0::"))
 }
 
-/// The group of one runner, with its limits.
-fn group(tree: &Path, name: &str, program: &RunnerProgram) -> io::Result<PathBuf> {
+/// A group of this name, with its limits.
+fn group(tree: &Path, name: &str, limits: GroupLimits) -> io::Result<PathBuf> {
     let agent = tree.join(AGENT);
     make(&agent)?;
     fs::write(agent.join("cgroup.procs"), std::process::id().to_string())?;
     let wanted = CONTROLLERS.map(|controller| format!("+{controller}")).join(" ");
     fs::write(tree.join("cgroup.subtree_control"), wanted)?;
-    let group = tree.join(format!("runner-{name}"));
+    let group = tree.join(name);
     make(&group)?;
-    let memory = memory_mib(program) << 20;
-    let quota = u64::from(program.milli_cpu) * PERIOD_US / 1000;
+    let memory = limits.memory_mib << 20;
+    let quota = u64::from(limits.milli_cpu) * PERIOD_US / 1000;
     for (file, value) in [
         ("memory.max", memory.to_string()),
-        ("pids.max", PIDS_MAX.to_string()),
+        ("pids.max", limits.pids.to_string()),
         ("cpu.max", format!("{quota} {PERIOD_US}")),
     ] {
         fs::write(group.join(file), value)?;
@@ -153,7 +171,7 @@ mod tests {
             milli_cpu: 1500,
             runners_max: 1,
         };
-        let group = group(tree.path(), "all", &program).unwrap();
+        let group = group(tree.path(), "runner-all", GroupLimits::of_runner(&program)).unwrap();
         let read = |file: &str| fs::read_to_string(group.join(file)).unwrap();
         assert_eq!(read("memory.max"), (1728_u64 << 20).to_string());
         assert_eq!(read("pids.max"), "128");

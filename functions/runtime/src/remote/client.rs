@@ -4,11 +4,12 @@ use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::RemoteFunction;
+use super::cgroup::{GroupLimits, join_group};
 use super::frame::{Beside, Came, Lane};
 use super::host::{Callees, answer};
 use super::life::Life;
 use super::message::{Call, End, FromRunner, Ready, Setup, TakeLane, ToRunner};
-use super::{RemoteFunction, cgroup};
 use crate::config::RunnerProgram;
 use crate::jail::JailReport;
 use crate::log::LogBudget;
@@ -72,7 +73,8 @@ impl Live {
         let (ours, theirs) = Lane::pair().map_err(|error| failed("has no socket", error))?;
         let life = Life::start(program, theirs).map_err(|error| failed("does not start", error))?;
         let mut control = Lane::new(ours);
-        let cgroup = cgroup::join(life.process(), name, program);
+        let limits = GroupLimits::of_runner(program);
+        let cgroup = join_group(life.process(), &format!("runner-{name}"), limits);
         let setup = Setup { parent: std::process::id(), mode, memory };
         let until = Instant::now() + START_PATIENCE;
         let ready =
