@@ -1,3 +1,5 @@
+//! What is read, what is refused, and that both sides of the format agree.
+
 use proptest::prelude::*;
 
 use super::*;
