@@ -39,5 +39,6 @@ fn give_up(arguments: impl IntoIterator<Item = OsString>) -> io::Result<io::Erro
     setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     // A wish: where `/proc` is not there nothing is lost.
     drop(std::fs::write("/proc/self/oom_score_adj", "1000"));
-    Ok(Command::new(program).args(arguments).exec())
+    let error = Command::new(&program).args(arguments).exec();
+    Ok(io::Error::new(error.kind(), format!("{} cannot be executed: {error}", program.display())))
 }
