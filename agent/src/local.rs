@@ -4,6 +4,7 @@
 
 mod host;
 mod kept;
+mod program;
 mod told;
 
 use std::fs::File;
@@ -42,12 +43,24 @@ const OBJECTS_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Most of them.
 const OBJECTS_MAX: usize = 64;
 
+/// What means nothing for a model or kernel, which has no guest.
+const OF_GUESTS: [&str; 7] = ["state_prefix", "topic", "model", "models", "state", "object", "out"];
+
 /// What is run, and what it may use.
 #[derive(Debug, Args)]
 pub struct LocalRun {
     /// The component.
-    #[arg(long, value_name = "FILE")]
-    component: PathBuf,
+    #[arg(long, value_name = "FILE", group = "code", required_unless_present_any = ["onnx", "runs"])]
+    component: Option<PathBuf>,
+    /// A model that is the function; body and answer are safetensors.
+    #[arg(long, value_name = "FILE", group = "code", conflicts_with_all = OF_GUESTS)]
+    onnx: Option<PathBuf>,
+    /// A kernel that is the function, like kernel/matmul; body and answer are safetensors.
+    #[arg(long, value_name = "NAME", group = "code", conflicts_with_all = OF_GUESTS)]
+    runs: Option<String>,
+    /// Runs a model or kernel on a graphics processor or not at all.
+    #[arg(long, conflicts_with = "component")]
+    gpu: bool,
     /// The name of the function.
     #[arg(long, default_value = "function")]
     name: FunctionId,
@@ -129,7 +142,14 @@ pub fn run(asked: &LocalRun) -> ExitCode {
 }
 
 fn call(asked: &LocalRun) -> Result<(), RunError> {
-    let component = read(&asked.component, (ScanLimits::default().bytes, REFUSED))?;
+    match &asked.component {
+        Some(component) => of_component(asked, component),
+        None => written(&program::call(asked, body(io::stdin().lock())?)?),
+    }
+}
+
+fn of_component(asked: &LocalRun, component: &Path) -> Result<(), RunError> {
+    let component = read(component, (ScanLimits::default().bytes, REFUSED))?;
     let body = body(io::stdin().lock())?;
     let mut host = LocalHost::new(&asked.name, granted(asked), models(asked)?);
     host.inputs = objects(&asked.object)?;
@@ -148,6 +168,10 @@ fn call(asked: &LocalRun) -> Result<(), RunError> {
     if let Some(dir) = &asked.out {
         write_objects(dir, &host)?;
     }
+    written(answer)
+}
+
+fn written(answer: &[u8]) -> Result<(), RunError> {
     let mut stdout = io::stdout().lock();
     let written = stdout.write_all(answer).and_then(|()| stdout.flush());
     written.map_err(|error| RunError::new(FAILURE, format!("cannot write the answer: {error}")))

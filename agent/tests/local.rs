@@ -14,6 +14,8 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use infer::{Tensor, safetensors};
+
 /// What a run did.
 #[derive(Debug)]
 struct Done {
@@ -40,8 +42,13 @@ impl Bench {
     }
 
     fn run(&self, body: &[u8], options: &[&str]) -> Done {
+        self.run_code(&["--component", "f.wasm", "--name", "puppet"], body, options)
+    }
+
+    fn run_code(&self, code: &[&str], body: &[u8], options: &[&str]) -> Done {
         let mut agent = Command::new(env!("CARGO_BIN_EXE_starbelt-agent"))
-            .args(["fn", "run", "--component", "f.wasm", "--name", "puppet"])
+            .args(["fn", "run"])
+            .args(code)
             .args(options)
             .current_dir(self.dir.path())
             .stdin(Stdio::piped())
@@ -98,6 +105,48 @@ fn each_way_to_end_has_its_code() {
     bench.refused((b"", &[]), 13, &["a node would refuse the component"]);
     fs::remove_file(bench.path("f.wasm")).expect("it was there");
     bench.refused((b"", &[]), 1, &["f.wasm cannot be read"]);
+}
+
+fn f32s(name: &str, dims: &[u32], values: &[f32]) -> Tensor {
+    Tensor::from_f32(name, dims.to_vec(), values).expect("a sound tensor")
+}
+
+#[test]
+fn a_model_and_a_kernel_run_here_as_on_a_node() {
+    let bench = Bench::new();
+    fs::write(bench.path("linear.onnx"), onnx::linear()).expect("there is room");
+    let model = ["--onnx", "linear.onnx", "--name", "detect"];
+    let body = safetensors::encode(&[f32s("x", &[1, 3], &[1.0, -1.0, 2.0])]);
+    let done = bench.run_code(&model, &body, &[]);
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let answer = safetensors::decode(&done.stdout).expect("tensors");
+    // 1 - 3 + 10 + 0.5 and 2 - 4 + 12 - 0.5, by hand.
+    assert_eq!(answer[0].to_f32(), Some(vec![8.5, 9.5]));
+    for words in ["detect: answered", "load", "cpu-tract"] {
+        assert!(done.stderr.contains(words), "{}", done.stderr);
+    }
+    let kernel = ["--runs", "kernel/add-relu"];
+    let body = safetensors::encode(&[f32s("a", &[2], &[1.0, -3.0]), f32s("b", &[2], &[0.5, 1.0])]);
+    let done = bench.run_code(&kernel, &body, &[]);
+    let answer = safetensors::decode(&done.stdout).expect("tensors");
+    assert_eq!((done.code, answer[0].to_f32()), (0, Some(vec![1.5, 0.0])), "{}", done.stderr);
+
+    fs::write(bench.path("half.onnx"), &onnx::linear()[..40]).expect("there is room");
+    for (code, body, options, ends, words) in [
+        (&model[..], &b"no tensors"[..], &[][..], 10, "bad input"),
+        (&model, &body, &[], 10, "it takes x"),
+        (&kernel, &body, &["--gpu"], 10, "mode Gpu"),
+        (&["--onnx", "half.onnx"], b"", &[], 13, "a node would refuse it"),
+        (&["--onnx", "none.onnx"], b"", &[], 1, "none.onnx cannot be read"),
+        (&["--runs", "kernel/fft"], b"", &[], 13, "no kernel \"kernel/fft\""),
+        (&model, &body, &["--state", "kept"], 2, "--state"),
+        (&model, &body, &["--runs", "kernel/matmul"], 2, "--runs"),
+        (&[], b"", &[], 2, "--component"),
+    ] {
+        let done = bench.run_code(code, body, options);
+        assert_eq!((done.code, done.stdout.as_slice()), (ends, &b""[..]), "{}", done.stderr);
+        assert!(done.stderr.contains(words), "{words}: {}", done.stderr);
+    }
 }
 
 #[test]

@@ -10,12 +10,12 @@ use sha2::{Digest as _, Sha256};
 use types::{Epoch, FunctionId};
 
 use crate::controller::{SavedFunction, Seen, SignerBook};
-use crate::function_file::{FunctionFile, ManifestError};
+use crate::function_file::{FunctionFile, ManifestError, check_program};
 use crate::keys::{SigningKey, is_signed_by};
 use crate::world;
 
 /// Media type of an upload: the length of the signed manifest as 4 bytes, the highest first; the frame of the signed
-/// manifest; the component.
+/// manifest; the component or the model, or nothing where nodes have the code.
 pub const UPLOAD_TYPE: &str = "application/vnd.starbelt.function";
 /// Bytes of the length that stands first.
 pub const LENGTH_BYTES: usize = 4;
@@ -155,6 +155,14 @@ pub enum PushError {
         /// Why.
         source: InspectError,
     },
+    /// The model, or what the nodes should have, is refused.
+    #[error("function {name}: {reason}")]
+    Program {
+        /// Which.
+        name: FunctionId,
+        /// Why.
+        reason: String,
+    },
 }
 
 /// What the checks rest on, taken from the controller at one moment.
@@ -244,11 +252,10 @@ impl Gate {
         let seen = Seen { version: manifest.version, manifest: sha256(upload.signed) };
         self.seen.map_or(Ok(()), |highest| highest.admits(name, &seen))?;
         self.is_in_time(manifest)?;
-        if manifest.world != world::hash() {
+        if !manifest.fits_world(&world::hash()) {
             return Err(PushError::OtherWorld(name.clone()));
         }
-        let facts = accel::inspect(upload.component, &ScanLimits::AGENT)
-            .map_err(|source| PushError::Component { name: name.clone(), source })?;
+        let imports = imports(manifest, upload.component)?;
         Ok(SavedFunction {
             name: name.clone(),
             version: manifest.version,
@@ -258,8 +265,9 @@ impl Gate {
             sha256: manifest.sha256,
             // It was measured.
             bytes: u32::try_from(upload.component.len()).unwrap_or(u32::MAX),
-            imports: facts.imports.into_iter().collect(),
+            imports,
             calls: manifest.grants.calls.clone(),
+            code: manifest.code.clone(),
         })
     }
 
@@ -273,6 +281,20 @@ impl Gate {
         }
         Ok(())
     }
+}
+
+/// Checks the code itself; answers what it imports.
+fn imports(manifest: &Manifest, code: &[u8]) -> Result<Vec<String>, PushError> {
+    let name = || manifest.name.clone();
+    if manifest.code.is_program() {
+        let checked = check_program(&manifest.code, code);
+        let refused =
+            |error: ManifestError| PushError::Program { name: name(), reason: error.to_string() };
+        return checked.map(|_facts| Vec::new()).map_err(refused);
+    }
+    let facts = accel::inspect(code, &ScanLimits::AGENT);
+    let facts = facts.map_err(|source| PushError::Component { name: name(), source })?;
+    Ok(facts.imports.into_iter().collect())
 }
 
 /// SHA-256 of some bytes.

@@ -2,15 +2,16 @@
 //! turned into the manifest that is signed.
 
 mod check;
+mod program;
 mod section;
 mod slots;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use accel::{InspectError, ScanLimits};
 use protocol::Message as _;
 use protocol::manifest::slots::Preference;
-use protocol::manifest::{Limits, Manifest, default_tenant};
+use protocol::manifest::{Code, Exec, Limits, Manifest, NO_WORLD, default_tenant};
 use protocol::signed::KeyId;
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
@@ -19,6 +20,7 @@ use types::{FunctionId, MiB, TenantId};
 use crate::config::{ConfigError, Layers};
 use crate::world;
 
+pub use self::program::{Kind, check as check_program};
 pub use self::section::{
     CapabilitySection, ExecSection, GrantsSection, LimitsSection, ModeChoice, ProbeSection,
     ProfileSection, SloSection, ValiditySection,
@@ -44,8 +46,15 @@ pub struct FunctionSection {
     pub name: FunctionId,
     /// Rises with each release, from 1.
     pub version: u64,
-    /// The contract that it is built against.
-    pub world: String,
+    /// What it consists of.
+    #[serde(default)]
+    pub kind: Kind,
+    /// The file of a model in its folder; absent: `model.onnx`.
+    pub module: Option<PathBuf>,
+    /// The kernel or native program of the node that it runs.
+    pub runs: Option<String>,
+    /// The contract that a component is built against.
+    pub world: Option<String>,
     /// Whose it is.
     #[serde(default = "default_tenant")]
     pub tenant: TenantId,
@@ -99,12 +108,18 @@ pub struct FunctionSection {
     pub warm: Option<WarmSection>,
 }
 
-/// Why file and component make no manifest.
+/// Why file and code make no manifest.
 #[derive(Debug, thiserror::Error)]
 pub enum ManifestError {
     /// The component is refused.
     #[error(transparent)]
     Component(#[from] InspectError),
+    /// The model is refused.
+    #[error("the model is refused: {0}")]
+    Model(#[from] infer::onnx::Reject),
+    /// The node will not have what is named.
+    #[error("{0}")]
+    Named(String),
     /// It was said to be a stateful function, and is none.
     #[error(
         "the component does not export {}, which functions of world {} do; say world = {:?} or build it for the other",
@@ -130,31 +145,35 @@ impl FunctionFile {
         if problems.is_empty() { Ok(file) } else { Err(ConfigError(problems)) }
     }
 
-    /// The manifest for this component, to be signed with the key of that id.
+    /// The manifest for this component or model, or for nothing where the node has the code; to be signed with the key of that id.
     ///
     /// # Errors
-    /// [`ManifestError`] for a component that is refused, or more than a manifest holds.
-    pub fn manifest(&self, component: &[u8], key: KeyId) -> Result<Manifest, ManifestError> {
-        let facts = accel::inspect(component, &ScanLimits::default())?;
+    /// [`ManifestError`] for code that is refused, or more than a manifest holds.
+    pub fn manifest(&self, bytes: &[u8], key: KeyId) -> Result<Manifest, ManifestError> {
         let said = &self.function;
-        if said.world == world::STATEFUL && !facts.exports.contains(accel::contract::LIFECYCLE) {
-            return Err(ManifestError::NoLifecycle);
-        }
+        let code = said.code();
+        let (exec, world) = match code {
+            Code::Component => (said.exec.with(self.identified(bytes)?), world::hash()),
+            _ => {
+                let facts = program::check(&code, bytes)?;
+                (said.exec.with(program::identified(facts.as_ref())), NO_WORLD)
+            }
+        };
         let manifest = Manifest {
             name: said.name.clone(),
             version: said.version,
-            sha256: Sha256::digest(component).into(),
-            world: world::hash(),
+            sha256: Sha256::digest(bytes).into(),
+            world,
             tenant: said.tenant.clone(),
             key,
             not_before: said.validity.not_before,
             not_after: said.validity.not_after,
             limits: Limits {
-                linear_memory_mib: MiB(said.limits.linear_memory_mib),
+                linear_memory_mib: MiB(said.limits.linear_memory_mib.unwrap_or_default()),
                 deadline_ms: said.limits.deadline_ms,
             },
             grants: said.grants.grants(),
-            exec: said.exec.with(&facts),
+            exec,
             slo: said.slo.map(SloSection::slo),
             capability: said.capability.as_ref().map(CapabilitySection::capability),
             variants: said.variant.iter().map(VariantSection::variant).collect(),
@@ -169,8 +188,19 @@ impl FunctionFile {
             data: said.data.policy(),
             sharing: said.sharing.sharing(),
             warm: said.warm.map(WarmSection::warm),
+            code,
         };
         manifest.validate().map_err(ManifestError::Rule)?;
         Ok(manifest)
+    }
+
+    /// How a component executes, as it looks.
+    fn identified(&self, component: &[u8]) -> Result<Exec, ManifestError> {
+        let facts = accel::inspect(component, &ScanLimits::default())?;
+        let is_stateful = self.function.world.as_deref() == Some(world::STATEFUL);
+        if is_stateful && !facts.exports.contains(accel::contract::LIFECYCLE) {
+            return Err(ManifestError::NoLifecycle);
+        }
+        Ok(section::identified(&facts))
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use controller::config::Config;
 use controller::function_file::FunctionFile;
 use placement::Workflow;
+use protocol::manifest::{Code, NO_BYTES_SHA256, NO_WORLD};
 use types::ExecutionMode;
 
 fn files(kind: &str) -> Vec<PathBuf> {
@@ -115,6 +116,9 @@ milli_cpu = 500
 memory_mib = 256
 "#;
 
+/// The model of the probe: a convolution and a linear layer.
+const MODEL: &[u8] = include_bytes!("../../functions/infer/src/probe/model.onnx");
+
 fn function(text: &str) -> Result<FunctionFile, String> {
     let dir = tempfile::tempdir().expect("the test's set-up works");
     let path = dir.path().join("function.toml");
@@ -187,6 +191,125 @@ fn what_is_wrong_with_a_function_is_said_with_line_field_and_rule() {
         assert!(said.starts_with(message), "{said}\nfor {bad}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
+}
+
+/// A function that is a model, with more lines in its sections.
+fn program(head: &str, limits: &str, rest: &str) -> String {
+    format!(
+        "[function]\nname = \"f\"\nversion = 1\n{head}\n[function.limits]\ndeadline_ms = 100\n{limits}\n{rest}\n"
+    )
+}
+
+#[test]
+fn models_and_kernels_of_the_nodes_are_functions() {
+    let model = function(&program("kind = \"onnx\"", "", "")).expect("a good file");
+    assert_eq!(model.function.module(), Some("model.onnx".into()));
+    let manifest = model.manifest(MODEL, KEY).expect("a manifest");
+    assert_eq!((&manifest.code, manifest.world), (&Code::Onnx, NO_WORLD));
+    assert_eq!(manifest.exec.mode(), ExecutionMode::GpuPreferred);
+    // 2 · 2 · 9 · 4 of the convolution and 8 · 3 of the linear layer, and an addition or comparison for each element besides.
+    assert!(144 + 48 <= manifest.exec.facts.weighted_flops, "{}", manifest.exec.reason);
+    assert!(protocol::encode(&manifest).is_ok());
+    for cut in [0, 1, MODEL.len() / 2, MODEL.len() - 1] {
+        let refused = model.manifest(&MODEL[..cut], KEY).unwrap_err().to_string();
+        assert!(refused.starts_with("the model is refused: "), "{refused}");
+    }
+    let component = model.manifest(&support::component(1), KEY).unwrap_err().to_string();
+    assert!(component.starts_with("the model is refused: "), "{component}");
+
+    let kernel = "kind = \"named\"\nruns = \"kernel/matmul\"";
+    let kernel = function(&program(kernel, "", "[function.exec]\nmode = \"gpu\"")).expect("good");
+    assert_eq!(kernel.function.module(), None);
+    let manifest = kernel.manifest(b"", KEY).expect("a manifest");
+    assert_eq!(manifest.code, Code::Named("kernel/matmul".to_owned()));
+    assert_eq!((manifest.sha256, manifest.exec.mode()), (NO_BYTES_SHA256, ExecutionMode::Gpu));
+    assert!(kernel.manifest(b"x", KEY).unwrap_err().to_string().contains("without bytes"));
+}
+
+/// What is said of a program, in its section and in others, and why it is refused.
+fn refused_of_programs() -> Vec<(String, &'static str, &'static str, &'static str)> {
+    let onnx = "kind = \"onnx\"\n";
+    let named = "kind = \"named\"\n";
+    vec![
+        (format!("{onnx}world = \"x\""), "", "", ":5: function.world: a model knows no contract"),
+        (
+            onnx.into(),
+            "linear_memory_mib = 8",
+            "",
+            ":8: function.limits.linear_memory_mib: a model has",
+        ),
+        (onnx.into(), "", "[function.grants]\nmodels = [\"m\"]", "grants.models: a model runs no"),
+        (onnx.into(), "", "[function.grants]\ncalls = [\"g\"]", "grants.calls: a model calls"),
+        (onnx.into(), "", "[function.grants]\ntopics = [\"t\"]", "grants.topics: a model emits"),
+        (onnx.into(), "", "[function.grants]\nstate_prefixes = [\"k\"]", "a model has no state"),
+        (
+            onnx.into(),
+            "",
+            "[function.warm]\nidle_ms = 100\ncalls_max = 1",
+            "a model has no instance",
+        ),
+        (onnx.into(), "", "[function.sharing]\nfuse = true", "a model has no store to share"),
+        (onnx.into(), "", "[function.budget]\ncalls = 1", "function.budget.calls: a model calls"),
+        (
+            format!("{onnx}module = \"../m.onnx\""),
+            "",
+            "",
+            ":5: function.module: ../m.onnx leads out",
+        ),
+        (format!("{onnx}module = \"/m.onnx\""), "", "", "leads out of the folder"),
+        (
+            format!("{onnx}runs = \"kernel/matmul\""),
+            "",
+            "",
+            "function.runs: \"kernel/matmul\" is of the",
+        ),
+        (named.into(), "", "", "function.runs: is missing"),
+        (
+            format!("{named}runs = \"kernel/fft\""),
+            "",
+            "",
+            "\"kernel/fft\" is no kernel; there are kernel/",
+        ),
+        (
+            format!("{named}runs = \"matmul\""),
+            "",
+            "",
+            ":5: function.runs: what a node has itself is named",
+        ),
+        (
+            format!("{named}runs = \"kernel/matmul\"\nmodule = \"m\""),
+            "",
+            "",
+            "function.module: what a node has itself has no file",
+        ),
+        (
+            "module = \"f.wasm\"\nworld = \"starbelt:function/function@0.2.0\"".into(),
+            "linear_memory_mib = 1",
+            "",
+            "only a model is a file",
+        ),
+        (
+            "world = \"starbelt:function/function@0.2.0\"".into(),
+            "",
+            "",
+            "linear_memory_mib: is missing",
+        ),
+        (String::new(), "linear_memory_mib = 1", "", "function.world: is missing"),
+        ("kind = \"cuda\"".into(), "", "", "unknown variant `cuda`"),
+    ]
+}
+
+#[test]
+fn what_means_nothing_for_a_model_or_kernel_is_refused() {
+    let named = "kind = \"named\"\n";
+    for (head, limits, rest, message) in refused_of_programs() {
+        let said = function(&program(&head, limits, rest)).unwrap_err();
+        assert!(said.contains(message), "{said}\nfor {head} {limits} {rest}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
+    let native = function(&program(&format!("{named}runs = \"native/fft\""), "", ""));
+    let native = native.expect("whether it is there only a node knows");
+    assert!(native.manifest(b"", KEY).is_ok());
 }
 
 #[test]

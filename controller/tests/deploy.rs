@@ -8,21 +8,27 @@ use std::time::Duration;
 
 use controller::api::{self, ErrorBody, PREFIX};
 use controller::controller::{Controller, Saved};
-use controller::deploy::{Gate, UPLOAD_BYTES_MAX, UPLOAD_TYPE, Upload, body, open};
+use controller::deploy::{
+    Gate, UPLOAD_BYTES_MAX, UPLOAD_TYPE, Upload, body, open, upload as upload_of,
+};
 use controller::event::Now;
+use controller::function_file::FunctionFile;
 use controller::http::Patience;
 use controller::keys::SigningKey;
 use controller::shell::store::Store;
 use ed25519_dalek::Signer as _;
 use protocol::encode;
-use protocol::manifest::Manifest;
 use protocol::manifest::slots::Budgets;
+use protocol::manifest::{Code, Manifest, NO_WORLD};
 use protocol::signed::{KeyId, Signature, SignedManifest};
 use serde::de::DeserializeOwned;
 use support::component;
 use support::served::start_server_with;
 use support::signing::{key, manifest, trust_body, upload};
-use types::{Epoch, FunctionId, LeaderEpoch, WallTime};
+use types::{Epoch, FunctionId, LeaderEpoch, MiB, WallTime};
+
+/// The model of the probe: a convolution and a linear layer.
+const MODEL: &[u8] = include_bytes!("../../functions/infer/src/probe/model.onnx");
 
 struct Client {
     agent: ureq::Agent,
@@ -93,6 +99,17 @@ impl Client {
         change(&mut manifest);
         let signed = self.key.sign_manifest(&manifest).expect("a valid manifest");
         self.push(&body(&encode(&signed).expect("it fits"), &component(1)))
+    }
+
+    /// Pushes these bytes as such code, whatever a check would say of them.
+    fn push_program(&self, version: u64, code: Code, bytes: &[u8]) -> Sent {
+        let mut manifest = manifest("f", version, 1, &self.key);
+        manifest.world = NO_WORLD;
+        manifest.limits.linear_memory_mib = MiB(0);
+        manifest.sha256 = controller::deploy::sha256(bytes);
+        manifest.code = code;
+        let signed = self.key.sign_manifest(&manifest).expect("a valid manifest");
+        self.push(&body(&encode(&signed).expect("it fits"), bytes))
     }
 
     /// Files of components and manifests that are kept.
@@ -276,6 +293,39 @@ async fn components_against_the_contract_and_malformed_manifests_are_refused() {
     refused(push(cut, &component(1)), 400, "bad_config", "the manifest is refused");
     refused(push(Vec::new(), &component(1)), 400, "bad_config", "no header");
     assert_eq!(client.files(), 0, "nothing of what was refused is kept");
+}
+
+/// The upload of a function that is no component.
+fn program(client: &Client, version: u64, head: &str, bytes: &[u8]) -> Vec<u8> {
+    let text = format!(
+        "[function]\nname = \"f\"\nversion = {version}\n{head}\nlimits = {{ deadline_ms = 1000 }}\n"
+    );
+    let said: FunctionFile = toml::from_str(&text).expect("a good file");
+    upload_of(&said, bytes, &client.key).expect("an upload")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_model_and_a_kernel_are_taken_and_corrupted_models_refused() {
+    let client = client().await;
+    let onnx = "kind = \"onnx\"";
+    let model: api::FunctionInfo = good(client.push(&program(&client, 1, onnx, MODEL)));
+    assert_eq!((model.code.as_str(), model.bytes), ("onnx", MODEL.len() as u64));
+    assert!(model.imports.is_empty());
+    let kept = client.files();
+    assert_eq!(kept, 2, "the model and its signed manifest");
+    // Signed by somebody who skipped the check: the controller looks itself.
+    let (half, wasm) = (&MODEL[..MODEL.len() / 2], component(1));
+    for bytes in [half, b"", &wasm] {
+        let sent = client.push_program(2, Code::Onnx, bytes);
+        refused(sent, 400, "bad_config", "function f: the model is refused: ");
+    }
+    let other = client.push_program(2, Code::Named("kernel/fft".to_owned()), b"");
+    refused(other, 400, "bad_config", "\"kernel/fft\" is no kernel; there are kernel/matmul");
+    assert_eq!(client.files(), kept, "nothing of what was refused is kept");
+
+    let named = "kind = \"named\"\nruns = \"kernel/matmul\"";
+    let kernel: api::FunctionInfo = good(client.push(&program(&client, 2, named, b"")));
+    assert_eq!((kernel.code.as_str(), kernel.bytes), ("kernel/matmul", 0));
 }
 
 /// What [`SigningKey::sign_manifest`] would answer if it took anything.

@@ -92,6 +92,61 @@ fn all_that_a_function_needs_is_in_its_folder() {
 }
 
 #[test]
+fn a_model_and_a_kernel_have_their_folders_and_need_no_compiler() {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    for (lang, source, said) in [
+        ("onnx", "model.onnx", &["x f32 [1, 1, 4, 4]", "y f32 [1, 3]", "multiply-accumulates"][..]),
+        ("kernel", "function.toml", &["kernel/matmul, which the node has", "a, b"]),
+    ] {
+        let name = format!("f-{lang}");
+        let made = starbelt(dir.path(), &["fn", "new", &name, "--lang", lang]);
+        assert_eq!((made.code, made.stderr.as_str()), (0, ""));
+        assert!(
+            made.stdout.contains(&format!("its source is {name}/{source}\n")),
+            "{}",
+            made.stdout
+        );
+        let folder = dir.path().join(&name);
+        for file in ["function.toml", "README.md", "wit/ABI.md"] {
+            let text = fs::read_to_string(folder.join(file)).expect("it was written");
+            assert!(!text.contains("{{"), "{file}");
+        }
+        let request = fs::read(folder.join("request.safetensors")).expect("it was written");
+        assert!(infer::safetensors::decode(&request).is_ok_and(|tensors| !tensors.is_empty()));
+        let built = starbelt(dir.path(), &["fn", "build", &name]);
+        assert_eq!((built.code, built.stderr.as_str()), (0, ""), "{}", built.stdout);
+        for said in said {
+            assert!(built.stdout.contains(said), "{said}: {}", built.stdout);
+        }
+        let json = starbelt(dir.path(), &["--output", "json", "fn", "build", &name]);
+        let json: serde_json::Value = serde_json::from_str(&json.stdout).expect("JSON");
+        assert_eq!(json["name"], name.as_str());
+        assert!(json["inputs"].as_array().is_some_and(|inputs| !inputs.is_empty()), "{json}");
+    }
+}
+
+#[test]
+fn a_model_that_no_node_takes_is_refused_where_it_lies() {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    starbelt(dir.path(), &["fn", "new", "f", "--lang", "onnx"]);
+    let file = dir.path().join("f/model.onnx");
+    let model = fs::read(&file).expect("it was written");
+    fs::write(&file, &model[..model.len() - 9]).expect("the test's set-up works");
+    refused(
+        dir.path(),
+        &["fn", "build", "f"],
+        13,
+        &["a node would refuse f: the model is refused"],
+    );
+    fs::write(&file, vec![0; 4 * 1024 * 1024 + 1]).expect("the test's set-up works");
+    refused(dir.path(), &["fn", "build", "f"], 13, &["4194305 bytes", "quantise it"]);
+    fs::remove_file(&file).expect("it was there");
+    for verb in ["build", "run"] {
+        refused(dir.path(), &["fn", verb, "f"], 3, &["model.onnx is not there"]);
+    }
+}
+
+#[test]
 fn a_missing_compiler_is_said_with_what_to_install() {
     let dir = tempfile::tempdir().expect("the test's set-up works");
     for (lang, words) in [
@@ -257,8 +312,9 @@ fn the_cli_links_no_engine() {
     let tree = String::from_utf8(output.stdout).expect("it is text");
     assert!(output.status.success() && tree.contains("wit-component"), "{tree}");
     for package in tree.lines() {
-        let is_engine =
-            ["wasmtime", "cranelift", "runtime "].iter().any(|p| package.starts_with(p));
+        let is_engine = ["wasmtime", "cranelift", "runtime ", "tract-", "ort ", "wgpu "]
+            .iter()
+            .any(|p| package.starts_with(p));
         assert!(!is_engine, "{package}");
     }
 }

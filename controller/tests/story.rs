@@ -9,6 +9,7 @@ use controller::api::{Handover, HandoverKind, HandoverState, HealthState, Placem
 use controller::controller::{Controller, Saved, SavedFunction, SubmitError};
 use controller::event::{Input, Now, Output};
 use protocol::desired::Role;
+use protocol::manifest::Code;
 use protocol::signed::KeyId;
 use support::{FakeAgent, contact_plan, id, queue, signing, start, workflow};
 use types::{Epoch, FunctionId, Instant, LeaderEpoch, NodeId, SkyClock, WallTime, WorkflowId};
@@ -32,7 +33,18 @@ fn function(name: &str, key: KeyId) -> SavedFunction {
     let name = FunctionId::new(name).expect("the test's set-up works");
     let tenant = protocol::manifest::default_tenant();
     let (manifest, sha256, imports, calls) = ([6; 32], [7; 32], vec![], vec![]);
-    SavedFunction { name, version: 1, manifest, key, tenant, sha256, bytes: 100, imports, calls }
+    SavedFunction {
+        name,
+        version: 1,
+        manifest,
+        key,
+        tenant,
+        sha256,
+        bytes: 100,
+        imports,
+        calls,
+        code: Code::Component,
+    }
 }
 
 impl Bed {

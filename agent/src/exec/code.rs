@@ -1,4 +1,4 @@
-//! Code at hand: each function is checked and compiled once, and calls wait for it as long as they may. A function is known
+//! Code at hand: each function is checked and, if it is a component, compiled once, and calls wait for it as long as they may. A function is known
 //! by the hash of its signed manifest: the same code with other rights is another one.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use protocol::Message as _;
 use protocol::desired::FunctionRef;
-use protocol::manifest::default_tenant;
+use protocol::manifest::{self, default_tenant};
 use protocol::report::CodeMode;
 use protocol::signed::SignedManifest;
 use runtime::{Function, Isolation, MeasureState, PoolMode, Runtime, RuntimeConfig};
@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use types::FunctionId;
 
 use super::grants::Grants;
+use super::inference::{Models, Program};
 use super::locked;
 use super::module::{ModuleStore, Modules, Size, Wanted, fetch};
 use super::trust::{Refusal, TrustBook};
@@ -30,9 +31,18 @@ const SIGNERS_PAUSE: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub struct Loaded {
     /// The code.
-    pub function: Function,
+    pub code: Code,
     /// Its rights.
     pub grants: Arc<Grants>,
+}
+
+/// What is at hand of a function.
+#[derive(Clone, Debug)]
+pub enum Code {
+    /// A component, compiled.
+    Component(Function),
+    /// A model or kernel, which runs without a guest.
+    Program(Program),
 }
 
 /// Why a function cannot be called.
@@ -66,6 +76,7 @@ struct Inner {
     stores: Stores,
     trust: TrustBook,
     clock: Clock,
+    models: Models,
     config: RuntimeConfig,
     is_apart: bool,
     /// Started with the first function: a node without one does not pay for an engine.
@@ -78,7 +89,7 @@ struct Inner {
 /// Where code is kept.
 #[derive(Clone, Debug)]
 pub struct Stores {
-    /// Components.
+    /// Components and models.
     pub modules: ModuleStore,
     /// Signed manifests.
     pub manifests: ModuleStore,
@@ -86,12 +97,19 @@ pub struct Stores {
 
 impl CodeBook {
     /// No code yet.
-    pub fn new(stores: Stores, trust: TrustBook, clock: Clock, config: RuntimeConfig) -> Self {
+    pub fn new(
+        stores: Stores,
+        trust: TrustBook,
+        clock: Clock,
+        models: Models,
+        config: RuntimeConfig,
+    ) -> Self {
         let is_apart = !matches!(config.isolation, Isolation::None);
         let inner = Inner {
             stores,
             trust,
             clock,
+            models,
             config,
             is_apart,
             runtime: OnceLock::new(),
@@ -108,7 +126,7 @@ impl CodeBook {
     /// What is wrong with it, in words; nothing runs it then.
     pub async fn load(&self, source: &impl Modules, function: &FunctionRef) -> Result<(), String> {
         let slot = self.slot(&function.manifest);
-        let at_hand = slot.borrow().clone().and_then(Result::ok).map(|loaded| loaded.function);
+        let at_hand = slot.borrow().clone().and_then(Result::ok).map(|loaded| loaded.code);
         let loaded = self.load_anew(source, function, at_hand).await;
         let result = loaded.as_ref().map(|_| ()).map_err(ToString::to_string);
         slot.send_replace(Some(loaded));
@@ -119,19 +137,62 @@ impl CodeBook {
         &self,
         source: &impl Modules,
         function: &FunctionRef,
-        at_hand: Option<Function>,
+        at_hand: Option<Code>,
     ) -> Result<Loaded, NotAtHand> {
         let grants = Arc::new(self.admitted(source, function).await?);
-        let code = match at_hand {
-            Some(code) => code,
-            None => self.code(source, function).await?,
+        let code = match (at_hand, &grants.code) {
+            (Some(code), _) => code,
+            (None, manifest::Code::Component) => {
+                Code::Component(self.code(source, function).await?)
+            }
+            (None, manifest::Code::Onnx) => self.model(source, function).await?,
+            (None, manifest::Code::Named(name)) => {
+                let found = self.inner.models.named(name);
+                found.map(Code::Program).map_err(NotAtHand::Refused)?
+            }
         };
-        if grants.warm.is_some() && !code.has_hooks() {
-            let why = "its manifest says [function.warm], and its component has no hooks for that: build it for the world stateful-function";
-            return Err(NotAtHand::Refused(why.to_owned()));
+        if let Code::Component(component) = &code {
+            if grants.warm.is_some() && !component.has_hooks() {
+                let why = "its manifest says [function.warm], and its component has no hooks for that: build it for the world stateful-function";
+                return Err(NotAtHand::Refused(why.to_owned()));
+            }
+            self.prepare(component, &grants).await;
         }
-        self.prepare(&code, &grants).await;
-        Ok(Loaded { function: code, grants })
+        Ok(Loaded { code, grants })
+    }
+
+    /// The model of a function that may run: fetched like a component, and checked instead of compiled.
+    async fn model(
+        &self,
+        source: &impl Modules,
+        function: &FunctionRef,
+    ) -> Result<Code, NotAtHand> {
+        self.fetched(source, function).await?;
+        let (this, function) = (self.clone(), function.clone());
+        let open = move || {
+            let file = this.inner.stores.modules.open_file(&function.sha256);
+            let file = file.map_err(|error| NotAtHand::Failed(error.to_string()))?;
+            let model = this.inner.models.model(&function.name, file, function.sha256);
+            let model = model.map_err(NotAtHand::Refused)?;
+            tracing::info!(function = %function.name, bytes = function.bytes, "model at hand");
+            Ok(Code::Program(model))
+        };
+        blocking(open).await?
+    }
+
+    /// The bytes of a function, which are kept on disk.
+    async fn fetched(
+        &self,
+        source: &impl Modules,
+        function: &FunctionRef,
+    ) -> Result<Vec<u8>, String> {
+        let wanted = Wanted {
+            function: function.name.clone(),
+            sha256: function.sha256,
+            size: Size::Exactly(function.bytes),
+        };
+        let bytes = fetch(source, &self.inner.stores.modules, &wanted).await;
+        bytes.map_err(|error| error.to_string())
     }
 
     /// Has the code where it will run, before the first call. If that does not work now, the call tries again and says why not.
@@ -214,13 +275,7 @@ impl CodeBook {
         if let Some(function) = self.cached(function).await? {
             return Ok(function);
         }
-        let wanted = Wanted {
-            function: function.name.clone(),
-            sha256: function.sha256,
-            size: Size::Exactly(function.bytes),
-        };
-        let bytes = fetch(source, &self.inner.stores.modules, &wanted).await;
-        let bytes = bytes.map_err(|error| error.to_string())?;
+        let bytes = self.fetched(source, function).await?;
         let _one_at_a_time = self.inner.compiling.lock().await;
         // Another function of the same component may have been first.
         if let Some(function) = self.cached(function).await? {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use protocol::desired::TaskSpec;
 use protocol::manifest::slots::{Budgets, Sharing, Warm};
-use protocol::manifest::{self, Limits, Manifest};
+use protocol::manifest::{self, Code, Limits, Manifest};
 use protocol::signed::KeyId;
 use runtime::{Budget, CallLimits};
 use sha2::{Digest as _, Sha256};
@@ -28,6 +28,8 @@ pub struct Grants {
     pub validity: Validity,
     /// How its instances are kept between calls, if they are.
     pub warm: Option<Warm>,
+    /// What it consists of.
+    pub code: Code,
     budgets: Budgets,
     limits: Limits,
     granted: manifest::Grants,
@@ -76,6 +78,7 @@ impl Grants {
             key: manifest.key,
             validity: Validity::of(manifest),
             warm: manifest.warm,
+            code: manifest.code.clone(),
             budgets: manifest.budgets,
             limits: manifest.limits,
             granted: manifest.grants.clone(),
@@ -220,6 +223,7 @@ pub(super) mod tests {
             key: KeyId([1; 8]),
             validity: Validity::default(),
             warm: None,
+            code: Code::Component,
             budgets: Budgets::default(),
             limits: Limits { linear_memory_mib: MiB(32), deadline_ms: 1_000 },
             granted: manifest::Grants::default(),

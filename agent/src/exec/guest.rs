@@ -7,12 +7,12 @@ use std::time::Instant;
 use protocol::invoke::Fault;
 use protocol::topic::TOPIC_BODY_BYTES_MAX;
 use runtime::{
-    CallProfile, CallReport, Callee, Contact, Elsewhere, Host, HostFault, InferTiming, InputInfo,
-    Level, NodeInfo, Outgoing, Position, Sealed, StateWrite, Tensor,
+    CallProfile, CallReport, Callee, Contact, Elsewhere, Function, Host, HostFault, InferTiming,
+    InputInfo, Level, NodeInfo, Outgoing, Position, Sealed, StateWrite, Tensor,
 };
 use types::{Epoch, FunctionId, Geodetic, NodeId, NodeKind, RunId, StateKey, TaskId};
 
-use super::code::{CodeBook, Loaded, NotAtHand};
+use super::code::{Code, CodeBook, Loaded, NotAtHand};
 use super::elsewhere::{CallOut, Came};
 use super::frames::{Frame, Frames};
 use super::grants::{Denied, Grants};
@@ -76,8 +76,11 @@ impl GuestHost {
         self.frames.key(key)
     }
 
-    /// A function that the present one may call; `None`: elsewhere.
-    fn callee(&mut self, function: &FunctionId) -> Result<Option<Loaded>, HostFault> {
+    /// A component that the present one may call; `None`: elsewhere, which is also where a model or kernel runs that is a function.
+    fn callee(
+        &mut self,
+        function: &FunctionId,
+    ) -> Result<Option<(Function, Arc<Grants>)>, HostFault> {
         let caller = Arc::clone(self.frames.grants());
         self.granted(caller.call(function))?;
         if !self.frames.has_room() {
@@ -85,8 +88,13 @@ impl GuestHost {
         }
         let is_placed = self.out.place(function).is_some();
         match self.code.callee(function) {
-            Ok(found) if found.grants.tenant == caller.tenant => Ok(Some(found)),
-            // Of another tenant: it runs in a process of its own, and says itself who may call it.
+            Ok(Loaded { code: Code::Component(code), grants })
+                if grants.tenant == caller.tenant =>
+            {
+                Ok(Some((code, grants)))
+            }
+            // Of another tenant it runs in a process of its own, and says itself who may call it. No process has a model or kernel:
+            // the task that runs it takes the call.
             Ok(_) | Err(NotAtHand::Failed(_)) if is_placed => Ok(None),
             Ok(found) => {
                 self.granted(found.grants.called_by(&caller.tenant))?;
@@ -266,7 +274,7 @@ impl Host for GuestHost {
 
     fn enter(&mut self, function: &FunctionId) -> Result<Callee, HostFault> {
         let found = self.callee(function)?;
-        let Some(Loaded { function: code, grants }) = found else { return Ok(Callee::Elsewhere) };
+        let Some((code, grants)) = found else { return Ok(Callee::Elsewhere) };
         let limits = grants.limits();
         let profile = CallProfile { tenant: grants.tenant.clone(), ..CallProfile::from(limits) };
         let fused = self.frames.grants().fuses_with(&grants) && self.out.is_of_workflow(&grants);
@@ -404,7 +412,8 @@ impl GuestHost {
     }
 }
 
-fn host_fault(fault: StateFault) -> HostFault {
+/// A fault of state, as a function gets to see it.
+pub(super) fn host_fault(fault: StateFault) -> HostFault {
     match fault {
         StateFault::BadInput(rule) => HostFault::BadInput(rule),
         StateFault::NotFound => HostFault::NotFound,

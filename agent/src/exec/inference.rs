@@ -1,6 +1,7 @@
 //! Inference on the node: the models that it holds, the back ends that it has, and what a function gets of them.
 
 mod back_ends;
+mod program;
 mod programs;
 
 use std::fmt;
@@ -17,6 +18,8 @@ use runtime::{Element, HostFault, InferTiming, Tensor};
 use sha2::{Digest as _, Sha256};
 use types::ExecutionMode;
 
+pub(crate) use self::program::thread_cpu;
+pub use self::program::{Program, Ran};
 use super::processes::OWN_PROGRAM;
 use crate::config::InferenceConfig;
 

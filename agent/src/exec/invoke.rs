@@ -11,12 +11,15 @@ use protocol::invoke::{
     RECORD_LINKS_MAX,
 };
 use runtime::{
-    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HostFault, Request,
+    Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, Function, HostFault,
+    Request,
 };
+use tokio::sync::OwnedSemaphorePermit;
 
-use super::code::{Loaded, NotAtHand};
+use super::code::{Code, Loaded, NotAtHand};
 use super::elsewhere::{Bus, Outbound};
 use super::entry::Caller;
+use super::grants::Grants;
 use super::guest::GuestHost;
 use super::module::Modules;
 use super::topics::Emission;
@@ -24,6 +27,8 @@ use super::warm::{self, Waits};
 use super::{Counted, Inner, QUEUE_MAX, Task, failed, locked};
 use crate::agent::cut;
 use crate::state::{Begin, CallState, GroupId, Ownership, Peers};
+
+mod program;
 
 /// How often inputs are fetched for one call: once, and once more if the first ones named others.
 const FETCHES_MAX: u32 = 2;
@@ -130,9 +135,16 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         };
         self.record.input_bytes = bytes(self.call.body.len()) + state.input_bytes();
         self.record.inputs = self.inputs_mode(&state);
-        let function = self.function(&spec).await?;
-        let waits = self.place(&function, &spec, &state).await?;
-        let served = self.guest(function, &spec, state, waits.is_some()).await;
+        let Loaded { code, grants } = self.function(&spec).await?;
+        let function = match code {
+            Code::Component(function) => function,
+            Code::Program(program) => {
+                let (state, body) = self.program((program, grants), &spec, state).await?;
+                return self.commit(state, body).await;
+            }
+        };
+        let waits = self.place(&grants, &spec, &state).await?;
+        let served = self.guest((function, grants), &spec, state, waits.is_some()).await;
         let instance = served.as_ref().ok().and_then(|served| served.report.usage.instance);
         let done = self.end(served).await;
         if let Some(waits) = waits {
@@ -152,7 +164,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
     /// The place of an instance that may wait for the next call, for a function that asks for it.
     async fn place(
         &self,
-        Loaded { grants, .. }: &Loaded,
+        grants: &Grants,
         spec: &TaskSpec,
         state: &CallState,
     ) -> Result<Option<Waits>, Fault> {
@@ -274,18 +286,12 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
     /// Runs the guest, off the reactor and as soon as a core is free.
     async fn guest(
         &mut self,
-        Loaded { function, grants }: Loaded,
+        (function, grants): (Function, Arc<Grants>),
         spec: &TaskSpec,
         state: CallState,
         waits: bool,
     ) -> Result<Served, Fault> {
-        let queued_at = Instant::now();
-        let core = Arc::clone(&self.inner.running).acquire_owned();
-        let core = tokio::time::timeout_at(self.deadline.into(), core).await;
-        let core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
-        self.record.queue_ns += ns(queued_at.elapsed());
-        // It may have been revoked, or run out of its time, while the call waited.
-        self.inner.code.may_start(&grants).map_err(|error| not_at_hand(spec, error))?;
+        let core = self.core(&grants, spec).await?;
         let left = self.deadline.saturating_duration_since(Instant::now());
         let bound = grants.bound(spec);
         let limits = CallLimits {
@@ -324,6 +330,21 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         Ok(served)
     }
 
+    /// Waits until a core is free; the function may not have been revoked, nor have run out of its time, meanwhile.
+    async fn core(
+        &mut self,
+        grants: &Grants,
+        spec: &TaskSpec,
+    ) -> Result<OwnedSemaphorePermit, Fault> {
+        let queued_at = Instant::now();
+        let core = Arc::clone(&self.inner.running).acquire_owned();
+        let core = tokio::time::timeout_at(self.deadline.into(), core).await;
+        let core = core.map_err(|_late| Fault::Deadline)?.map_err(|_closed| Fault::Busy)?;
+        self.record.queue_ns += ns(queued_at.elapsed());
+        self.inner.code.may_start(grants).map_err(|error| not_at_hand(spec, error))?;
+        Ok(core)
+    }
+
     /// Who calls: a node, or `function@node`.
     fn source(&self) -> String {
         let node = self.call.source.as_str();
@@ -356,16 +377,14 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         let cpu_ns = usage.cpu_ns.saturating_add(usage.cpu_elsewhere_ns);
         self.used = invoke::Budget { calls: usage.calls, cpu_us: cpu_ns / 1_000 };
         self.record.hand_over = usage.hand_over.map(to_wire);
-        self.record.joules = self.inner.around.watts_per_core.filter(|_| ran).map(|watts| {
-            #[expect(
-                clippy::cast_precision_loss,
-                clippy::cast_possible_truncation,
-                reason = "an estimate"
-            )]
-            {
-                (usage.cpu_ns as f64 * 1e-9 * watts) as f32
-            }
-        });
+        self.record.joules = self.joules(usage.cpu_ns).filter(|_| ran);
+    }
+
+    /// About the energy of so much processor time, if the node knows what a core draws.
+    #[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, reason = "an estimate")]
+    fn joules(&self, cpu_ns: u64) -> Option<f32> {
+        let watts = self.inner.around.watts_per_core?;
+        Some((cpu_ns as f64 * 1e-9 * watts) as f32)
     }
 
     async fn commit(&mut self, state: CallState, body: Vec<u8>) -> Result<Committed, Fault> {

@@ -1,4 +1,4 @@
-//! Components and signed manifests on disk: fetched piece by piece, checked against their hash, kept over restarts. What
+//! Components, models and signed manifests on disk: fetched piece by piece, checked against their hash, kept over restarts. What
 //! has come of one that is not whole is kept, too, so that neither a cut nor the end of the process costs it.
 
 use std::collections::BTreeMap;
@@ -155,6 +155,16 @@ impl ModuleStore {
             tracing::warn!(path = %path.display(), %error, "damaged module stays");
         }
         None
+    }
+
+    /// A module that is here, opened to be read. It is there for whoever opened it also after it was removed here.
+    ///
+    /// # Errors
+    /// [`ModuleError::Disk`] when it is not here or cannot be read.
+    pub(super) fn open_file(&self, sha256: &[u8; 32]) -> Result<std::fs::File, ModuleError> {
+        let path = self.path(sha256);
+        let opened = std::fs::File::options().read(true).custom_flags(no_follow()).open(&path);
+        opened.map_err(disk(&path))
     }
 
     /// Keeps all of something: it is there as a whole or not at all. What has come of it need not be written again.

@@ -199,7 +199,7 @@ impl TrustBook {
         }
         let is_new = self.is_new(&manifest, &function.manifest)?;
         known.is_in_time(Validity::of(&manifest), Epoch::from_unix_ns(wall.0))?;
-        if manifest.world != world::hash() {
+        if !manifest.fits_world(&world::hash()) {
             return Err(Refusal::OtherWorld);
         }
         if is_new {

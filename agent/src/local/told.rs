@@ -67,7 +67,7 @@ fn mode(mode: HandOver) -> &'static str {
 }
 
 /// Nanoseconds, readable: `870 ns`, `61 µs`, `12.4 ms`, `2.1 s`.
-fn time(ns: u64) -> String {
+pub(super) fn time(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns} ns"),
         1_000..1_000_000 => format!("{} µs", ns / 1_000),

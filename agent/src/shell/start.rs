@@ -130,11 +130,11 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         plan: plan.clone(),
         sensors: Arc::clone(&sensors),
         logs: logs.clone(),
-        models,
+        models: models.clone(),
         topics,
         watts_per_core: config.battery.load.map(|load| load.watts_per_core),
     };
-    let code = CodeBook::new(stores, trust, clock.clone(), runtime_config(&config)?);
+    let code = CodeBook::new(stores, trust, clock.clone(), models, runtime_config(&config)?);
     let exec = Executor::new(around, state.clone(), fleet.clone(), code);
     let work = Work::new(Parts {
         me: config.node.clone(),

@@ -7,6 +7,7 @@ mod deploy;
 mod elsewhere;
 mod far_inputs;
 mod node;
+mod programs;
 mod signing;
 mod support;
 mod warm;

@@ -4,7 +4,7 @@ use agent::exec::world;
 use ed25519_dalek::{Signer as _, SigningKey};
 use protocol::encode;
 use protocol::manifest::slots::{Budgets, DataPolicy, FailurePolicy, Needs, Sharing};
-use protocol::manifest::{Exec, ExecFacts, Grants, Limits, Manifest, Switch, default_tenant};
+use protocol::manifest::{Code, Exec, ExecFacts, Grants, Limits, Manifest, Switch, default_tenant};
 use protocol::signed::{KeyId, Signature, SignedManifest, Signer, Signers};
 use sha2::{Digest as _, Sha256};
 use types::{Epoch, ExecutionMode, FunctionId, KeyName, LeaderEpoch, MiB, StateKey};
@@ -82,6 +82,7 @@ pub(super) fn manifest(name: &str, component: &[u8]) -> Manifest {
         data: DataPolicy::default(),
         sharing: Sharing::default(),
         warm: None,
+        code: Code::Component,
     }
 }
 

@@ -26,14 +26,16 @@ pub struct FunctionInfo {
     pub key: KeyId,
     /// Whether that key is trusted now; without that nodes do not run it.
     pub trusted: bool,
-    /// SHA-256 of the component, hexadecimal.
+    /// SHA-256 of the component or model, hexadecimal; that of nothing where nodes have the code.
     pub sha256: String,
     /// SHA-256 of the signed manifest, hexadecimal.
     pub manifest_sha256: String,
-    /// Size of the component.
+    /// Size of the component or model.
     pub bytes: u64,
     /// What the component imports.
     pub imports: Vec<String>,
+    /// What it consists of: `component`, `onnx`, or the name of a kernel or native program that nodes have.
+    pub code: String,
     /// Workflows that use it.
     pub workflows: Vec<String>,
 }

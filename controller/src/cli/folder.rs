@@ -2,6 +2,7 @@
 
 pub(super) mod build;
 pub(super) mod new;
+mod program;
 pub(super) mod run;
 mod template;
 
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use super::CliError;
 use crate::exit_code;
-use crate::function_file::FunctionFile;
+use crate::function_file::{FunctionFile, Kind};
 
 /// What the author says about a function, in its folder.
 pub(super) const MANIFEST: &str = "function.toml";
@@ -46,27 +47,40 @@ impl Folder {
         Ok(Self { dir, manifest: read })
     }
 
-    /// Where its component is, or would be.
-    fn component(&self) -> PathBuf {
-        self.dir.join(format!("{}.wasm", self.manifest.function.name))
+    /// Where its bytes are, or would be: a component, or a model. `None`: nodes have its code.
+    fn module(&self) -> Option<PathBuf> {
+        self.manifest.function.module().map(|module| self.dir.join(module))
     }
 
-    /// Its component, which must be there; says so if a source is newer. `dir` is what the user calls the folder.
-    pub(super) fn built(&self, dir: &Path) -> Result<PathBuf, CliError> {
-        let component = self.component();
-        let next = format!("starbelt fn build {}", dir.display());
-        if !component.is_file() {
-            let message = format!("{} is not built yet: {next}", component.display());
-            return Err(CliError::new(exit_code::NOT_FOUND, message));
+    /// Its component or model, which must be there; says so if a source is newer. `dir` is what the user calls the folder.
+    pub(super) fn built(&self, dir: &Path) -> Result<Option<PathBuf>, CliError> {
+        let Some(module) = self.module() else { return Ok(None) };
+        if self.manifest.function.kind == Kind::Component {
+            return built_component(&self.dir, module, dir).map(Some);
         }
-        if let Some(source) = newer_source(&self.dir, &component) {
-            let (source, component) = (source.display(), component.display());
-            super::warn(&format!(
-                "{source} is newer than {component}, which is used as it is: {next}"
-            ));
+        if !module.is_file() {
+            return Err(no_model(&module));
         }
-        Ok(component)
+        Ok(Some(module))
     }
+}
+
+fn no_model(file: &Path) -> CliError {
+    let next = "put the model there, or name it: `module` in function.toml";
+    CliError::new(exit_code::NOT_FOUND, format!("{} is not there: {next}", file.display()))
+}
+
+fn built_component(folder: &Path, component: PathBuf, dir: &Path) -> Result<PathBuf, CliError> {
+    let next = format!("starbelt fn build {}", dir.display());
+    if !component.is_file() {
+        let message = format!("{} is not built yet: {next}", component.display());
+        return Err(CliError::new(exit_code::NOT_FOUND, message));
+    }
+    if let Some(source) = newer_source(folder, &component) {
+        let (source, component) = (source.display(), component.display());
+        super::warn(&format!("{source} is newer than {component}, which is used as it is: {next}"));
+    }
+    Ok(component)
 }
 
 /// A file of `src/` or beside it that was changed after the component was made. Times that cannot be read say nothing.

@@ -46,7 +46,7 @@ pub(super) fn push(client: &Client, format: Format, asked: &Push) -> Result<Prin
         None => folder(&asked.what)?,
         Some(component) => component_and_manifest(component, asked)?,
     };
-    let component = read_component(&component)?;
+    let component = component.map_or_else(|| Ok(Vec::new()), |file| read_component(&file))?;
     let bad = |reason: String| CliError::new(exit_code::BAD_CONFIG, reason);
     let key = signing_key(asked.key.as_deref(), None)?;
     let body = upload(&said, &component, &key).map_err(|error| match error {
@@ -60,7 +60,8 @@ pub(super) fn push(client: &Client, format: Format, asked: &Push) -> Result<Prin
 /// What goes out, and the file that says what it is.
 #[derive(Debug)]
 struct Pushed {
-    component: PathBuf,
+    /// A component or a model; `None`: nodes have the code.
+    component: Option<PathBuf>,
     said: FunctionFile,
     file: PathBuf,
 }
@@ -82,7 +83,7 @@ fn component_and_manifest(component: &Path, asked: &Push) -> Result<Pushed, CliE
     if Path::new(named.as_str()) != asked.what {
         return Err(bad(format!("{}: function.name: {named} is not {name}", file.display())));
     }
-    Ok(Pushed { component: component.to_owned(), said, file })
+    Ok(Pushed { component: Some(component.to_owned()), said, file })
 }
 
 pub(super) fn remove(

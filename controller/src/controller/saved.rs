@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use placement::Workflow;
+use protocol::manifest::Code;
 use protocol::signed::KeyId;
 use serde::{Deserialize, Serialize};
 use types::{FunctionId, TenantId, WorkflowId};
@@ -36,7 +37,7 @@ pub struct SavedWorkflow {
     pub is_driving: bool,
 }
 
-/// A function; component and signed manifest lie in files that are named after their hashes.
+/// A function; its code and signed manifest lie in files that are named after their hashes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SavedFunction {
     /// Its name.
@@ -60,6 +61,9 @@ pub struct SavedFunction {
     /// Functions that its manifest lets it call. Not in what a controller kept that did not tell nodes of them.
     #[serde(default)]
     pub calls: Vec<FunctionId>,
+    /// What it consists of. Not in what a controller kept that knew components only.
+    #[serde(default)]
+    pub code: Code,
 }
 
 impl Saved {

@@ -4,6 +4,7 @@ mod node;
 mod place;
 mod plan;
 
+use protocol::manifest::Code;
 use protocol::signed::KeyId;
 use topology::LinkNeed;
 use types::{FunctionId, KeyName, LatencyUs, NodeId, NodeKind, TaskId, WorkflowId};
@@ -202,6 +203,11 @@ impl Controller {
             manifest_sha256: hex(&function.manifest),
             bytes: u64::from(function.bytes),
             imports: function.imports.clone(),
+            code: match &function.code {
+                Code::Component => "component".to_owned(),
+                Code::Onnx => "onnx".to_owned(),
+                Code::Named(name) => name.clone(),
+            },
             workflows: self.users_of(&function.name),
         }
     }

@@ -9,7 +9,7 @@ use protocol::manifest::{
     WINDOW_S_MAX, is_label,
 };
 
-use super::{FunctionSection, SloSection, ValiditySection, WarmSection};
+use super::{FunctionSection, Kind, SloSection, ValiditySection, WarmSection};
 use crate::config::{Layers, Problem};
 use crate::world;
 
@@ -19,6 +19,7 @@ type Ranged = (&'static str, &'static str, Option<f64>, f64, f64);
 /// Everything that is wrong with a function.
 pub(super) fn problems(function: &FunctionSection, layers: &Layers) -> Vec<Problem> {
     let mut problems = function.problems_of_itself(layers);
+    problems.extend(function.problems_of_kind(layers));
     problems.extend(function.problems_of_slots(layers));
     problems
 }
@@ -32,16 +33,19 @@ impl FunctionSection {
         if self.version == 0 {
             say("function", 0, "version", "0 is not 1 or more".to_owned());
         }
-        if ![world::NAME, world::STATEFUL].contains(&self.world.as_str()) {
+        let is_component = self.kind == Kind::Component;
+        if let Some(other) = self.world.as_ref().filter(|world| {
+            is_component && ![world::NAME, world::STATEFUL].contains(&world.as_str())
+        }) {
             let rule = format!(
-                "{:?} is neither {:?} nor {:?}, the worlds of this version",
-                self.world,
+                "{other:?} is neither {:?} nor {:?}, the worlds of this version",
                 world::NAME,
                 world::STATEFUL
             );
             say("function", 0, "world", rule);
         }
-        if self.warm.is_some() && self.world != world::STATEFUL {
+        let is_stateful = self.world.as_deref() == Some(world::STATEFUL);
+        if self.warm.is_some() && is_component && !is_stateful {
             let rule = format!("only functions of world {:?} are kept warm", world::STATEFUL);
             say("function.warm", 0, "idle_ms", rule);
         }
@@ -154,7 +158,7 @@ impl FunctionSection {
         let accuracy = self.capability.as_ref().and_then(|capability| capability.accuracy);
         let budget = self.budget;
         let mut numbers = vec![
-            (LIMITS, "linear_memory_mib", of(limits.linear_memory_mib), 1.0, memory_mib),
+            (LIMITS, "linear_memory_mib", maybe(limits.linear_memory_mib), 1.0, memory_mib),
             (LIMITS, "deadline_ms", of(limits.deadline_ms), 1.0, f64::from(DEADLINE_MS_MAX)),
             (EXEC, "gap_ms", maybe(exec.gap_ms), 0.0, latency_ms),
             (EXEC, "min_rate", float(exec.min_rate), 0.0, rate),

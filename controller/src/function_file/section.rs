@@ -11,8 +11,8 @@ use types::{Epoch, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSection {
-    /// Largest linear memory.
-    pub linear_memory_mib: u32,
+    /// Largest linear memory of a component.
+    pub linear_memory_mib: Option<u32>,
     /// Wall time of one call.
     pub deadline_ms: u32,
 }
@@ -149,31 +149,41 @@ impl ExecSection {
         }
     }
 
-    /// The author's choice and what the component's facts say.
-    pub(super) fn with(&self, facts: &ModuleFacts) -> Exec {
-        let identified = accel::identify(facts);
-        let mix = &facts.mix;
-        Exec {
-            chosen: match self.mode {
-                ModeChoice::Auto => None,
-                ModeChoice::Cpu => Some(ExecutionMode::Cpu),
-                ModeChoice::Gpu => Some(ExecutionMode::Gpu),
-            },
-            identified: identified.mode,
-            reason: identified.reason,
-            facts: ExecFacts {
-                instructions: mix.instructions,
-                float_ops: mix.float_ops,
-                vector_ops: mix.vector_ops,
-                loop_depth_max: mix.loop_depth_max,
-                weighted_instructions: mix.weighted_instructions,
-                weighted_flops: mix.weighted_flops,
-                weighted_bytes: mix.weighted_bytes,
-                data_bytes: facts.data_bytes,
-                memory_pages_min: facts.memory_pages_min,
-            },
-            switch: self.switch(),
+    /// What the author chose; `None`: the platform decides.
+    pub fn chosen(&self) -> Option<ExecutionMode> {
+        match self.mode {
+            ModeChoice::Auto => None,
+            ModeChoice::Cpu => Some(ExecutionMode::Cpu),
+            ModeChoice::Gpu => Some(ExecutionMode::Gpu),
         }
+    }
+
+    /// The author's choice, besides what the code says.
+    pub(super) fn with(&self, identified: Exec) -> Exec {
+        Exec { chosen: self.chosen(), switch: self.switch(), ..identified }
+    }
+}
+
+/// What the facts of a component say.
+pub(super) fn identified(facts: &ModuleFacts) -> Exec {
+    let identified = accel::identify(facts);
+    let mix = &facts.mix;
+    Exec {
+        chosen: None,
+        identified: identified.mode,
+        reason: identified.reason,
+        facts: ExecFacts {
+            instructions: mix.instructions,
+            float_ops: mix.float_ops,
+            vector_ops: mix.vector_ops,
+            loop_depth_max: mix.loop_depth_max,
+            weighted_instructions: mix.weighted_instructions,
+            weighted_flops: mix.weighted_flops,
+            weighted_bytes: mix.weighted_bytes,
+            data_bytes: facts.data_bytes,
+            memory_pages_min: facts.memory_pages_min,
+        },
+        switch: Switch::default(),
     }
 }
 

@@ -86,7 +86,8 @@ impl From<PushError> for Failure {
             PushError::Cut(_)
             | PushError::Manifest(_)
             | PushError::OtherWorld(_)
-            | PushError::Component { .. } => Self::bad_config(message),
+            | PushError::Component { .. }
+            | PushError::Program { .. } => Self::bad_config(message),
             PushError::UnknownKey(_)
             | PushError::RevokedKey(_)
             | PushError::BadSignature(_)

@@ -366,6 +366,7 @@ mod tests {
             bytes: 4,
             imports: vec![],
             calls: vec![],
+            code: protocol::manifest::Code::default(),
         }
     }
 

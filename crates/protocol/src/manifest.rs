@@ -1,6 +1,7 @@
 //! The manifest of a function: what it is, what it is granted, what it asks for. It is signed as it stands, so all
 //! that the platform may want to know has its place; what is in [`slots`] is kept now and acted on later.
 
+mod code;
 pub mod slots;
 
 use alloc::string::String;
@@ -11,6 +12,7 @@ use types::{
     Backend, Epoch, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKey, TenantId,
 };
 
+pub use self::code::{Code, KERNEL, NATIVE, NO_BYTES_SHA256, NO_WORLD};
 use self::slots::{
     Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Sharing, Trigger, Warm,
 };
@@ -42,9 +44,9 @@ pub struct Manifest {
     pub name: FunctionId,
     /// Rises with each release; a lower one than ever seen is refused.
     pub version: u64,
-    /// SHA-256 of the component.
+    /// SHA-256 of its bytes: of the component or the ONNX file; [`NO_BYTES_SHA256`] for what has none.
     pub sha256: [u8; 32],
-    /// SHA-256 of the contract's WIT text that it was built against.
+    /// SHA-256 of the contract's WIT text that it was built against; [`NO_WORLD`] for what knows no contract.
     pub world: [u8; 32],
     /// Whose it is.
     pub tenant: TenantId,
@@ -88,6 +90,8 @@ pub struct Manifest {
     pub sharing: Sharing,
     /// How its instances are kept between calls; `None`: each call has a new one.
     pub warm: Option<Warm>,
+    /// What it consists of.
+    pub code: Code,
 }
 
 /// What a function may use. What is not listed is denied.
@@ -106,7 +110,7 @@ pub struct Grants {
 /// Limits of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limits {
-    /// Largest linear memory, 1 to 256 MiB.
+    /// Largest linear memory of a component, 1 to 256 MiB; 0 of what has none.
     pub linear_memory_mib: MiB,
     /// Wall time, 1 to 30,000 ms.
     pub deadline_ms: u32,
@@ -265,7 +269,7 @@ impl Message for Manifest {
         if self.not_before.zip(self.not_after).is_some_and(|(from, until)| until < from) {
             return Err("a manifest ends before it begins");
         }
-        self.limits.validate()?;
+        self.validate_code()?;
         self.grants.validate()?;
         self.exec.validate()?;
         self.slo.iter().try_for_each(Slo::validate)?;
@@ -346,18 +350,6 @@ pub(crate) fn label(text: &str) -> Result<(), &'static str> {
 fn share(value: Option<f32>) -> Result<(), &'static str> {
     let possible = value.is_none_or(|value| (0.0..=1.0).contains(&value));
     possible.then_some(()).ok_or("a share or accuracy lies outside 0 to 1")
-}
-
-impl Limits {
-    /// Checks that a node can grant them.
-    ///
-    /// # Errors
-    /// The broken rule in words.
-    pub fn validate(&self) -> Result<(), &'static str> {
-        let memory = (1..=LINEAR_MEMORY_MIB_MAX).contains(&self.linear_memory_mib.0);
-        let time = (1..=DEADLINE_MS_MAX).contains(&self.deadline_ms);
-        (memory && time).then_some(()).ok_or("a call has 1 to 256 MiB and 1 to 30000 ms")
-    }
 }
 
 impl Exec {

@@ -150,7 +150,16 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "controller",
-        ours: &["accel", "orbit", "placement", "protocol", "toolchain", "topology", "types"],
+        ours: &[
+            "accel",
+            "infer",
+            "orbit",
+            "placement",
+            "protocol",
+            "toolchain",
+            "topology",
+            "types",
+        ],
         outside: &[
             "axum",
             "blake3",

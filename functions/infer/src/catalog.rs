@@ -1,9 +1,8 @@
 //! The models that a node holds: files in one folder, each with the hash that it must have.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::Read as _;
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -85,10 +84,7 @@ impl Catalog {
         if let Some(checked) = entry.checked {
             return checked.map(|facts| (entry.hash, facts));
         }
-        let checked = self.read(name, &entry.hash).and_then(|bytes| {
-            let reject = |reason: onnx::Reject| corrupted(name, reason.to_string());
-            onnx::check(&bytes).map(Arc::new).map_err(reject)
-        });
+        let checked = self.read(name, &entry.hash).and_then(|bytes| facts_of(name, &bytes));
         // A file that cannot be read may come; one that is read and refused stays refused.
         if !matches!(checked, Err(Fault::Unreadable { .. })) {
             let mut entries = self.lock();
@@ -101,40 +97,50 @@ impl Catalog {
 
     /// The file of a model, if it is the one that was meant.
     pub(crate) fn read(&self, name: &str, hash: &Sha256Hash) -> Result<Vec<u8>, Fault> {
-        let unreadable = |error: std::io::Error| {
-            let (model, reason) = (name.to_owned(), error.to_string());
-            Fault::Unreadable { model, reason }
-        };
         let mut options = OpenOptions::new();
         // Neither through a link nor waiting for a pipe.
         let flags = OFlags::NOFOLLOW | OFlags::NONBLOCK;
         options.read(true).custom_flags(flags.bits().cast_signed());
-        let file = options.open(self.dir.join(format!("{name}.onnx"))).map_err(unreadable)?;
-        let metadata = file.metadata().map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(corrupted(name, "it is no file".to_owned()));
-        }
-        let bytes = metadata.len();
-        if MODEL_BYTES_MAX < bytes {
-            let what = format!("model {name:?}");
-            return Err(Fault::TooLarge { what, bytes, max: MODEL_BYTES_MAX });
-        }
-        let mut content = Vec::new();
-        content.reserve_exact(usize::try_from(bytes).unwrap_or(0));
-        file.take(MODEL_BYTES_MAX).read_to_end(&mut content).map_err(unreadable)?;
-        let found: Sha256Hash = Sha256::digest(&content).into();
-        if found != *hash {
-            let (found, wanted) = (short(&found), short(hash));
-            let reason =
-                format!("its SHA-256 starts with {found}, not with {wanted}: fetch it again");
-            return Err(corrupted(name, reason));
-        }
-        Ok(content)
+        let file = options.open(self.dir.join(format!("{name}.onnx")));
+        read(name, &file.map_err(|error| unreadable(name, &error))?, hash)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Entry>> {
         self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// An open file of a model, if it is the one that was meant.
+pub(crate) fn read(name: &str, file: &File, hash: &Sha256Hash) -> Result<Vec<u8>, Fault> {
+    let metadata = file.metadata().map_err(|error| unreadable(name, &error))?;
+    if !metadata.is_file() {
+        return Err(corrupted(name, "it is no file".to_owned()));
+    }
+    let bytes = metadata.len();
+    if MODEL_BYTES_MAX < bytes {
+        let what = format!("model {name:?}");
+        return Err(Fault::TooLarge { what, bytes, max: MODEL_BYTES_MAX });
+    }
+    let mut content = vec![0; usize::try_from(bytes).unwrap_or(0)];
+    // At its place and not at the cursor, which others who read the same file move.
+    file.read_exact_at(&mut content, 0).map_err(|error| unreadable(name, &error))?;
+    let found: Sha256Hash = Sha256::digest(&content).into();
+    if found != *hash {
+        let (found, wanted) = (short(&found), short(hash));
+        let reason = format!("its SHA-256 starts with {found}, not with {wanted}: fetch it again");
+        return Err(corrupted(name, reason));
+    }
+    Ok(content)
+}
+
+/// What a model takes, gives and needs.
+pub(crate) fn facts_of(name: &str, bytes: &[u8]) -> Result<Arc<Facts>, Fault> {
+    let reject = |reason: onnx::Reject| corrupted(name, reason.to_string());
+    onnx::check(bytes).map(Arc::new).map_err(reject)
+}
+
+fn unreadable(model: &str, error: &std::io::Error) -> Fault {
+    Fault::Unreadable { model: model.to_owned(), reason: error.to_string() }
 }
 
 fn short(hash: &Sha256Hash) -> String {

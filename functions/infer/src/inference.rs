@@ -1,5 +1,6 @@
 //! One call: checked, sent to a back end, and sent on to the processor where that fails.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +11,14 @@ use std::time::{Duration, Instant};
 use types::{Backend as Processor, ExecutionMode};
 
 use crate::backend::reference::Reference;
-use crate::backend::{Backend, Failure, Prepared, Source, panic_text};
-use crate::catalog::{Catalog, CatalogError, Sha256Hash};
+use crate::backend::{Backend, Failure, Prepared, Source, Workload, panic_text};
+use crate::catalog::{self, Catalog, CatalogError, Sha256Hash};
 use crate::event::Event;
 use crate::fault::Fault;
 use crate::gate::{Gate, GateLimits, Refusal};
 use crate::health::{Health, Standing};
 use crate::probe::{self, Verdict};
-use crate::program::{Checked, Program};
+use crate::program::{Checked, Kept, OwnModel, Program};
 use crate::ready::{Key, NotReady, Ready, ReadyLimits};
 use crate::stats::{PairStats, Stats, Took};
 use crate::tensor::Tensor;
@@ -219,6 +220,28 @@ impl Inference {
         self.shared.catalog.remove(name);
     }
 
+    /// Takes a model beside the catalog, from an open file that must have this hash; reads and checks it. No name leads to it, only what
+    /// this answers, with which [`Inference::run_own`] runs it. `name` is what messages and statistics call it.
+    ///
+    /// # Errors
+    /// [`Fault`] for a file that is another, cannot be read, or is no sound model.
+    pub fn open_own(&self, name: &str, file: File, hash: Sha256Hash) -> Result<OwnModel, Fault> {
+        OwnModel::open(name, file, hash)
+    }
+
+    /// Whether something here runs that name: a model of the catalog that is sound, a kernel, or a native program.
+    ///
+    /// # Errors
+    /// [`Fault`] with why not.
+    pub fn find(&self, name: &str) -> Result<(), Fault> {
+        self.shared.find(name).map(|_program| ())
+    }
+
+    /// Whether it was started with a back end for models at all.
+    pub fn has_models(&self) -> bool {
+        self.shared.seats.iter().any(|seat| seat.backend.runs(Workload::Models))
+    }
+
     /// The models by name.
     pub fn models(&self) -> Vec<String> {
         self.shared.catalog.names()
@@ -229,7 +252,22 @@ impl Inference {
     /// # Errors
     /// [`Fault`] with what is wrong with the model or the inputs, or why nothing answered.
     pub fn run(&self, job: &Job) -> Result<Answer, Fault> {
-        self.shared.run(job)
+        let program = self.shared.find(&job.model)?;
+        self.shared.run(&program, &job.inputs, job.mode, job.deadline)
+    }
+
+    /// Runs a model beside the catalog, else like [`Inference::run`].
+    ///
+    /// # Errors
+    /// [`Fault`] with what is wrong with the inputs, or why nothing answered.
+    pub fn run_own(
+        &self,
+        model: &OwnModel,
+        inputs: &[Tensor],
+        mode: ExecutionMode,
+        deadline: Instant,
+    ) -> Result<Answer, Fault> {
+        self.shared.run(&model.0, inputs, mode, deadline)
     }
 
     /// All back ends.
@@ -249,19 +287,23 @@ impl Inference {
 }
 
 impl Shared {
-    fn run(self: &Arc<Self>, job: &Job) -> Result<Answer, Fault> {
-        let program = self.find(&job.model)?;
-        let checked = program.check(&job.inputs)?;
-        let mut steps = self.steps(&program, &checked, job.mode);
+    fn run(
+        self: &Arc<Self>,
+        program: &Program,
+        inputs: &[Tensor],
+        mode: ExecutionMode,
+        deadline: Instant,
+    ) -> Result<Answer, Fault> {
+        let checked = program.check(inputs)?;
+        let mut steps = self.steps(program, &checked, mode);
         // What is wrong with the fallback matters only where the program itself does not answer.
         let fallback = program.fallback().map(|name| self.find(name)).transpose();
         let fallback = fallback.as_ref().map(Option::as_ref).map_err(Clone::clone);
-        let other = fallback.and_then(|found| {
-            found.map(|other| Ok((other, other.check(&job.inputs)?))).transpose()
-        });
+        let other = fallback
+            .and_then(|found| found.map(|other| Ok((other, other.check(inputs)?))).transpose());
         let mut last = None;
         match &other {
-            Ok(Some((other, checked))) => steps.extend(self.steps(other, checked, job.mode)),
+            Ok(Some((other, checked))) => steps.extend(self.steps(other, checked, mode)),
             Ok(None) => {}
             Err(fault) => last = Some(fault.clone()),
         }
@@ -269,14 +311,14 @@ impl Shared {
             let seat = &self.seats[step.index];
             let (name, asked) = (seat.backend.name(), step.program.name());
             let Checked { inputs, bytes } = step.checked;
-            match self.attempt(step.index, step.program, inputs, *bytes, job.deadline) {
+            match self.attempt(step.index, step.program, inputs, *bytes, deadline) {
                 Ok(answer) => return Ok(answer),
                 Err(Miss::Final(fault)) => return Err(fault),
                 Err(Miss::Full(fault)) => last = Some(fault),
                 Err(Miss::Failed(failure)) => {
                     lock(&self.stats).failed(asked, name);
                     self.after_failure(seat, step.index, &failure);
-                    if job.deadline <= Instant::now() {
+                    if deadline <= Instant::now() {
                         return Err(Fault::Deadline);
                     }
                     let reason = failure.to_string();
@@ -290,7 +332,7 @@ impl Shared {
                 }
             }
         }
-        Err(last.unwrap_or_else(|| self.nothing(&program, job.mode)))
+        Err(last.unwrap_or_else(|| self.nothing(program, mode)))
     }
 
     fn find(&self, name: &str) -> Result<Program, Fault> {
@@ -383,8 +425,12 @@ impl Shared {
         let backend = &self.seats[index].backend;
         let ready = match program {
             Program::Kernel { kernel, .. } => backend.prepare(Source::Kernel(*kernel)),
-            Program::Model { name, hash, facts } => {
-                let bytes = self.catalog.read(name, hash).map_err(NotReady::Fault)?;
+            Program::Model { name, hash, facts, file } => {
+                let bytes = match file {
+                    Kept::Folder => self.catalog.read(name, hash),
+                    Kept::File(file) => catalog::read(name, file, hash),
+                };
+                let bytes = bytes.map_err(NotReady::Fault)?;
                 backend.prepare(Source::Model { facts, bytes: &bytes })
             }
             Program::Native { .. } => match backend.native() {

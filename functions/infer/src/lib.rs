@@ -47,6 +47,7 @@ pub use gate::GateLimits;
 pub use inference::{
     Answer, BackendStatus, Config, GPU_BYTES, Inference, Job, Sink, StartError, Timing,
 };
+pub use program::OwnModel;
 pub use ready::ReadyLimits;
 pub use tensor::{
     Dims, InvalidTensor, Kind, NAME_BYTES_MAX, RANK_MAX, TENSOR_BYTES_MAX, Tensor, elements,

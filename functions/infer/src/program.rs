@@ -1,9 +1,10 @@
 //! What a name stands for, and whether inputs fit it.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use crate::backend::{Backend, Workload};
-use crate::catalog::{Catalog, Sha256Hash};
+use crate::catalog::{self, Catalog, Sha256Hash};
 use crate::fault::Fault;
 use crate::kernel::Kernel;
 use crate::native::{self, Native, Signature};
@@ -22,12 +23,35 @@ pub(crate) enum Program {
         name: String,
         hash: Sha256Hash,
         facts: Arc<Facts>,
+        file: Kept,
     },
     /// A back end that is a program of its own; what it takes is known while it runs.
     Native {
         backend: Arc<dyn Backend>,
         signature: Option<Arc<Signature>>,
     },
+}
+
+/// Where the bytes of a model are.
+#[derive(Clone, Debug)]
+pub(crate) enum Kept {
+    /// In the folder of the catalog, under its name.
+    Folder,
+    /// In a file of its own, which stays open, so that nobody can put another in its place.
+    File(Arc<File>),
+}
+
+/// A model that whoever opened it holds, beside the catalog: no name leads to it, and it is gone with its last clone.
+#[derive(Clone, Debug)]
+pub struct OwnModel(pub(crate) Program);
+
+impl OwnModel {
+    /// Reads and checks a file that must have this hash. What it is called shows in messages and statistics only.
+    pub(crate) fn open(name: &str, file: File, hash: Sha256Hash) -> Result<Self, Fault> {
+        let facts = catalog::facts_of(name, &catalog::read(name, &file, &hash)?)?;
+        let (name, file) = (name.to_owned(), Kept::File(Arc::new(file)));
+        Ok(Self(Program::Model { name, hash, facts, file }))
+    }
 }
 
 /// Inputs that fit.
@@ -57,7 +81,7 @@ impl Program {
             return Ok(Self::Kernel { kernel, name: name.to_owned() });
         }
         let (hash, facts) = catalog.facts(name)?;
-        Ok(Self::Model { name: name.to_owned(), hash, facts })
+        Ok(Self::Model { name: name.to_owned(), hash, facts, file: Kept::Folder })
     }
 
     pub(crate) fn name(&self) -> &str {

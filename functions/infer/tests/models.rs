@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use infer::backend::Tract;
 use infer::{Fault, Job, Kind, ReadyLimits, Tensor};
 use node::{LONG, Node, Result, f32s, values};
+use sha2::{Digest as _, Sha256};
 use types::{Backend, ExecutionMode};
 
 const CPU: ExecutionMode = ExecutionMode::Cpu;
@@ -257,5 +258,39 @@ fn a_mode_that_nothing_serves_is_told_why() -> Result {
     bare.hold("linear", &onnx::linear())?;
     let fault = bare.run("linear", x(), CPU).unwrap_err();
     assert!(fault.to_string().contains("no back end for models is compiled in"), "{fault}");
+    Ok(())
+}
+
+/// A model that somebody holds beside the catalog, such as a function that is one.
+#[test]
+fn a_model_of_its_own_is_reached_by_no_name_and_stays_what_it_was() -> Result {
+    let dir = tempfile::tempdir()?;
+    let path = dir.path().join("some.file");
+    let bytes = onnx::linear();
+    fs::write(&path, &bytes)?;
+    let sha256 = |bytes: &[u8]| Sha256::digest(bytes).into();
+    let hash = sha256(&bytes);
+    // Nothing stays ready, so that each run reads the file.
+    let none = ReadyLimits { count: 0, bytes: 1 << 20 };
+    let node = Node::limited(vec![Arc::new(Tract)], |config| config.ready = none)?;
+    let own = node.infer.open_own("fn/linear", fs::File::open(&path)?, hash)?;
+    fs::write(dir.path().join("other"), b"other")?;
+    fs::rename(dir.path().join("other"), &path)?;
+    let input = || vec![f32s("x", &[1, 3], &[1.0, -1.0, 2.0])];
+    for _ in 0..2 {
+        let answer = node.infer.run_own(&own, &input(), CPU, Instant::now() + LONG)?;
+        assert_eq!(values(&answer), [8.5, 9.5]);
+        assert!(answer.timing.load.is_some());
+    }
+    assert_eq!(node.infer.models(), Vec::<String>::new());
+    for name in ["fn/linear", "linear", "some.file"] {
+        assert!(matches!(node.run(name, input(), CPU), Err(Fault::UnknownModel(_))), "{name}");
+        assert!(node.infer.find(name).is_err());
+    }
+    assert!(node.infer.find("kernel/matmul").is_ok() && node.infer.has_models());
+    let other = node.infer.open_own("fn/linear", fs::File::open(&path)?, hash);
+    assert!(matches!(other, Err(Fault::Corrupted { reason, .. }) if reason.contains("SHA-256")));
+    let none = node.infer.open_own("fn/none", fs::File::open(&path)?, sha256(b"other"));
+    assert!(matches!(none, Err(Fault::Corrupted { .. })));
     Ok(())
 }

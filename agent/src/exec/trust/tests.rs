@@ -1,7 +1,7 @@
 //! Every reason not to run a function, and what outlives a start.
 
 use ed25519_dalek::{Signer as _, SigningKey};
-use protocol::manifest::{self, Exec, ExecFacts, Limits, Switch, default_tenant};
+use protocol::manifest::{self, Code, Exec, ExecFacts, Limits, Switch, default_tenant};
 use protocol::signed::{Signature as WireSignature, Signer};
 use types::{ExecutionMode, KeyName, LeaderEpoch, MiB, NodeId};
 
@@ -68,6 +68,7 @@ fn manifest(version: u64, key: &SigningKey) -> Manifest {
         data: manifest::slots::DataPolicy::default(),
         sharing: manifest::slots::Sharing::default(),
         warm: None,
+        code: Code::Component,
     }
 }
 

@@ -12,10 +12,11 @@ use toolchain::clang::Clang;
 use toolchain::rust::Toolchain;
 use toolchain::{NoCompiler, Site, Way, component};
 
-use super::Folder;
+use super::{Folder, program};
 use crate::cli::output::fields;
 use crate::cli::{CliError, Format, Printed};
 use crate::exit_code;
+use crate::function_file::Kind;
 use crate::hex::hex;
 
 /// What a function in Rust is compiled for, unless `[package.metadata.function]` of its Cargo.toml says otherwise.
@@ -26,7 +27,7 @@ const PROFILE: &str = "release";
 const MANIFEST_BYTES_MAX: u64 = 1024 * 1024;
 
 /// No rule of manifests depends on who signs, and building needs no key.
-const UNSIGNED: KeyId = KeyId([0; 8]);
+pub(super) const UNSIGNED: KeyId = KeyId([0; 8]);
 
 /// What is to be built.
 #[derive(Debug, Args)]
@@ -45,9 +46,12 @@ fn way(text: &str) -> Result<Way, String> {
     found.ok_or_else(|| "not installed, rustup or debian".to_owned())
 }
 
-/// Builds a component and says of it what a node would say.
+/// Builds a component, or looks at a model, and says of it what a node would say.
 pub(in crate::cli) fn build(format: Format, asked: &Build) -> Result<Printed, CliError> {
     let folder = Folder::open(&asked.dir)?;
+    if folder.manifest.function.kind != Kind::Component {
+        return program::check(format, &folder, &asked.dir);
+    }
     let ways = asked.compiler.map_or_else(|| Way::ALL.to_vec(), |way| vec![way]);
     let site = site(&folder.dir);
     let target = rust_target(&folder.dir)?;
@@ -62,7 +66,7 @@ pub(in crate::cli) fn build(format: Format, asked: &Build) -> Result<Printed, Cl
         CliError::new(exit_code::REFUSED, message)
     })?;
     let facts = check(&folder, &made)?;
-    let file = folder.component();
+    let file = folder.dir.join(format!("{}.wasm", folder.manifest.function.name));
     component::write_whole(&file, &made)
         .map_err(|error| CliError::new(exit_code::FAILURE, format!("{error:#}")))?;
     Ok(said(format, &folder, (&file, &made), &facts))

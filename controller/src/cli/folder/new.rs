@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Args;
 use types::FunctionId;
 
+use super::MANIFEST;
 use super::template::{self, File, Language};
 use crate::cli::{CliError, Format, Printed};
 use crate::exit_code;
@@ -31,16 +32,18 @@ pub(in crate::cli) fn new(format: Format, asked: &New) -> Result<Printed, CliErr
         let made = serde_json::json!({ "name": name, "folder": name, "files": paths });
         return Ok(format!("{made}\n").into());
     }
-    let (source, language) = (source(&files), asked.lang.label());
+    let (source, made) = (source(&files), asked.lang.made());
     Ok(format!(
-        "made {name}/, a function in {language}: its source is {name}/{source}\n\
+        "made {name}/, {made}: its source is {name}/{source}\n\
          next: starbelt fn build {name}\n"
     )
     .into())
 }
 
+/// What its author changes: a source, a model, or what is said of a kernel.
 fn source(files: &[File]) -> &str {
-    files.iter().find(|(path, _)| path.starts_with("src/")).map_or("src", |(path, _)| path)
+    let is_source = |path: &str| path.starts_with("src/") || path.ends_with(".onnx");
+    files.iter().find(|(path, _)| is_source(path)).map_or(MANIFEST, |(path, _)| path)
 }
 
 /// Writes files into a folder that is not there yet. If one cannot be written, nothing stays.
@@ -53,10 +56,10 @@ fn write_new(folder: &Path, files: &[File]) -> Result<(), CliError> {
         }
         _ => unwritable(folder, &error),
     })?;
-    let written = files.iter().try_for_each(|(path, text)| {
+    let written = files.iter().try_for_each(|(path, bytes)| {
         let path = folder.join(path);
         let parent = path.parent().unwrap_or(folder);
-        let made = fs::create_dir_all(parent).and_then(|()| fs::write(&path, text));
+        let made = fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes));
         made.map_err(|error| unwritable(&path, &error))
     });
     written.map_err(|mut error| {
@@ -82,7 +85,7 @@ mod tests {
     fn what_cannot_be_written_leaves_nothing() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("f");
-        let files = [("a", String::new()), ("a/b", String::new())];
+        let files = [("a", Vec::new()), ("a/b", Vec::new())];
         let error = write_new(&folder, &files).unwrap_err();
         assert_eq!(error.code, exit_code::FAILURE);
         assert!(
@@ -101,7 +104,7 @@ mod tests {
         fs::create_dir(&empty).unwrap();
         std::os::unix::fs::symlink("nowhere", &link).unwrap();
         for there in [&file, &empty, &link] {
-            let error = write_new(there, &[("a", String::new())]).unwrap_err();
+            let error = write_new(there, &[("a", Vec::new())]).unwrap_err();
             assert_eq!(error.code, exit_code::CONFLICT, "{error}");
         }
         assert_eq!(fs::read(&file).unwrap(), b"mine");

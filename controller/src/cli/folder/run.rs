@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use types::FunctionId;
+use types::{ExecutionMode, FunctionId};
 
 use super::{Folder, MANIFEST};
 use crate::cli::CliError;
 use crate::exit_code;
+use crate::function_file::Kind;
 
 /// The program that has an engine; this one has none.
 const AGENT: &str = "starbelt-agent";
@@ -50,9 +51,14 @@ pub(in crate::cli) struct Run {
 
 /// Becomes the agent, so that stdin, stdout, signals and the exit code are its.
 pub(in crate::cli) fn run(asked: &Run) -> Result<Infallible, CliError> {
-    let (component, folder) = found(asked)?;
+    let (module, folder) = found(asked)?;
     let mut agent = Command::new(agent()?);
-    agent.args(["fn", "run"]).arg("--component").arg(&component);
+    agent.args(["fn", "run"]);
+    let kind = folder.as_ref().map_or(Kind::Component, |folder| folder.manifest.function.kind);
+    if let Some(module) = &module {
+        let option = if kind == Kind::Onnx { "--onnx" } else { "--component" };
+        agent.arg(option).arg(module);
+    }
     if let Some(folder) = &folder {
         agent.args(limits(folder));
     }
@@ -76,8 +82,8 @@ pub(in crate::cli) fn run(asked: &Run) -> Result<Infallible, CliError> {
     Err(CliError::new(exit_code::FAILURE, message))
 }
 
-/// The component, and the folder whose manifest says what it may use.
-fn found(asked: &Run) -> Result<(PathBuf, Option<Folder>), CliError> {
+/// The component or model, if it has one, and the folder whose manifest says what it may use.
+fn found(asked: &Run) -> Result<(Option<PathBuf>, Option<Folder>), CliError> {
     let what = &asked.what;
     if what.is_dir() {
         let folder = Folder::open(what)?;
@@ -93,7 +99,7 @@ fn found(asked: &Run) -> Result<(PathBuf, Option<Folder>), CliError> {
     let beside = what.parent().unwrap_or_else(|| Path::new("")).join(MANIFEST);
     let manifest = asked.manifest.clone().or_else(|| beside.is_file().then_some(beside));
     let folder = manifest.map(|manifest| Folder::read(&manifest)).transpose()?;
-    Ok((what.clone(), folder))
+    Ok((Some(what.clone()), folder))
 }
 
 /// What the manifest allows, as the agent takes it.
@@ -102,11 +108,18 @@ fn limits(folder: &Folder) -> Vec<String> {
     let mut words = vec![
         "--name".to_owned(),
         said.name.to_string(),
-        "--linear-memory-mib".to_owned(),
-        said.limits.linear_memory_mib.to_string(),
         "--deadline-ms".to_owned(),
         said.limits.deadline_ms.to_string(),
     ];
+    if let Some(memory_mib) = said.limits.linear_memory_mib {
+        words.extend(["--linear-memory-mib".to_owned(), memory_mib.to_string()]);
+    }
+    if let Some(name) = &said.runs {
+        words.extend(["--runs".to_owned(), name.clone()]);
+    }
+    if let Some(ExecutionMode::Gpu) = said.exec.chosen().filter(|_| said.kind != Kind::Component) {
+        words.push("--gpu".to_owned());
+    }
     for prefix in &said.grants.state_prefixes {
         words.extend(["--state-prefix".to_owned(), prefix.as_str().to_owned()]);
     }

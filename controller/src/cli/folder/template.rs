@@ -1,5 +1,7 @@
 //! What `starbelt fn new` writes: the contract, the guest crate and a first source, as they were when this program was built.
 
+mod program;
+
 use clap::ValueEnum;
 use types::FunctionId;
 
@@ -13,6 +15,10 @@ pub(in crate::cli) enum Language {
     RustStd,
     /// C, over WASI.
     C,
+    /// No source: an ONNX model.
+    Onnx,
+    /// No source: a kernel that nodes have built in.
+    Kernel,
 }
 
 /// The contract.
@@ -64,7 +70,7 @@ const RUST_STD: [&str; 2] = [
 const C: &str = include_str!("../../../../functions/templates/c/function.c");
 
 /// A file: its path in the folder, and what is in it.
-pub(super) type File = (&'static str, String);
+pub(super) type File = (&'static str, Vec<u8>);
 
 impl Language {
     /// What it is called in a sentence.
@@ -73,32 +79,46 @@ impl Language {
             Self::Rust => "Rust",
             Self::RustStd => "Rust with its standard library",
             Self::C => "C",
+            Self::Onnx => "an ONNX model",
+            Self::Kernel => "a kernel",
+        }
+    }
+
+    /// What `fn new` says that it made.
+    pub(super) fn made(self) -> String {
+        match self {
+            Self::Onnx => "a function that is a model".to_owned(),
+            Self::Kernel => "a function that is a kernel of the nodes".to_owned(),
+            _ => format!("a function in {}", self.label()),
         }
     }
 }
 
 /// All files of a new function, in order of their paths.
 pub(super) fn files(name: &FunctionId, language: Language) -> Vec<File> {
-    let fill = |text: &str| text.replace("{{name}}", name.as_str());
+    let fill = |text: &str| text.replace("{{name}}", name.as_str()).into_bytes();
+    let (manifest, source) = match language {
+        Language::Rust => (RUST[0], RUST[1]),
+        Language::RustStd => (RUST_STD[0], RUST_STD[1]),
+        Language::C => ("", C),
+        Language::Onnx | Language::Kernel => return program::files(language, fill),
+    };
     let mut files: Vec<File> = vec![
-        (".gitignore", GITIGNORE.to_owned()),
+        (".gitignore", GITIGNORE.into()),
         ("README.md", fill(&readme(language))),
         (super::MANIFEST, fill(MANIFEST)),
     ];
-    files.extend(WIT.map(|(path, text)| (path, text.to_owned())));
-    let [manifest, source] = match language {
-        Language::Rust => RUST,
-        Language::RustStd => RUST_STD,
-        Language::C => {
-            files.push(("src/function.c", C.to_owned()));
-            return sorted(files);
-        }
-    };
+    files.extend(WIT.map(|(path, text)| (path, text.into())));
+    if language == Language::C {
+        files.push(("src/function.c", source.into()));
+        return sorted(files);
+    }
+    let lock = LOCK.replace("{{version}}", env!("CARGO_PKG_VERSION"));
     files.push(("Cargo.toml", fill(manifest)));
-    files.push(("Cargo.lock", fill(LOCK).replace("{{version}}", env!("CARGO_PKG_VERSION"))));
-    files.push(("src/lib.rs", source.to_owned()));
-    files.push(("sdk/Cargo.toml", sdk_manifest()));
-    files.extend(SDK.map(|(path, text)| (path, text.to_owned())));
+    files.push(("Cargo.lock", fill(&lock)));
+    files.push(("src/lib.rs", source.into()));
+    files.push(("sdk/Cargo.toml", sdk_manifest().into_bytes()));
+    files.extend(SDK.map(|(path, text)| (path, text.into())));
     sorted(files)
 }
 
@@ -115,7 +135,9 @@ fn sdk_manifest() -> String {
 
 fn readme(language: Language) -> String {
     let (source, files, tests) = match language {
-        Language::C => ("`src/function.c` | the function", "", ""),
+        Language::C | Language::Onnx | Language::Kernel => {
+            ("`src/function.c` | the function", "", "")
+        }
         Language::Rust | Language::RustStd => (
             "`src/lib.rs` | the function, with tests that need no node",
             "| `sdk/` | the guest crate: bindings of the contract, and a node in memory for tests |\n",

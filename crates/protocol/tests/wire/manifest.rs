@@ -8,8 +8,8 @@ use protocol::manifest::slots::{
     RETRIES_MAX, Sharing, Trigger, WARM_CALLS_MAX, WARM_IDLE_MS_MAX, Warm,
 };
 use protocol::manifest::{
-    Capability, ENTRIES_MAX, Exec, ExecFacts, Grants, LABEL_BYTES_MAX, Limits, Manifest, Probe,
-    ResourceProfile, SLOTS_MAX, Slo, Switch, Variant,
+    Capability, Code, ENTRIES_MAX, Exec, ExecFacts, Grants, LABEL_BYTES_MAX, Limits, Manifest,
+    Probe, ResourceProfile, SLOTS_MAX, Slo, Switch, Variant,
 };
 use protocol::signed::{
     FUNCTION_DOMAIN, KeyId, REVOKED_MAX, SIGNERS_MAX, Signature, SignedManifest, Signer, Signers,
@@ -133,6 +133,7 @@ fn manifest() -> Manifest {
         data: DataPolicy { class: DataClass::Restricted, regions: vec![label(); REGIONS_MAX] },
         sharing: Sharing { tenants: (0..SLOTS_MAX).map(tenant).collect(), fuse: true },
         warm: Some(Warm { idle_ms: WARM_IDLE_MS_MAX, calls_max: WARM_CALLS_MAX }),
+        code: Code::Component,
     }
 }
 
@@ -244,4 +245,36 @@ fn what_is_signed_is_the_domain_and_the_frame_as_it_is() {
     // What travels is what was signed, byte for byte.
     let again: SignedManifest = decode(&encode(&signed).unwrap()).unwrap();
     assert_eq!(again.manifest, signed.manifest);
+}
+
+#[test]
+fn what_only_a_component_has_is_refused_of_models_and_kernels() {
+    let [model, kernel, native] = sample::code_variants().try_into().expect("three of them");
+    for program in [&model, &kernel, &native] {
+        fits(program);
+        let is_refused =
+            |what, change: fn(&mut Manifest)| is_refused(program.clone(), what, change);
+        is_refused("memory", |m| m.limits.linear_memory_mib = MiB(1));
+        is_refused("no time", |m| m.limits.deadline_ms = 0);
+        is_refused("a contract", |m| m.world = [1; 32]);
+        is_refused("state", |m| m.grants.state_prefixes.push(key()));
+        is_refused("topics", |m| m.grants.topics.push("alerts".to_owned()));
+        is_refused("models", |m| m.grants.models.push("resnet-18".to_owned()));
+        is_refused("calls", |m| m.grants.calls.push(m.name.clone()));
+        is_refused("warm", |m| m.warm = Some(Warm { idle_ms: 100, calls_max: 1 }));
+        is_refused("fusing", |m| m.sharing.fuse = true);
+        assert!(program.fits_world(&[7; 32]) && program.code.is_program());
+    }
+    is_refused(manifest(), "no memory", |m| m.limits.linear_memory_mib = MiB(0));
+    is_refused(kernel.clone(), "bytes", |m| m.sha256 = [0; 32]);
+    for name in
+        ["", "matmul", "kernel/", "native/", "kernel/a/b", "kernel/a b", "Kernel/a", "/kernel/a"]
+    {
+        let named = Manifest { code: Code::Named(name.to_owned()), ..kernel.clone() };
+        assert!(named.validate().is_err(), "{name:?}");
+    }
+    let long = format!("kernel/{}", text(LABEL_BYTES_MAX - 6));
+    assert!(Manifest { code: Code::Named(long), ..kernel }.validate().is_err());
+    let component = sample::manifest();
+    assert!(component.fits_world(&component.world) && !component.fits_world(&[7; 32]));
 }

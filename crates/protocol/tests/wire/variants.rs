@@ -265,6 +265,8 @@ fn modes_of_code_and_execution() {
     check("manifest_variants", manifests, golden!("manifest_variants"));
     let slots = crate::manifest::sample::slot_variants();
     check("manifest_slot_variants", slots, golden!("manifest_slot_variants"));
+    let code = crate::manifest::sample::code_variants();
+    check("manifest_code_variants", code, golden!("manifest_code_variants"));
 }
 
 #[test]

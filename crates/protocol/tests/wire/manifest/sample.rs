@@ -6,8 +6,8 @@ use protocol::manifest::slots::{
     Trigger, Warm,
 };
 use protocol::manifest::{
-    Capability, Exec, ExecFacts, Grants, Limits, Manifest, Probe, ResourceProfile, Slo, Switch,
-    Variant, default_tenant,
+    Capability, Code, Exec, ExecFacts, Grants, Limits, Manifest, NO_BYTES_SHA256, NO_WORLD, Probe,
+    ResourceProfile, Slo, Switch, Variant, default_tenant,
 };
 use protocol::signed::{KeyId, Signature, SignedManifest, Signer, Signers};
 use types::{
@@ -98,7 +98,25 @@ pub(crate) fn manifest() -> Manifest {
             fuse: true,
         },
         warm: Some(Warm { idle_ms: 30_000, calls_max: 1_000 }),
+        code: Code::Component,
     }
+}
+
+/// A model, and what a node has itself.
+pub(crate) fn code_variants() -> Vec<Manifest> {
+    let program = |code, sha256| Manifest {
+        sha256,
+        world: NO_WORLD,
+        limits: Limits { linear_memory_mib: MiB(0), deadline_ms: 5_000 },
+        grants: Grants::default(),
+        failure: FailurePolicy::default(),
+        sharing: Sharing::default(),
+        warm: None,
+        code,
+        ..manifest()
+    };
+    let named = |name: &str| program(Code::Named(name.to_owned()), NO_BYTES_SHA256);
+    vec![program(Code::Onnx, [0xcd; 32]), named("kernel/matmul"), named("native/fft")]
 }
 
 /// One with each trigger, preference and class of data.
