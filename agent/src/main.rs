@@ -1,13 +1,15 @@
 //! `starbelt-agent`: runs a node, or checks its configuration.
 
+mod doctor;
+
 use std::ffi::OsString;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::config::{Config, ConfigError};
-use agent::exec::processes::{self, COMPILE_VERB, NATIVE_VERB, RUN_VERB};
+use agent::exec::processes::{COMPILE_VERB, NATIVE_VERB, RUN_VERB};
 use agent::local;
 use agent::shell::{self, signal};
 use clap::{Parser, Subcommand};
@@ -61,7 +63,7 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Says what holds the functions that run here and what this machine lacks for that, and whether they learn where it is.
+    /// Says what holds the functions that run here, whether they learn where it is, what runs models and kernels, and what this machine lacks.
     Doctor {
         /// The configuration of the node.
         #[arg(long)]
@@ -107,7 +109,7 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     };
     if matches!(verb, Verb::Doctor { .. }) {
-        return Ok(doctor(&config));
+        return Ok(doctor::examine(&config));
     }
     if !runs {
         return Ok(ExitCode::SUCCESS);
@@ -139,23 +141,6 @@ fn start_log() {
         .with_writer(std::io::stderr)
         .with_ansi(std::io::stderr().is_terminal())
         .init();
-}
-
-/// What holds a runner here, line by line. Fails only if there is no runner: what a kernel lacks is no fault of the configuration.
-fn doctor(config: &Config) -> ExitCode {
-    let (text, code) = match processes::jail(config) {
-        Ok(Some(jail)) => (jail.to_string(), ExitCode::SUCCESS),
-        Ok(None) => {
-            let text = "functions run in the agent (functions.isolation = \"none\"): nothing holds what breaks out of them";
-            (text.to_owned(), ExitCode::SUCCESS)
-        }
-        Err(reason) => (reason, ExitCode::FAILURE),
-    };
-    let place = agent::sensor::place::words(config);
-    match writeln!(std::io::stdout().lock(), "{text}\n{place}") {
-        Ok(()) => code,
-        Err(_closed) => ExitCode::FAILURE,
-    }
 }
 
 #[expect(clippy::print_stderr, reason = "a bad configuration is told plainly, one problem a line")]

@@ -76,7 +76,34 @@ fn the_doctor_says_of_each_measure_whether_it_is_in_force() {
             "{line}"
         );
     }
+    assert!(said.contains("\nposition: none: "), "{said}");
+    assert!(said.contains("\ncpu-reference: in use (the processor)\n"), "{said}");
     assert!(!dir.path().join("state").exists(), "it changes nothing");
+}
+
+#[test]
+fn the_doctor_says_where_the_node_is_and_what_a_program_lacks() {
+    let dir = tempfile::tempdir().expect("there is room");
+    let file = configuration(dir.path(), "none");
+    let run = |more: &str| {
+        let text = std::fs::read_to_string(&file).expect("it was written") + more;
+        let file = dir.path().join("more.toml");
+        std::fs::write(&file, text).expect("there is room");
+        let output = agent().arg("doctor").arg("--config").arg(file).output().expect("it starts");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.success(), said + &String::from_utf8_lossy(&output.stderr))
+    };
+    let (is_well, said) = run("[place]\nlat_deg = 48.2\nlon_deg = 16.4\nalt_km = 0.2\n");
+    assert!(is_well, "{said}");
+    let place = "position: 48.2 deg north, 16.4 deg east, 0.2 km up, from [place]";
+    assert!(said.contains(place), "{said}");
+    let program = "[[inference.program]]\nname = \"x\"\nprogram = \"/none\"\nmemory_mib = 1\nmilli_cpu = 1\ngpu_memory_mib = 1\n\
+                   probe_input = \"i\"\nprobe_output = \"o\"\n";
+    let (is_well, said) = run(program);
+    assert!(
+        !is_well && said.contains("inference.program \"x\": program /none is no file"),
+        "{said}"
+    );
 }
 
 #[test]

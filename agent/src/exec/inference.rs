@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use infer::health::Standing;
@@ -23,6 +24,8 @@ pub use self::program::{Program, Ran};
 use super::processes::OWN_PROGRAM;
 use crate::config::InferenceConfig;
 
+/// How often it is looked whether all back ends have been probed.
+const PROBE_LOOK: Duration = Duration::from_millis(10);
 /// How the file of a model ends.
 const MODEL_SUFFIX: &str = ".onnx";
 
@@ -137,6 +140,22 @@ impl Models {
         let is_used = |standing: &Standing| matches!(standing, Standing::Advertised { .. });
         let back_ends = self.inference.backends().into_iter();
         back_ends.filter(|end| is_used(&end.standing)).map(|end| end.name).collect()
+    }
+
+    /// Each back end and how it stands, in words, once all have been probed.
+    pub fn probed(&self) -> Vec<(String, String)> {
+        let until = Instant::now() + infer::probe::PROBE_TIME_MAX;
+        let is_probing = |end: &infer::BackendStatus| matches!(end.standing, Standing::Probing);
+        while self.inference.backends().iter().any(is_probing) && Instant::now() < until {
+            thread::sleep(PROBE_LOOK);
+        }
+        let words = |standing| match standing {
+            Standing::Advertised { device } => format!("in use ({device})"),
+            Standing::Probing => "still being probed".to_owned(),
+            Standing::Out { reason, .. } => format!("not in use ({reason})"),
+        };
+        let back_ends = self.inference.backends().into_iter();
+        back_ends.map(|end| (end.name, words(end.standing))).collect()
     }
 
     /// Runs a model or a kernel for a function that executes in this mode.

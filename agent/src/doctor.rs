@@ -1,0 +1,36 @@
+//! `starbelt-agent doctor`: what this machine has for functions, and what it lacks, line by line.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use agent::config::Config;
+use agent::exec::inference::Models;
+use agent::exec::processes;
+use agent::sensor::place;
+
+/// Prints what holds a runner, where the node is, and which back ends models and kernels have. Fails if there is no runner, or if what is
+/// configured for inference cannot be used: what a kernel or a machine lacks is no fault of the configuration.
+pub(crate) fn examine(config: &Config) -> ExitCode {
+    let jail = match processes::jail(config) {
+        Ok(Some(jail)) => Ok(jail.to_string()),
+        Ok(None) => {
+            Ok("functions run in the agent (functions.isolation = \"none\"): nothing holds what breaks out of them".to_owned())
+        }
+        Err(reason) => Err(reason),
+    };
+    let answers = [jail, Ok(place::words(config)), back_ends(config)];
+    let is_well = answers.iter().all(Result::is_ok);
+    let lines: Vec<_> =
+        answers.into_iter().map(|answer| answer.unwrap_or_else(|why| why)).collect();
+    match writeln!(std::io::stdout().lock(), "{}", lines.join("\n")) {
+        Ok(()) if is_well => ExitCode::SUCCESS,
+        _ => ExitCode::FAILURE,
+    }
+}
+
+/// Each back end after its probe; native programs are started for it, and end with it.
+fn back_ends(config: &Config) -> Result<String, String> {
+    let models = Models::start(&config.inference, |_news| {}).map_err(|error| error.to_string())?;
+    let lines = models.probed().into_iter().map(|(name, standing)| format!("{name}: {standing}"));
+    Ok(lines.collect::<Vec<_>>().join("\n"))
+}
