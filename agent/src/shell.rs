@@ -10,6 +10,7 @@
 mod calls;
 mod questions;
 pub mod signal;
+mod sources;
 mod start;
 mod work;
 pub mod zenoh;

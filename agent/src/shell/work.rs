@@ -21,7 +21,8 @@ use tokio::task::JoinHandle;
 use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
-use super::calls::{self, SourceBook};
+use super::calls;
+use super::sources::{self, SourceBook};
 use super::zenoh::Fleet;
 use crate::clock::Clock;
 use crate::event::{CallId, Input, Now, Output, Record, StageCall};
@@ -185,7 +186,7 @@ impl Work {
             Output::Save { record, bytes } => self.order(Ordered::Save { record, bytes }),
             Output::Read(record) => self.order(Ordered::Read(record)),
             Output::Hold(spec) => {
-                self.bring(spec.sources.clone());
+                self.fetch_ahead(spec.sources.clone());
                 self.exec().hold((*spec).clone());
                 self.order(Ordered::Role(spec));
             }
@@ -368,12 +369,12 @@ impl Work {
         });
     }
 
-    fn bring(self: &Arc<Self>, sources: Vec<SourceRef>) {
+    fn fetch_ahead(self: &Arc<Self>, sources: Vec<SourceRef>) {
         if sources.is_empty() {
             return;
         }
         let this = Arc::clone(self);
-        self.crew().spawn(async move { calls::bring(&this, sources).await });
+        self.crew().spawn(async move { sources::fetch_ahead(&this, &sources).await });
     }
 
     fn sample(self: &Arc<Self>, group: Group) {

@@ -18,7 +18,7 @@ use crate::store::{Room, Snapshot, Sync};
 const AHEAD_BYTES_MAX: u64 = 2 * BUNDLE_BYTES_MAX;
 /// Bytes of a part.
 const PART_BYTES: u64 = FETCH_BYTES_MAX as u64;
-/// Parts that are asked for at once: memory that a call may take for them, and what keeps a line busy for a round trip.
+/// Parts that are asked for at once: memory that a call may take for them, and what keeps a line busy for a round trip. [`fetch_object`] joins as many.
 const PARTS_MAX: u64 = 4;
 /// An answer that came so soon leaves room for more: 20 Mbit/s.
 const PART_QUICK: Duration = Duration::from_millis(400);
