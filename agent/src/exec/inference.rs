@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use infer::health::Standing;
@@ -19,13 +18,10 @@ use runtime::{Element, HostFault, InferTiming, Tensor};
 use sha2::{Digest as _, Sha256};
 use types::ExecutionMode;
 
-pub(crate) use self::program::thread_cpu;
 pub use self::program::{Program, Ran};
 use super::processes::OWN_PROGRAM;
 use crate::config::InferenceConfig;
 
-/// How often it is looked whether all back ends have been probed.
-const PROBE_LOOK: Duration = Duration::from_millis(10);
 /// How the file of a model ends.
 const MODEL_SUFFIX: &str = ".onnx";
 
@@ -142,13 +138,14 @@ impl Models {
         back_ends.filter(|end| is_used(&end.standing)).map(|end| end.name).collect()
     }
 
-    /// Each back end and how it stands, in words, once all have been probed.
-    pub fn probed(&self) -> Vec<(String, String)> {
-        let until = Instant::now() + infer::probe::PROBE_TIME_MAX;
-        let is_probing = |end: &infer::BackendStatus| matches!(end.standing, Standing::Probing);
-        while self.inference.backends().iter().any(is_probing) && Instant::now() < until {
-            thread::sleep(PROBE_LOOK);
-        }
+    /// Whether a back end is still being probed; each that is not was in the news.
+    pub fn is_probing(&self) -> bool {
+        let mut back_ends = self.inference.backends().into_iter();
+        back_ends.any(|end| matches!(end.standing, Standing::Probing))
+    }
+
+    /// Each back end and how it stands, in words.
+    pub fn standings(&self) -> Vec<(String, String)> {
         let words = |standing| match standing {
             Standing::Advertised { device } => format!("in use ({device})"),
             Standing::Probing => "still being probed".to_owned(),

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protocol::module::MODULE_BYTES_MAX;
-use runtime::HostFault;
+use runtime::{HostFault, thread_cpu_time};
 use sha2::{Digest as _, Sha256};
 use types::ExecutionMode;
 
 use super::{DEADLINE, FAILURE, FAULT, LocalRun, REFUSED, RunError, TRAP, read, told};
 use crate::config::InferenceConfig;
-use crate::exec::inference::{Models, Program, Ran, thread_cpu};
+use crate::exec::inference::{Models, Program, Ran};
 
 /// Answers a call with this body, and says what it cost.
 pub(super) fn call(asked: &LocalRun, body: Vec<u8>) -> Result<Vec<u8>, RunError> {
@@ -20,9 +20,9 @@ pub(super) fn call(asked: &LocalRun, body: Vec<u8>) -> Result<Vec<u8>, RunError>
     let program = program(asked, &models)?;
     let mode = if asked.gpu { ExecutionMode::Gpu } else { ExecutionMode::GpuPreferred };
     let deadline = Instant::now() + Duration::from_millis(u64::from(asked.deadline_ms));
-    let before = thread_cpu();
+    let before = thread_cpu_time();
     let ran = models.execute(&program, &[body], mode, deadline);
-    let cpu = thread_cpu().saturating_sub(before);
+    let cpu = thread_cpu_time().saturating_sub(before);
     match ran {
         Ok(ran) => {
             usage(asked, &ran, cpu);

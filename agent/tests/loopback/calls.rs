@@ -4,11 +4,11 @@
 
 use std::sync::{Arc, Mutex};
 
-use protocol::desired::{Phase, Role, TaskSpec};
+use protocol::desired::{CalleeSpec, Phase, Role, TaskSpec};
 use protocol::invoke::{Fault, HandOver, Invoked, Outcome};
 use protocol::manifest::{Grants, Manifest};
 use protocol::topic::TopicMessage;
-use types::{FunctionId, OwnerEpoch, StateKey, TenantId};
+use types::{FunctionId, NodeId, OwnerEpoch, StateKey, TenantId};
 
 use crate::component::{PUPPET, component_of, puppet};
 use crate::signing::{self, sha256, sign};
@@ -152,6 +152,12 @@ pub(super) fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) 
         deadline_ms: 20_000,
         sources: Vec::new(),
     }
+}
+
+/// Where the task of a function is.
+pub(super) fn callee_spec(manifest: &Manifest, node: NodeId) -> CalleeSpec {
+    let (function, workflow) = (manifest.name.clone(), workflow());
+    CalleeSpec { function, workflow, task: task(manifest.name.as_str()), node }
 }
 
 pub(super) fn state(prefix: &str) -> Vec<StateKey> {

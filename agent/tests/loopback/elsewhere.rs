@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 use protocol::call::{Call, Called, FIRST_CALL, Waiting};
-use protocol::desired::{CalleeSpec, Phase};
+use protocol::desired::Phase;
 use protocol::encode;
 use protocol::invoke::{Fault, HandOver, Input, Invoke, Invoked, Outcome};
 use protocol::manifest::{Grants, Manifest};
 use types::{FunctionId, RunId, TenantId};
 
-use crate::calls::{puppet_that_calls, spec, state};
+use crate::calls::{callee_spec, puppet_that_calls, spec, state};
 use crate::signing::{self, sign};
 use crate::support::{
     Agent, Session, desired, eventually, invoke, is_taken, keys, node, task, workflow,
@@ -53,12 +53,7 @@ impl Pair {
         let one = Agent::start(dir.path(), "sat-1", &[], "");
         let two = Agent::start(dir.path(), "sat-2", &[one.port], "");
         let controller = Session::controller(&[one.port, two.port], &[]);
-        let callee = |placed: &Placed| CalleeSpec {
-            function: placed.manifest.name.clone(),
-            workflow: workflow(),
-            task: task(placed.manifest.name.as_str()),
-            node: node(placed.node),
-        };
+        let callee = |placed: &Placed| callee_spec(&placed.manifest, node(placed.node));
         for agent in [&one, &two] {
             let here = functions.iter().filter(|placed| placed.node == agent.name.as_str());
             let specs: Vec<_> = here

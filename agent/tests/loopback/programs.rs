@@ -1,15 +1,15 @@
 //! Functions that are a model or a kernel of the node: signed and deployed like any other, called with tensors.
 
 use infer::{Tensor, safetensors};
-use protocol::desired::{CalleeSpec, Phase};
+use protocol::desired::Phase;
 use protocol::invoke::{Fault, Invoked, Outcome};
 use protocol::manifest::slots::Budgets;
 use protocol::manifest::{Code, Grants, Manifest, NO_WORLD};
 use types::{Backend, ExecutionMode, FunctionId, MiB, TenantId};
 
-use crate::calls::{puppet_that_calls, spec};
+use crate::calls::{callee_spec, puppet_that_calls, spec};
 use crate::signing;
-use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, node, task, workflow};
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, node};
 
 /// The model of the probe: a convolution and a linear layer.
 const MODEL: &[u8] = include_bytes!("../../../functions/infer/src/probe/model.onnx");
@@ -68,12 +68,7 @@ impl Bench {
             })
             .collect();
         let mut wanted = desired(&agent.name, 1, &specs, &[]);
-        let callee = |(manifest, _): &Function| CalleeSpec {
-            function: manifest.name.clone(),
-            workflow: workflow(),
-            task: task(manifest.name.as_str()),
-            node: node("sat-1"),
-        };
+        let callee = |(manifest, _): &Function| callee_spec(manifest, node("sat-1"));
         wanted.callees = functions.iter().map(callee).collect();
         assert!(is_taken(&controller.tell(&wanted)));
         let bench = Self { agent, controller, run: 0, _dir: dir };

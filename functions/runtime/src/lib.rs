@@ -49,6 +49,7 @@ pub use crate::call::{
     Budget, CallFault, CallHeader, CallLimits, CallProfile, CallReport, HandOver, Request,
     TENANT_DEFAULT, Usage,
 };
+pub use crate::chain::thread_cpu_time;
 pub use crate::compile::child::compile_child;
 pub use crate::compile::end::CompileEnd;
 pub use crate::config::{

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use infer::{Answer, Fault, Job, OwnModel, Sha256Hash, Tensor, safetensors};
 use protocol::manifest::NATIVE;
 use runtime::{BODY_BYTES_MAX, HostFault};
-use rustix::time::{ClockId, clock_gettime};
 use types::{Backend, ExecutionMode, FunctionId};
 
 use super::{Models, host_fault};
@@ -126,9 +125,4 @@ impl Models {
             }
         }
     }
-}
-
-/// Processor time of this thread so far.
-pub(crate) fn thread_cpu() -> Duration {
-    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }

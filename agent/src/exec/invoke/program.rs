@@ -5,14 +5,14 @@ use std::time::{Duration, Instant};
 
 use protocol::desired::TaskSpec;
 use protocol::invoke::{self, Fault};
-use runtime::{CallFault, HostFault};
+use runtime::{CallFault, HostFault, thread_cpu_time};
 use types::{Backend, StateKey};
 
 use super::{Running, blocking, budget_of, fault_of_call, fault_of_guest, ns};
 use crate::exec::elsewhere::Bus;
 use crate::exec::grants::Grants;
 use crate::exec::guest::host_fault;
-use crate::exec::inference::{Program, Ran, thread_cpu};
+use crate::exec::inference::{Program, Ran};
 use crate::exec::module::Modules;
 use crate::state::{CallState, OUTPUT_BYTES_MAX, Peers};
 
@@ -46,10 +46,10 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
         let (models, call) = (self.inner.around.models.clone(), Arc::clone(&self.call));
         let mode = grants.mode;
         let execute = move || {
-            let (started, before) = (Instant::now(), thread_cpu());
+            let (started, before) = (Instant::now(), thread_cpu_time());
             let outcome = messages(&call.body, &state);
             let outcome = outcome.and_then(|all| models.execute(&program, &all, mode, deadline));
-            let cpu = thread_cpu().saturating_sub(before);
+            let cpu = thread_cpu_time().saturating_sub(before);
             drop(core);
             Executed { state, outcome, wall: started.elapsed(), cpu }
         };
