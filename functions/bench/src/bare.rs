@@ -132,6 +132,37 @@ pub(crate) fn call(engine: &Engine, pre: &Ready, body: Vec<u8>) -> Result<()> {
     }
 }
 
+/// An instance that is called again and again, with its store.
+pub(crate) struct Kept {
+    store: Store<()>,
+    instance: contract::Function,
+}
+
+impl Kept {
+    /// Makes it.
+    ///
+    /// # Errors
+    /// When the pool is empty.
+    pub(crate) fn new(engine: &Engine, pre: &Ready) -> Result<Self> {
+        let mut store = Store::new(engine, ());
+        store.set_epoch_deadline(NEVER);
+        let instance = pre.instantiate(&mut store).or_any()?;
+        Ok(Self { store, instance })
+    }
+
+    /// One typed call.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub(crate) fn call(&mut self, body: Vec<u8>) -> Result<()> {
+        let handler = self.instance.starbelt_function_handler();
+        match handler.call_handle(&mut self.store, &request(body)).or_any()? {
+            Ok(_) => Ok(()),
+            Err(fault) => Err(anyhow!("{fault:?}")),
+        }
+    }
+}
+
 /// A fresh store and instance without a call.
 ///
 /// # Errors

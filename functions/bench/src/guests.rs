@@ -12,7 +12,9 @@ use wit_parser::{InterfaceId, Resolve, WorldId, WorldItem};
 /// The guest contract.
 pub(crate) struct Contract {
     resolve: Resolve,
+    /// Of a function that is started for each call, and of one that may be kept.
     world: WorldId,
+    stateful: WorldId,
 }
 
 impl Contract {
@@ -24,8 +26,9 @@ impl Contract {
         let mut resolve = Resolve::default();
         let text = include_str!("../../wit/world.wit");
         let package = resolve.push_source("world.wit", text).context("the contract")?;
-        let world = resolve.select_world(&[package], Some("function")).context("the contract")?;
-        Ok(Self { resolve, world })
+        let world = |name| resolve.select_world(&[package], Some(name)).context("the contract");
+        let (world, stateful) = (world("function")?, world("stateful-function")?);
+        Ok(Self { resolve, world, stateful })
     }
 
     /// A component whose handler does `body` (it has a local `$n`) and answers nothing, with `fields` in its module.
@@ -33,6 +36,25 @@ impl Contract {
     /// # Errors
     /// When the text is no module.
     pub(crate) fn guest(&self, fields: &str, body: &str) -> Result<Vec<u8>> {
+        self.guest_of(self.world, fields, body)
+    }
+
+    /// The same, which may be kept: it does nothing and remembers nothing.
+    ///
+    /// # Errors
+    /// When the text is no module.
+    pub(crate) fn kept_guest(&self) -> Result<Vec<u8>> {
+        let mut fields = r#"(memory (export "memory") 1)"#.to_owned();
+        for (name, body) in [("suspend", "(i32.const 64)"), ("resume", "")] {
+            let (interface, signature) = self
+                .function("lifecycle", name, AbiVariant::GuestExport)
+                .with_context(|| format!("the contract has no {name}"))?;
+            write!(fields, r#"(func (export "{interface}#{name}") {signature} {body})"#)?;
+        }
+        self.guest_of(self.stateful, &fields, "")
+    }
+
+    fn guest_of(&self, world: WorldId, fields: &str, body: &str) -> Result<Vec<u8>> {
         let (handler, signature) =
             self.function("handler", "handle", AbiVariant::GuestExport).context("a handler")?;
         let text = format!(
@@ -46,7 +68,7 @@ impl Contract {
         );
         let mut module = wat::parse_str(text)?;
         let utf8 = StringEncoding::UTF8;
-        embed_component_metadata(&mut module, &self.resolve, self.world, utf8, false)?;
+        embed_component_metadata(&mut module, &self.resolve, world, utf8, false)?;
         ComponentEncoder::default().module(&module)?.encode()
     }
 
@@ -82,7 +104,7 @@ impl Contract {
     }
 
     fn interface(&self, name: &str) -> Option<InterfaceId> {
-        let world = &self.resolve.worlds[self.world];
+        let world = &self.resolve.worlds[self.stateful];
         world.imports.iter().chain(&world.exports).find_map(|(_, item)| match item {
             WorldItem::Interface { id, .. } => {
                 (self.resolve.interfaces[*id].name.as_deref() == Some(name)).then_some(*id)

@@ -10,7 +10,7 @@ use anyhow::{Result, anyhow};
 use runtime::{
     Budget, CacheConfig, CallHeader, CallLimits, CallProfile, CallReport, Callee, Contact,
     DeviceSecret, Execution, Function, Host, HostFault, InputInfo, Isolation, Level, ModuleHash,
-    NodeInfo, Request, RunnerProgram, Runtime, RuntimeConfig, Sealed,
+    NodeInfo, Request, RunnerProgram, Runtime, RuntimeConfig, Sealed, Warm,
 };
 use sha2::{Digest as _, Sha256};
 use types::{Epoch, FunctionId, NodeId, NodeKind, StateKey, TaskId};
@@ -21,6 +21,12 @@ pub(crate) const LIMITS: CallLimits =
 
 /// The profile of most calls, as one that is called often has it.
 static PROFILE: LazyLock<CallProfile> = LazyLock::new(|| LIMITS.into());
+
+/// The profile of a call that may have the instance of the one before.
+static KEPT: LazyLock<CallProfile> = LazyLock::new(|| {
+    let warm = Some(Warm { task: "bench".to_owned() });
+    CallProfile { warm, ..LIMITS.into() }
+});
 
 /// A runtime with its cache in `dir`; without one it compiles each time.
 ///
@@ -108,6 +114,20 @@ pub(crate) fn report<'p>(
 /// The record of one call with the largest limits.
 pub(crate) fn usage(runtime: &Runtime, function: &Function, body: Vec<u8>) -> runtime::Usage {
     report(runtime, function, body, &*PROFILE, &mut BenchHost::default()).usage
+}
+
+/// The record of one call in the instance that the call before has left.
+///
+/// # Errors
+/// When it is a new instance after all, or the function does not answer.
+pub(crate) fn call_kept(runtime: &Runtime, function: &Function) -> Result<runtime::Usage> {
+    let CallReport { outcome, usage } =
+        report(runtime, function, Vec::new(), &*KEPT, &mut BenchHost::default());
+    outcome?;
+    match usage.instance {
+        Some(instance) if instance.rests => Ok(usage),
+        other => Err(anyhow!("its instance was not kept: {other:?}")),
+    }
 }
 
 fn request(body: Vec<u8>) -> Request {

@@ -189,7 +189,7 @@ pub enum CallFault {
 /// What a call cost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Making store and instance, nanoseconds of wall time.
+    /// Making store and instance, nanoseconds of wall time; 0 if an earlier call has left both.
     pub instantiate_ns: u64,
     /// Running the guest, host calls included, nanoseconds of wall time.
     pub run_ns: u64,

@@ -1,7 +1,8 @@
 //! The ticks that let a running guest be stopped: a thread that ticks every millisecond while guests run and sleeps otherwise.
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::{JoinHandle, Thread};
 use std::time::Duration;
 
 use wasmtime::Engine;
@@ -13,24 +14,24 @@ pub(crate) const TICK: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(crate) struct Ticker {
     shared: Arc<Shared>,
+    ticks: Thread,
     thread: Option<JoinHandle<()>>,
 }
 
+/// What a call costs here is two atomic additions, without a lock.
 #[derive(Debug, Default)]
 struct Shared {
-    state: Mutex<State>,
-    wake: Condvar,
+    /// Guests that run, in the lower half; guests that have ever run, in the upper half: so the thread does not fall asleep between
+    /// two short calls.
+    guests: AtomicU64,
+    asleep: AtomicBool,
+    ended: AtomicBool,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    /// Guests that run.
-    running: u32,
-    /// Guests that have run, so that the thread does not fall asleep between two short calls.
-    started: u64,
-    asleep: bool,
-    ended: bool,
-}
+/// One that runs.
+const RUNNING: u64 = 1;
+/// One that has ever run.
+const STARTED: u64 = 1 << 32;
 
 impl Ticker {
     /// Starts the thread, which sleeps until the first guest runs.
@@ -43,31 +44,29 @@ impl Ticker {
             let shared = Arc::clone(&shared);
             move || shared.tick(&engine)
         })?;
-        Ok(Self { shared, thread: Some(thread) })
+        Ok(Self { shared, ticks: thread.thread().clone(), thread: Some(thread) })
     }
 
     /// Ticks at least until the answer is dropped.
     pub(crate) fn run(&self) -> Running<'_> {
-        let mut state = self.shared.lock();
-        state.running += 1;
-        state.started = state.started.wrapping_add(1);
-        if state.asleep {
-            state.asleep = false;
-            self.shared.wake.notify_one();
+        // Either the thread sees this when it looks once more before it sleeps, or this sees that it sleeps: both are in one order.
+        self.shared.guests.fetch_add(STARTED | RUNNING, Ordering::SeqCst);
+        if self.shared.asleep.load(Ordering::SeqCst) {
+            self.ticks.unpark();
         }
         Running(&self.shared)
     }
 
     #[cfg(test)]
     fn is_asleep(&self) -> bool {
-        self.shared.lock().asleep
+        self.shared.asleep.load(Ordering::SeqCst)
     }
 }
 
 impl Drop for Ticker {
     fn drop(&mut self) {
-        self.shared.lock().ended = true;
-        self.shared.wake.notify_one();
+        self.shared.ended.store(true, Ordering::SeqCst);
+        self.ticks.unpark();
         if let Some(Err(panic)) = self.thread.take().map(JoinHandle::join) {
             std::panic::resume_unwind(panic);
         }
@@ -80,32 +79,33 @@ pub(crate) struct Running<'a>(&'a Shared);
 
 impl Drop for Running<'_> {
     fn drop(&mut self) {
-        self.0.lock().running -= 1;
+        self.0.guests.fetch_sub(RUNNING, Ordering::SeqCst);
     }
 }
 
 impl Shared {
-    /// The state stays whole when a holder panics, since each changes it in one step.
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn tick(&self, engine: &Engine) {
+        let mut seen = 0;
+        while !self.ended.load(Ordering::SeqCst) {
+            let guests = self.guests.load(Ordering::SeqCst);
+            // None runs, and none has begun to since the last tick.
+            if guests == seen && guests.is_multiple_of(STARTED) {
+                self.sleep(guests);
+                continue;
+            }
+            seen = guests;
+            std::thread::sleep(TICK);
+            engine.increment_epoch();
+        }
     }
 
-    fn tick(&self, engine: &Engine) {
-        let mut state = self.lock();
-        let mut seen = state.started;
-        while !state.ended {
-            let idle = state.running == 0 && state.started == seen;
-            seen = state.started;
-            state = if idle {
-                state.asleep = true;
-                self.wake.wait(state).unwrap_or_else(PoisonError::into_inner)
-            } else {
-                drop(state);
-                std::thread::sleep(TICK);
-                engine.increment_epoch();
-                self.lock()
-            };
+    /// Sleeps until there are other guests than these.
+    fn sleep(&self, guests: u64) {
+        self.asleep.store(true, Ordering::SeqCst);
+        while self.guests.load(Ordering::SeqCst) == guests && !self.ended.load(Ordering::SeqCst) {
+            std::thread::park();
         }
+        self.asleep.store(false, Ordering::SeqCst);
     }
 }
 
@@ -129,8 +129,23 @@ mod tests {
         let ticker = Ticker::start(Engine::default()).unwrap();
         wait_until(|| ticker.is_asleep());
         let running = ticker.run();
-        assert!(!ticker.is_asleep());
+        wait_until(|| !ticker.is_asleep());
+        let longer = ticker.run();
         drop(running);
+        std::thread::sleep(20 * TICK);
+        assert!(!ticker.is_asleep());
+        drop(longer);
         wait_until(|| ticker.is_asleep());
+    }
+
+    #[test]
+    fn no_guest_is_missed() {
+        let ticker = Ticker::start(Engine::default()).unwrap();
+        for _ in 0..200 {
+            wait_until(|| ticker.is_asleep());
+            let running = ticker.run();
+            wait_until(|| !ticker.is_asleep());
+            drop(running);
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! From the bytes of a component to a function that can be called at once.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -38,7 +38,15 @@ pub(crate) struct Inner {
     /// Calls that run now.
     pub(crate) in_flight: AtomicU32,
     /// Whether it was ever called.
-    pub(crate) called: AtomicBool,
+    called: AtomicBool,
+}
+
+impl Inner {
+    /// Whether nobody has asked this before.
+    pub(crate) fn is_first_call(&self) -> bool {
+        // Looking first leaves the line of memory to all processors that call it.
+        !self.called.load(Ordering::Relaxed) && !self.called.swap(true, Ordering::Relaxed)
+    }
 }
 
 impl Function {

@@ -6,7 +6,6 @@
 //! only, has its own grants, log and deadline, and what it writes is taken back when it fails.
 
 use std::mem::swap;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use wasmtime::{AsContextMut as _, Engine, StoreContextMut};
@@ -62,7 +61,7 @@ pub(crate) fn call(
 ) -> (CallReport, Option<Back>) {
     let started = Instant::now();
     let (module, header) = (job.function.inner.module, job.header);
-    let cold = !job.function.inner.called.swap(true, Ordering::AcqRel);
+    let cold = job.function.inner.is_first_call();
     let limits = job.profile.limits;
     let grant = Grant {
         bytes: 0,

@@ -226,7 +226,7 @@ impl Runtime {
     ) -> Option<CallReport> {
         let owner = Owner { tenant: tenant.clone(), task: task.to_owned() };
         match &self.place {
-            Place::Here(_, runner, shelf) => runner.suspend(shelf, owner, host),
+            Place::Here(_, runner, shelf) => runner.suspend(shelf, &owner, host),
             Place::Elsewhere(runners) => runners.end(owner, Some(host)),
         }
     }
@@ -235,7 +235,7 @@ impl Runtime {
     pub fn forget(&self, tenant: &TenantId, task: &str) {
         let owner = Owner { tenant: tenant.clone(), task: task.to_owned() };
         match &self.place {
-            Place::Here(_, runner, shelf) => runner.forget(shelf, owner),
+            Place::Here(_, runner, shelf) => runner.forget(shelf, &owner),
             Place::Elsewhere(runners) => _ = runners.end(owner, None),
         }
     }

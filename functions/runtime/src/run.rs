@@ -4,7 +4,7 @@
 mod kept;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::{Duration, Instant};
 
 use types::Backend;
@@ -123,7 +123,7 @@ impl Runner {
         let place = Share::take(&function.inner.in_flight, 1, IN_FLIGHT_MAX);
         let memory = Share::take(&self.granted_mib, grant_mib, self.memory_mib);
         let shares = place.zip(memory).ok_or(CallFault::Busy)?;
-        let cold = !function.inner.called.swap(true, Ordering::AcqRel);
+        let cold = function.inner.is_first_call();
         let time = profile.limits.deadline.min(job.header.deadline).min(DEADLINE_MAX);
         let grant = Grant {
             bytes: grant_mib as usize * MIB,

@@ -49,6 +49,7 @@ pub(crate) fn rows(contract: &Contract) -> Result<Vec<Row>> {
             );
         }
     }
+    rows.extend(empty(contract)?);
     rows.extend(warm(contract)?);
     rows.push(body_in(contract)?);
     rows.extend(bodies()?);
@@ -67,8 +68,34 @@ fn compare(wasm: &[u8]) -> Result<[Series; 2]> {
     ])
 }
 
-/// A call of a guest that does nothing, what it adds to the same typed call, and what it consists of by its own record.
+/// A call of a guest that does nothing in an instance that is kept, against the same typed call of bare wasmtime in one that is kept, too.
 fn warm(contract: &Contract) -> Result<Vec<Row>> {
+    let wasm = contract.kept_guest()?;
+    let runtime = stage::runtime(Execution::Native, None)?;
+    let function = runtime.load(&wasm)?;
+    let engine = bare::engine(runtime.pool_mode(), true)?;
+    let mut kept = bare::Kept::new(&engine, &bare::ready(&engine, &wasm)?)?;
+    let [ours, bare, clocks, run] = in_turns([
+        Side::timed(RUN, || stage::call_kept(&runtime, &function).map(drop)),
+        Side::timed(RUN, || kept.call(Vec::new())),
+        Side::timed(RUN, two_clocks),
+        Side::own(RUN, || Ok(float(stage::call_kept(&runtime, &function)?.run_ns))),
+    ])?;
+    let clocks = clocks.p50();
+    Ok(vec![
+        tail("warm_call", &ours).baseline("a raw typed call", bare.p50()),
+        Row::new("warm_call_overhead", "ns", ours.p50() - bare.p50())
+            .baseline("two reads of the thread's clock", clocks)
+            .at_most(OVERHEAD_NS + clocks)
+            .note(
+                "what a call in a kept instance adds to the typed call, limits and record included",
+            ),
+        tail("warm_call_run", &run).note("by the record: the typed call, the guest within"),
+    ])
+}
+
+/// The same in a new instance, against a new one of bare wasmtime, and what it consists of by its own record.
+fn empty(contract: &Contract) -> Result<Vec<Row>> {
     let wasm = contract.guest(r#"(memory (export "memory") 1)"#, "")?;
     let runtime = stage::runtime(Execution::Native, None)?;
     let function = runtime.load(&wasm)?;
@@ -82,35 +109,37 @@ fn warm(contract: &Contract) -> Result<Vec<Row>> {
         Side::timed(RUN, || stage::call(&runtime, &function, Vec::new()).map(drop)),
         Side::timed(RUN, || bare::call(&engine, &pre, Vec::new())),
         Side::timed(RUN, || bare::instance(&engine, &pre)),
-        Side::timed(RUN, || {
-            black_box(clock_gettime(ClockId::ThreadCPUTime));
-            black_box(clock_gettime(ClockId::ThreadCPUTime));
-            Ok(())
-        }),
+        Side::timed(RUN, two_clocks),
         part(|usage| usage.instantiate_ns),
         part(|usage| usage.run_ns),
         part(|usage| usage.cpu_ns),
     ])?;
-    let clocks = clocks.p50();
-    let tail = |name: &str, series: &Series| {
-        Row::new(name, "ns", series.p50()).p95(series.percentile(95)).p99(series.percentile(99))
-    };
-    let note = format!("the two calls above; of it two reads of the thread's clock {clocks:.0} ns");
     let rest = ours.p50() - instantiate.p50() - run.p50();
     Ok(vec![
-        tail("warm_call", &ours).baseline("bare wasmtime", bare.p50()),
-        Row::new("warm_call_overhead", "ns", ours.p50() - bare.p50())
-            .baseline("two reads of the thread's clock", clocks)
-            .at_most(OVERHEAD_NS + clocks)
-            .note(note),
-        tail("warm_call_instantiate", &instantiate)
+        tail("fresh_call_empty", &ours).baseline("bare wasmtime", bare.p50()),
+        Row::new("fresh_call_overhead", "ns", ours.p50() - bare.p50())
+            .baseline("two reads of the thread's clock", clocks.p50())
+            .note("the two calls above"),
+        tail("fresh_call_instantiate", &instantiate)
             .baseline("bare wasmtime", bare_instance.p50())
             .note("by the record of the call; the baseline drops store and instance, too"),
-        tail("warm_call_run", &run).note("by the record: the typed call, the guest within"),
-        Row::new("warm_call_rest", "ns", rest)
+        tail("fresh_call_run", &run).note("by the record: the typed call, the guest within"),
+        Row::new("fresh_call_rest", "ns", rest)
             .note("admission, record, dropping store and instance: what the record does not time"),
-        tail("warm_call_cpu", &cpu).note("by the record: what is billed"),
+        tail("fresh_call_cpu", &cpu).note("by the record: what is billed"),
     ])
+}
+
+fn tail(name: &str, series: &Series) -> Row {
+    Row::new(name, "ns", series.p50()).p95(series.percentile(95)).p99(series.percentile(99))
+}
+
+/// The reads that tell what a call is billed.
+#[expect(clippy::unnecessary_wraps, reason = "one side of a comparison, and others fail")]
+fn two_clocks() -> Result<()> {
+    black_box(clock_gettime(ClockId::ThreadCPUTime));
+    black_box(clock_gettime(ClockId::ThreadCPUTime));
+    Ok(())
 }
 
 /// The time of a call; making its body is the caller's, so that it is not in it.

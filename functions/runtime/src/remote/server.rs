@@ -134,10 +134,10 @@ impl Serving {
         let End { tenant, task, suspend } = end;
         let owner = Owner { tenant, task };
         if !suspend {
-            self.runner.forget(&self.shelf, owner);
+            self.runner.forget(&self.shelf, &owner);
             return lane.send(&FromRunner::Ended(None), Beside::Nothing);
         }
-        let report = self.runner.suspend(&self.shelf, owner, &mut Asker { lane, serving: self });
+        let report = self.runner.suspend(&self.shelf, &owner, &mut Asker { lane, serving: self });
         let Some(report) = report else {
             return lane.send(&FromRunner::Ended(None), Beside::Nothing);
         };

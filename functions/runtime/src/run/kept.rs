@@ -32,9 +32,10 @@ impl Runner {
         job: Job<'_>,
         host: &mut dyn Host,
     ) -> CallReport {
-        let owner = Owner { tenant: job.profile.tenant.clone(), task: warm.task.clone() };
         // Calls of a task come one after the other; one that does not finds no instance, and must not make a second one.
-        let Some(mut turn) = shelf.turn(owner) else { return self.turned_away(CallFault::Busy) };
+        let Some(mut turn) = shelf.turn(&job.profile.tenant, &warm.task) else {
+            return self.turned_away(CallFault::Busy);
+        };
         let rested = turn.take();
         if let Some(kept) = &rested {
             // What it holds is part of what the call is granted.
@@ -69,7 +70,7 @@ impl Runner {
     }
 
     /// Lets an instance wait; says whether there was a place for it.
-    fn put_back(&self, turn: Turn<'_>, kept: Kept) -> bool {
+    fn put_back(&self, turn: Turn<'_>, kept: Box<Kept>) -> bool {
         let mib = kept.mib;
         let rests = turn.put(kept, self.mode.resting_max() as usize);
         if !rests {
@@ -83,44 +84,45 @@ impl Runner {
         job: Job<'_>,
         Admitted { grant, usage, shares: _shares }: Admitted<'_>,
         host: Lent,
-        (rested, hooks): (Option<Kept>, &HookPlaces),
-    ) -> (CallReport, Option<Kept>) {
+        (rested, hooks): (Option<Box<Kept>>, &HookPlaces),
+    ) -> (CallReport, Option<Box<Kept>>) {
         let started = Instant::now();
         let _ticks = self.ticker.run();
         let mut context = self.context(&job, &grant, Carried::default(), host, started);
         // Nothing in a store goes before the store does: one that is kept would fill up with what each of its calls has called.
         context.fused.close();
-        let calls = rested.as_ref().map_or(0, |kept| kept.calls).saturating_add(1);
-        let (mut store, ready) = match rested {
-            Some(Kept { mut store, ready, .. }) => {
-                store.data_mut().renew(context);
-                arm(&mut store, grant.bytes);
-                (store, Ok(ready))
+        let (mut kept, instantiated) = match rested {
+            Some(mut kept) => {
+                kept.store.data_mut().renew(context);
+                arm(&mut kept.store, grant.bytes);
+                // Nothing was made.
+                (kept, started)
             }
-            None => self.make(job.function, hooks, context, &grant),
+            None => {
+                let (store, ready) = self.make(job.function, hooks, context, &grant);
+                let now = Instant::now();
+                match ready {
+                    Ok(ready) => {
+                        let module = job.function.inner.module;
+                        (Box::new(Kept { store, ready, module, calls: 0, mib: 0 }), now)
+                    }
+                    Err(error) => return (not_made(&store, &error, [started, now], usage), None),
+                }
+            }
         };
-        let instantiated = Instant::now();
-        let request = to_wire(&job, &grant);
-        let answer = ready.and_then(|ready| {
-            let handler = ready.function.starbelt_function_handler();
-            let answer = handler.call_handle(&mut store, request)?;
-            Ok((ready, answer))
-        });
+        kept.calls = kept.calls.saturating_add(1);
+        let Kept { store, ready, .. } = &mut *kept;
+        let handler = ready.function.starbelt_function_handler();
+        let answer = handler.call_handle(&mut *store, to_wire(&job, &grant));
         let ended = Instant::now();
         store.data_mut().print_rest();
-        let (ready, answer) = match answer {
-            Ok((ready, answer)) => (Some(ready), Ok(answer)),
-            Err(error) => (None, Err(error)),
-        };
+        let is_whole = answer.is_ok();
         let outcome = outcome(answer, store.data())
             .and_then(|body| take_handed(store.as_context_mut()).map(|()| body));
         let usage = usage_of(store.data(), [started, instantiated, ended], usage);
-        let instance = Some(Instance { calls, held_bytes: 0, rests: false });
-        let module = job.function.inner.module;
-        let is_sound = matches!(outcome, Ok(_) | Err(CallFault::Guest(_)));
-        let ready = ready.filter(|_| is_sound);
-        let kept = ready.map(|ready| Kept { store, ready, module, calls, mib: 0 });
-        (CallReport { outcome, usage: Usage { instance, ..usage } }, kept)
+        let is_sound = is_whole && matches!(outcome, Ok(_) | Err(CallFault::Guest(_)));
+        let instance = Some(Instance { calls: kept.calls, held_bytes: 0, rests: false });
+        (CallReport { outcome, usage: Usage { instance, ..usage } }, is_sound.then_some(kept))
     }
 
     /// Makes an instance that takes up what the last one remembered. If it cannot, it is told so in the log and starts without:
@@ -159,19 +161,20 @@ impl Runner {
     pub(crate) fn suspend(
         self: &Arc<Self>,
         shelf: &Shelf,
-        owner: Owner,
+        owner: &Owner,
         host: &mut dyn Host,
     ) -> Option<CallReport> {
-        let kept = shelf.turn(owner)?.take()?;
+        let kept = shelf.turn(&owner.tenant, &owner.task)?.take()?;
         let mib = kept.mib;
-        let report = lend(host, |host| self.suspend_kept(kept, host));
+        let report = lend(host, |host| self.suspend_kept(*kept, host));
         self.granted_mib.fetch_sub(mib, Ordering::AcqRel);
         Some(report)
     }
 
     /// Ends it without asking.
-    pub(crate) fn forget(&self, shelf: &Shelf, owner: Owner) {
-        if let Some(kept) = shelf.turn(owner).and_then(|mut turn| turn.take()) {
+    pub(crate) fn forget(&self, shelf: &Shelf, owner: &Owner) {
+        let turn = shelf.turn(&owner.tenant, &owner.task);
+        if let Some(kept) = turn.and_then(|mut turn| turn.take()) {
             self.granted_mib.fetch_sub(kept.mib, Ordering::AcqRel);
         }
     }
@@ -208,6 +211,19 @@ impl Runner {
         let usage = usage_of(store.data(), [started, started, ended], usage);
         CallReport { outcome, usage }
     }
+}
+
+/// The report of a call whose instance came to nothing.
+fn not_made(
+    store: &Store<Context>,
+    error: &Error,
+    [started, ended]: [Instant; 2],
+    usage: Usage,
+) -> CallReport {
+    let outcome = Err(fault_of(error, store.data()));
+    let usage = usage_of(store.data(), [started, ended, ended], usage);
+    let instance = Some(Instance { calls: 1, held_bytes: 0, rests: false });
+    CallReport { outcome, usage: Usage { instance, ..usage } }
 }
 
 fn new_instance(
