@@ -3,6 +3,7 @@
 //! Precedence: `STARBELT_<SECTION>__<KEY>`, then `<file>.d/*.toml` in order of name, then the file, then defaults.
 //! Relative paths start at the directory of the file.
 
+mod body;
 mod program;
 mod read;
 mod section;
@@ -16,6 +17,7 @@ use std::time::Duration;
 use types::{Capacity, EnergySource, FleetId, Geodetic, NodeId, NodeKind, StateKey, TaskId};
 
 use self::tree::Origin;
+use crate::sensor::charge::PackSpec;
 
 /// Largest configuration file; a typical one has 2 KiB.
 const FILE_BYTES_MAX: u64 = 1024 * 1024;
@@ -31,6 +33,8 @@ pub struct Config {
     pub fleet: FleetId,
     /// Where it stands, if it does not move and an operator said so.
     pub place: Option<Geodetic>,
+    /// The address of a receiver that tells where it is: `host:port` of gpsd, or of whatever serves NMEA lines.
+    pub receiver: Option<String>,
     /// What it offers to functions.
     pub capacity: Capacity,
     /// How it meets the others.
@@ -49,6 +53,8 @@ pub struct Config {
     pub battery: BatteryConfig,
     /// How warm it gets.
     pub thermal: ThermalConfig,
+    /// Below which directory the files of the kernel are that sensors read: `/`, or a recording.
+    pub sysfs_root: PathBuf,
     /// Standing data-source objects that it holds.
     pub sources: Vec<SourceConfig>,
     /// The directory whose files trigger the runs that this node drives.
@@ -168,6 +174,40 @@ pub struct BatteryConfig {
     pub load: Option<LoadModel>,
     /// A battery that the emulation feeds; `None` for nodes without one.
     pub cell: Option<VirtualBattery>,
+    /// Whether what hardware measures goes before the model of what the node draws.
+    pub measures_load: bool,
+    /// State of charge that must not be used up, 0 to 1.
+    pub reserve: f64,
+    /// Which hardware is asked.
+    pub hardware: BatteryHardware,
+}
+
+/// Which hardware tells of a battery.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BatteryHardware {
+    /// None.
+    None,
+    /// Whatever the kernel knows of, if anything.
+    Auto,
+    /// A battery with a driver of the kernel.
+    PowerSupply,
+    /// A meter on a UPS board, and how its cells are counted.
+    Ina219(MeterConfig),
+}
+
+/// A meter between cells and board.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MeterConfig {
+    /// The I²C bus.
+    pub bus: u8,
+    /// The address on it.
+    pub address: u16,
+    /// The shunt, Ω.
+    pub shunt_ohm: f64,
+    /// 1 where a positive current charges, -1 where it discharges.
+    pub sign: f64,
+    /// The cells.
+    pub pack: PackSpec,
 }
 
 /// What a node draws.
@@ -190,6 +230,16 @@ pub struct VirtualBattery {
     pub solar_w: f64,
     /// State of charge that must not be used up, 0 to 1.
     pub reserve: f64,
+    /// Of what flows in, what is stored, above 0 to 1.
+    pub charge_efficiency: f64,
+    /// Of what is stored, what flows out, above 0 to 1.
+    pub discharge_efficiency: f64,
+    /// Most that it takes, W; `None`: half its capacity in an hour.
+    pub charge_w_max: Option<f64>,
+    /// Capacity lost with each full cycle, as a share.
+    pub fade_per_cycle: f64,
+    /// Capacity lost each year, as a share.
+    pub fade_per_year: f64,
 }
 
 /// Temperature.
@@ -197,11 +247,13 @@ pub struct VirtualBattery {
 pub enum ThermalConfig {
     /// No sensor.
     None,
+    /// Whatever the kernel knows of, if anything.
+    Auto,
     /// A body that the load warms and the surroundings cool.
     Virtual(VirtualThermal),
 }
 
-/// A body of one temperature.
+/// A body of one temperature, or of a chip in a structure.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VirtualThermal {
     /// Temperature at the very first start, in °C.
@@ -212,6 +264,28 @@ pub struct VirtualThermal {
     pub heat_capacity_j_k: f64,
     /// Conductance to the surroundings, in W/K.
     pub conductance_w_k: f64,
+    /// The chip that the load warms, if its temperature differs.
+    pub chip: Option<VirtualChip>,
+    /// What the Sun warms and the sky cools.
+    pub radiator: RadiatorConfig,
+}
+
+/// A chip in a structure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VirtualChip {
+    /// Heat capacity, in J/K.
+    pub heat_capacity_j_k: f64,
+    /// Conductance to the structure, in W/K.
+    pub conductance_w_k: f64,
+}
+
+/// Faces of a body.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct RadiatorConfig {
+    /// Emissivity times area, in m².
+    pub radiating_m2: f64,
+    /// Absorptivity times area that faces the Sun, in m².
+    pub absorbing_m2: f64,
 }
 
 /// A standing data source.

@@ -63,12 +63,9 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
-    /// Says what holds the functions that run here, whether they learn where it is, what runs models and kernels, and what this machine lacks.
-    Doctor {
-        /// The configuration of the node.
-        #[arg(long)]
-        config: PathBuf,
-    },
+    /// Says which sensors this machine has and why it lacks others; with a configuration also what holds the functions that run here, whether
+    /// they learn where it is, and what runs models and kernels.
+    Doctor(doctor::Asked),
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,7 +89,10 @@ fn main() -> anyhow::Result<ExitCode> {
     let (path, runs) = match &verb {
         Verb::Run { config, .. } => (config, true),
         Verb::Config(ConfigVerb::Check { config }) => (config, false),
-        Verb::Doctor { config } => (config, false),
+        Verb::Doctor(asked) => match &asked.config {
+            Some(config) => (config, false),
+            None => return Ok(doctor::examine(asked, None)),
+        },
         Verb::Fn(FnVerb::Run(asked)) => return Ok(local::run(asked)),
         Verb::CompileModule => return Ok(runtime::compile_child()),
         Verb::RunFunctions => return Ok(runtime::runner()),
@@ -108,8 +108,8 @@ fn main() -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
-    if matches!(verb, Verb::Doctor { .. }) {
-        return Ok(doctor::examine(&config));
+    if let Verb::Doctor(asked) = &verb {
+        return Ok(doctor::examine(asked, Some(&config)));
     }
     if !runs {
         return Ok(ExitCode::SUCCESS);

@@ -1,20 +1,35 @@
 //! Sensors: what the node reads about itself, or why it cannot. Hardware that is not there is modelled or unknown.
 
 pub mod battery;
+pub mod charge;
+pub mod eps;
+pub mod finding;
+pub mod gnss;
+pub mod hardware;
 pub mod host;
+pub mod lumps;
+pub mod meter;
 pub mod place;
+pub mod probe;
+pub mod record;
 pub mod thermal;
+pub mod tree;
 
-use protocol::report::{PowerReport, ThermalReport};
+use std::time::Instant;
+
+use protocol::report::{PositionReport, PowerReport, Source, ThermalReport};
 use protocol::sim::SimEnv;
 use serde::{Deserialize, Serialize};
 use types::{Epoch, Geodetic};
 
-use self::battery::{Battery, NoBattery, VirtualCell};
+use self::battery::{Battery, NoBattery, RealBattery, VirtualCell};
+use self::charge::Charge;
+use self::eps::Store;
+use self::hardware::{Told, Warmth};
 use self::host::{Host, Usage};
 use self::place::NoPlace;
-use self::thermal::{NoThermal, Thermal, VirtualBody};
-use crate::config::{Config, ThermalConfig};
+use self::thermal::{RealThermal, Thermal, VirtualBody};
+use crate::config::{BatteryConfig, BatteryHardware, Config, ThermalConfig};
 
 /// Longest span of sky that a model bridges at once, in seconds: an agent that was down longer comes back as it was.
 const STEP_S_MAX: f64 = 3600.0;
@@ -24,8 +39,10 @@ const STEP_S_MAX: f64 = 3600.0;
 pub struct Moment {
     /// The sky.
     pub sky: Epoch,
-    /// What the node draws, in W, since the moment before; `None` if nobody knows.
+    /// What the node draws by the model of its configuration, in W, since the moment before; `None` without one.
     pub load_w: Option<f64>,
+    /// What hardware told last about energy.
+    pub told: Told,
     /// What surrounds the node, if the emulation told.
     pub env: Option<SimEnv>,
 }
@@ -38,8 +55,23 @@ pub struct Memory {
     pub sky_ns: i64,
     /// State of charge of the virtual battery.
     pub soc: Option<f64>,
-    /// Temperature of the virtual body, in °C.
+    /// What has been taken out of the virtual battery, in Wh.
+    pub taken_wh: f64,
+    /// Age of the virtual battery, in s.
+    pub age_s: f64,
+    /// Temperature of the virtual body, or of its chip, in °C.
     pub celsius: Option<f64>,
+    /// Temperature of its structure, in °C.
+    pub structure_c: Option<f64>,
+    /// Charge of a battery that is counted.
+    pub charge: Option<Charge>,
+}
+
+impl Memory {
+    /// Whether there is nothing to keep.
+    pub const fn is_empty(&self) -> bool {
+        self.soc.is_none() && self.celsius.is_none() && self.charge.is_none()
+    }
 }
 
 /// All sensors of a node.
@@ -48,11 +80,15 @@ pub struct Sensors {
     thermal: Box<dyn Thermal>,
     load: Option<crate::config::LoadModel>,
     /// State of charge that is not to be used up, and whether it is being used now.
-    reserve: Option<f64>,
+    reserve: f64,
     is_low: bool,
+    told: Told,
     host: Host,
     /// Where the node stands, if it does.
     fixed: Option<Geodetic>,
+    /// Whether a receiver tells where it is, and what it told last.
+    has_receiver: bool,
+    located: Option<(Geodetic, Epoch)>,
     /// Whether the emulation may tell more.
     is_emulated: bool,
     env: Option<SimEnv>,
@@ -73,29 +109,27 @@ impl Sensors {
     /// The sensors that the configuration asks for, where an earlier start has left them.
     pub fn new(config: &Config, memory: Memory) -> Self {
         let since = Epoch::from_unix_ns(memory.sky_ns);
-        let battery: Box<dyn Battery> = match config.battery.cell {
-            Some(cell) => {
-                let soc = memory.soc.unwrap_or(cell.initial_soc);
-                let since = memory.soc.map(|_| since);
-                Box::new(VirtualCell::new(cell, config.battery.source.clone(), soc, since))
-            }
-            None => Box::new(NoBattery { source: config.battery.source.clone() }),
-        };
         let thermal: Box<dyn Thermal> = match config.thermal {
             ThermalConfig::Virtual(body) => {
-                let celsius = memory.celsius.unwrap_or(body.initial_c);
-                Box::new(VirtualBody::new(body, celsius, memory.celsius.map(|_| since)))
+                let chip_c = memory.celsius.unwrap_or(body.initial_c);
+                let structure_c = memory.structure_c.unwrap_or(chip_c);
+                let warmth = lumps::Warmth { chip_c, structure_c };
+                Box::new(VirtualBody::new(body, warmth, memory.celsius.map(|_| since)))
             }
-            ThermalConfig::None => Box::new(NoThermal),
+            ThermalConfig::Auto | ThermalConfig::None => Box::new(RealThermal),
         };
+        let battery = battery_of(&config.battery, &memory);
         Self {
             battery,
             thermal,
             load: config.battery.load,
-            reserve: config.battery.cell.map(|cell| cell.reserve),
+            reserve: config.battery.reserve,
+            told: Told::nothing(Instant::now()),
             is_low: false,
             host: Host::of_this_process(),
             fixed: config.place,
+            has_receiver: config.receiver.is_some(),
+            located: None,
             is_emulated: config.sim.is_some(),
             env: None,
             last_power: None,
@@ -121,12 +155,33 @@ impl Sensors {
     /// # Errors
     /// Why nobody knows.
     pub fn place(&self, sky: Epoch) -> Result<Geodetic, NoPlace> {
-        match (self.fixed, &self.env) {
-            (Some(place), _) => Ok(place),
-            (None, Some(env)) => place::on_track(env, sky),
-            (None, None) if self.is_emulated => Err(NoPlace::NotYet),
-            (None, None) => Err(NoPlace::NotTold),
+        if let Some(place) = self.fixed {
+            return Ok(place);
         }
+        if self.has_receiver {
+            return place::of_receiver(self.located, sky);
+        }
+        match &self.env {
+            Some(env) => place::on_track(env, sky),
+            None if self.is_emulated => Err(NoPlace::NotYet),
+            None => Err(NoPlace::NotTold),
+        }
+    }
+
+    /// Takes where a receiver says that the node is.
+    pub const fn locate(&mut self, place: Geodetic, sky: Epoch) {
+        self.located = Some((place, sky));
+    }
+
+    /// Where the node is and who says so, for a report; `None` if nobody knows.
+    pub fn position(&self, sky: Epoch) -> Option<PositionReport> {
+        let position = self.place(sky).ok()?;
+        let source = match self.fixed {
+            Some(_) => Source::Configured,
+            None if self.has_receiver => Source::Measured,
+            None => Source::Virtual,
+        };
+        Some(PositionReport { position, source })
     }
 
     /// Takes the processor time of all functions so far, at a moment of the wall clock, both in nanoseconds.
@@ -143,8 +198,9 @@ impl Sensors {
         (self.functions_cpu_ns, self.functions_wall_ns) = (cpu_ns, wall_ns);
     }
 
-    /// Energy, now.
-    pub fn power(&mut self, sky: Epoch) -> PowerReport {
+    /// Energy, now, with what hardware has just told.
+    pub fn power(&mut self, sky: Epoch, told: Told) -> PowerReport {
+        self.told = told;
         let report = self.battery.sample(&self.moment(sky));
         self.watch_reserve();
         self.last_power = Some(report.clone());
@@ -153,7 +209,7 @@ impl Sensors {
 
     /// Tells once when the reserve is touched and once when it is whole again; whom to relieve is the planner's choice.
     fn watch_reserve(&mut self) {
-        let (Some(soc), Some(reserve)) = (self.battery.soc(), self.reserve) else { return };
+        let (Some(soc), reserve) = (self.battery.soc(), self.reserve) else { return };
         if (soc < reserve) == self.is_low {
             return;
         }
@@ -165,9 +221,9 @@ impl Sensors {
         }
     }
 
-    /// Temperature, now.
-    pub fn thermal(&mut self, sky: Epoch) -> ThermalReport {
-        let report = self.thermal.sample(&self.moment(sky));
+    /// Temperature, now, with what hardware has just told.
+    pub fn thermal(&mut self, sky: Epoch, told: Option<Warmth>) -> ThermalReport {
+        let report = self.thermal.sample(&self.moment(sky), told);
         self.last_thermal = Some(report.clone());
         report
     }
@@ -186,12 +242,36 @@ impl Sensors {
 
     /// What must outlive the process.
     pub fn memory(&self, sky: Epoch) -> Memory {
-        Memory { sky_ns: sky.unix_ns(), soc: self.battery.soc(), celsius: self.thermal.celsius() }
+        let mut memory = Memory { sky_ns: sky.unix_ns(), ..Memory::default() };
+        self.battery.keep(&mut memory);
+        self.thermal.keep(&mut memory);
+        memory
     }
 
     fn moment(&self, sky: Epoch) -> Moment {
         let load_w = self.load.map(|load| load.idle_w + load.watts_per_core * self.busy_cores);
-        Moment { sky, load_w, env: self.env }
+        Moment { sky, load_w, told: self.told, env: self.env }
+    }
+}
+
+/// The battery of a configuration, as an earlier start has left it.
+fn battery_of(config: &BatteryConfig, memory: &Memory) -> Box<dyn Battery> {
+    let source = config.source.clone();
+    if let Some(cell) = config.cell {
+        let since = memory.soc.map(|_| Epoch::from_unix_ns(memory.sky_ns));
+        let soc = memory.soc.unwrap_or(cell.initial_soc);
+        let store = Store { soc, taken_wh: memory.taken_wh, age_s: memory.age_s };
+        return Box::new(VirtualCell::new(cell, source, store, since));
+    }
+    match &config.hardware {
+        BatteryHardware::None => Box::new(NoBattery { source }),
+        BatteryHardware::Auto | BatteryHardware::PowerSupply => {
+            Box::new(RealBattery::new(source, None, None))
+        }
+        BatteryHardware::Ina219(meter) => {
+            let memory = memory.charge.map(|charge| (charge, Epoch::from_unix_ns(memory.sky_ns)));
+            Box::new(RealBattery::new(source, Some(meter.pack.clone()), memory))
+        }
     }
 }
 
@@ -202,7 +282,7 @@ fn step_s(since: Option<Epoch>, now: Epoch) -> f64 {
 
 /// A finite value as reports carry it.
 #[expect(clippy::cast_possible_truncation, reason = "seven digits are more than a sensor has")]
-fn reading(value: f64, source: protocol::report::Source) -> protocol::report::Reading {
+fn reading(value: f64, source: Source) -> protocol::report::Reading {
     protocol::report::Reading::known(value as f32, source)
 }
 

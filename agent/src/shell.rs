@@ -8,6 +8,7 @@
 //! ```
 
 mod calls;
+mod gnss;
 mod questions;
 pub mod signal;
 mod sources;

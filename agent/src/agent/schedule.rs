@@ -6,8 +6,18 @@ use protocol::report::Group;
 use types::{Instant, NodeId};
 
 /// The groups that every node reports, in the order in which they are spread.
-pub(super) const GROUPS: [Group; 6] =
-    [Group::Power, Group::Thermal, Group::Compute, Group::Link, Group::Function, Group::Queue];
+///
+/// What a node does not have, a graphics processor or a place, is not reported.
+pub(super) const GROUPS: [Group; 8] = [
+    Group::Power,
+    Group::Thermal,
+    Group::Compute,
+    Group::Link,
+    Group::Function,
+    Group::Queue,
+    Group::Gpu,
+    Group::Position,
+];
 
 /// Things that recur, spread evenly over their interval.
 #[derive(Debug)]

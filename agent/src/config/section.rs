@@ -3,21 +3,21 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use types::{Capacity, EnergySource, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
+use types::{Capacity, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskId};
 
-use super::program;
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
-    BatteryConfig, BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation,
-    LoadModel, Problem, ReportConfig, SourceConfig, StoreSection, ThermalConfig, VirtualBattery,
-    VirtualThermal,
+    BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation, Problem,
+    ReportConfig, SourceConfig, StoreSection,
 };
+use super::{body, program};
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 11] = [
+pub(super) const NAMES: [&str; 13] = [
     "node",
     "place",
+    "receiver",
     "capacity",
     "bus",
     "sim",
@@ -26,6 +26,7 @@ pub(super) const NAMES: [&str; 11] = [
     "functions",
     "battery",
     "thermal",
+    "sensors",
     "input",
 ];
 
@@ -52,41 +53,8 @@ const RUNNERS_MAX: u64 = 8;
 const COMPILE_MEMORY_MIB_MIN: u64 = 64;
 /// A component of 4 MiB, the largest that there may be, takes 2 s on a core of a server and 10 s on that of a board.
 const COMPILE_CPU_S: u64 = 10;
-/// A 6U cubesat: 40 Wh, 7 W at rest with its radio, 6 W for a busy core, 24 W of panels.
-const BATTERY: VirtualBattery =
-    VirtualBattery { capacity_wh: 40.0, initial_soc: 0.8, solar_w: 24.0, reserve: 0.3 };
-const LOAD: LoadModel = LoadModel { idle_w: 7.0, watts_per_core: 6.0 };
-/// An aluminium structure of 2 kg, coupled to its surroundings by 0.5 W/K.
-const THERMAL: VirtualThermal = VirtualThermal {
-    initial_c: 20.0,
-    limit_c: 80.0,
-    heat_capacity_j_k: 1800.0,
-    conductance_w_k: 0.5,
-};
-
-/// Longest name of a grid zone, as on the wire.
-const ZONE_BYTES_MAX: usize = 32;
-
-#[derive(Clone, Copy, PartialEq)]
-enum Backend {
-    None,
-    Virtual,
-}
-
-const BACKENDS: [(&str, Backend); 2] = [("none", Backend::None), ("virtual", Backend::Virtual)];
-
 const ISOLATIONS: [(&str, Isolation); 3] =
     [("process", Isolation::Process), ("tenant", Isolation::Tenant), ("none", Isolation::None)];
-
-#[derive(Clone, Copy)]
-enum Energy {
-    Photovoltaic,
-    Battery,
-    Grid,
-}
-
-const ENERGIES: [(&str, Energy); 3] =
-    [("photovoltaic", Energy::Photovoltaic), ("battery", Energy::Battery), ("grid", Energy::Grid)];
 
 /// Whether a graphics processor is tried.
 const GPU: [(&str, bool); 2] = [("auto", true), ("off", false)];
@@ -118,6 +86,7 @@ pub(super) fn read(
     let node = node(root.table("node"));
     let kind = node.as_ref().map(|(_, kind, _)| *kind);
     let place = if root.has("place") { place(root.table("place"), kind) } else { None };
+    let receiver = if root.has("receiver") { receiver(root.table("receiver")) } else { None };
     let capacity = capacity(root.table("capacity"));
     let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name));
     let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
@@ -125,8 +94,9 @@ pub(super) fn read(
     let report = report(root.table("report"));
     let functions = functions(root.table("functions"), capacity.memory_mib);
     let inference = inference(root.table("inference"), base);
-    let battery = battery(root.table("battery"));
-    let thermal = thermal(root.table("thermal"));
+    let battery = body::battery(root.table("battery"));
+    let thermal = body::thermal(root.table("thermal"));
+    let sysfs_root = sensors(root.table("sensors"), base);
     let sources = root.tables("source");
     let sources = sources
         .into_iter()
@@ -141,6 +111,7 @@ pub(super) fn read(
         kind,
         fleet,
         place,
+        receiver,
         capacity,
         bus,
         sim: sim.flatten(),
@@ -150,6 +121,7 @@ pub(super) fn read(
         inference,
         battery,
         thermal,
+        sysfs_root,
         sources: sources.into_iter().collect::<Option<_>>()?,
         input: input.flatten(),
     })
@@ -177,6 +149,19 @@ fn place(mut section: Section<'_>, kind: Option<NodeKind>) -> Option<Geodetic> {
     };
     section.finish();
     Some(place)
+}
+
+/// What speaks there is believed: it is this machine or one beside it.
+fn receiver(mut section: Section<'_>) -> Option<String> {
+    section.require("connect");
+    let connect = section.converted("connect", |text| {
+        let address = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
+        let port = address.and_then(|(_, port)| port.parse::<u16>().ok());
+        let wrong = || format!("{text:?} is not an address like 127.0.0.1:2947");
+        port.map(|_| text.to_owned()).ok_or_else(wrong)
+    });
+    section.finish();
+    connect
 }
 
 fn capacity(mut section: Section<'_>) -> Capacity {
@@ -287,58 +272,11 @@ fn inference(mut section: Section<'_>, base: &Path) -> InferenceConfig {
     }
 }
 
-fn battery(mut section: Section<'_>) -> BatteryConfig {
-    let backend = section.word("backend", &BACKENDS).unwrap_or(Backend::None);
-    let is_virtual = backend == Backend::Virtual;
-    let load_given = section.has("idle_w") || section.has("watts_per_core");
-    let load = LoadModel {
-        idle_w: section.number("idle_w", 0.0..=100_000.0, LOAD.idle_w),
-        watts_per_core: section.number("watts_per_core", 0.0..=1000.0, LOAD.watts_per_core),
-    };
-    let cell = VirtualBattery {
-        capacity_wh: section.number("capacity_wh", 0.001..=1.0e9, BATTERY.capacity_wh),
-        initial_soc: section.number("initial_soc", 0.0..=1.0, BATTERY.initial_soc),
-        solar_w: section.number("solar_w", 0.0..=1.0e6, BATTERY.solar_w),
-        reserve: section.number("reserve", 0.0..=1.0, BATTERY.reserve),
-    };
-    let energy = section.word("energy", &ENERGIES);
-    let zone = section.converted("zone", |zone| match zone.len() {
-        0..=ZONE_BYTES_MAX => Ok(zone.to_owned()),
-        bytes => Err(format!("a grid zone has at most {ZONE_BYTES_MAX} bytes, this has {bytes}")),
-    });
+/// Where the files of the kernel are: elsewhere for a recorded tree.
+fn sensors(mut section: Section<'_>, base: &Path) -> PathBuf {
+    let root: Option<PathBuf> = section.parsed("sysfs_root");
     section.finish();
-    let source = match energy {
-        Some(Energy::Photovoltaic) => EnergySource::Photovoltaic,
-        Some(Energy::Battery) => EnergySource::Battery,
-        Some(Energy::Grid) => EnergySource::Grid { zone: zone.unwrap_or_default() },
-        None if is_virtual && 0.0 < cell.solar_w => EnergySource::Photovoltaic,
-        None if is_virtual => EnergySource::Battery,
-        None => EnergySource::Unknown,
-    };
-    BatteryConfig {
-        source,
-        load: (is_virtual || load_given).then_some(load),
-        cell: is_virtual.then_some(cell),
-    }
-}
-
-fn thermal(mut section: Section<'_>) -> ThermalConfig {
-    let backend = section.word("backend", &BACKENDS).unwrap_or(Backend::None);
-    let body = VirtualThermal {
-        initial_c: section.number("initial_c", -150.0..=200.0, THERMAL.initial_c),
-        limit_c: section.number("limit_c", -50.0..=200.0, THERMAL.limit_c),
-        heat_capacity_j_k: section.number(
-            "heat_capacity_j_k",
-            0.1..=1.0e9,
-            THERMAL.heat_capacity_j_k,
-        ),
-        conductance_w_k: section.number("conductance_w_k", 1.0e-6..=1.0e6, THERMAL.conductance_w_k),
-    };
-    section.finish();
-    match backend {
-        Backend::None => ThermalConfig::None,
-        Backend::Virtual => ThermalConfig::Virtual(body),
-    }
+    root.map_or_else(|| PathBuf::from("/"), |root| base.join(root))
 }
 
 fn source(mut section: Section<'_>, base: &Path) -> Option<SourceConfig> {

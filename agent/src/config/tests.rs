@@ -47,8 +47,11 @@ fn a_short_file_gets_defaults_and_paths_beside_it() {
     assert_eq!(config.battery.source, EnergySource::Unknown);
     assert_eq!(
         (config.sim, config.battery.cell, config.thermal),
-        (None, None, ThermalConfig::None)
+        (None, None, ThermalConfig::Auto)
     );
+    assert_eq!(config.battery.hardware, BatteryHardware::Auto);
+    assert!(config.battery.measures_load && config.battery.load.is_none());
+    assert_eq!(config.sysfs_root, Path::new("/"));
 }
 
 #[test]
@@ -161,6 +164,69 @@ fn virtual_hardware_has_defaults() {
     let grid = text.replace("capacity_wh", "energy = \"grid\"\nzone = \"AT\"\ncapacity_wh");
     let source = load(&[&grid], &[]).unwrap().battery.source;
     assert_eq!(source, EnergySource::Grid { zone: "AT".to_owned() });
+}
+
+#[test]
+fn drop_ins_for_boards_are_valid_and_say_what_they_say() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs/boards");
+    let board = |name: &str| {
+        let text = std::fs::read_to_string(dir.join(name)).unwrap();
+        load(&[GOOD, &text], &[]).unwrap()
+    };
+    let pi = board("raspberry-pi-ups.toml").battery;
+    let BatteryHardware::Ina219(meter) = pi.hardware else { panic!("{pi:?}") };
+    assert_eq!((meter.bus, meter.address), (1, 0x43));
+    assert!((meter.shunt_ohm - 0.1).abs() < 1e-12 && (meter.sign - 1.0).abs() < 1e-12);
+    assert!((meter.pack.capacity_ah - 5.0).abs() < 1e-12);
+    assert!((meter.pack.offset_a - 0.001).abs() < 1e-12);
+    assert_eq!(board("laptop.toml").battery.hardware, BatteryHardware::PowerSupply);
+    let jetson = board("jetson-as-satellite.toml");
+    assert!(jetson.battery.measures_load && jetson.battery.cell.is_some());
+    let ThermalConfig::Virtual(body) = jetson.thermal else { panic!("{:?}", jetson.thermal) };
+    assert!(body.chip.is_some() && 0.0 < body.radiator.radiating_m2);
+    assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 3);
+}
+
+#[test]
+fn a_meter_needs_its_cells_and_a_curve_that_rises() {
+    let file = |text: &str| format!("{GOOD}[battery]\nbackend = \"ina219\"\n{text}");
+    refused(
+        &file(""),
+        &[
+            "battery.ina219.cells_series: it must be given",
+            "battery.ina219.cell_capacity_mah: it must be given",
+        ],
+    );
+    let cells = "[battery.ina219]\ncells_series = 1\ncell_capacity_mah = 2500\n";
+    load(&[&file(cells)], &[]).unwrap();
+    let with = |line: &str| file(&format!("{cells}{line}\n"));
+    refused(
+        &with("address = 0x78"),
+        &["battery.ina219.address: 120 is not a whole number from 8 to 119"],
+    );
+    refused(
+        &with("ocv = [\"0:3\", \"half:4\"]"),
+        &["\"half:4\" is not a charge and the volts", "ocv: a curve has"],
+    );
+    refused(
+        &with("ocv = [\"0:3.5\", \"1:3.4\"]"),
+        &["battery.ina219.ocv: a curve has 2 to 32 points"],
+    );
+    refused(&with("positive_current = \"+1\""), &["is none of \"charging\", \"discharging\""]);
+    refused(&with("cels_parallel = 2"), &["did you mean cells_parallel?"]);
+    let wrong =
+        GOOD.to_owned() + "[battery]\nbackend = \"gauge\"\n[thermal]\nbackend = \"ina219\"\n";
+    refused(
+        &wrong,
+        &["battery.backend: \"gauge\" is none of", "thermal.backend: \"ina219\" is none of"],
+    );
+}
+
+#[test]
+fn several_emulated_nodes_do_not_draw_what_their_machine_draws() {
+    let text = GOOD.to_owned() + "[battery]\nbackend = \"virtual\"\n";
+    assert!(!load(&[&text], &[]).unwrap().battery.measures_load);
+    assert!(load(&[&(text + "load = \"measured\"\n")], &[]).unwrap().battery.measures_load);
 }
 
 #[test]

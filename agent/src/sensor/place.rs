@@ -9,11 +9,14 @@ use crate::config::Config;
 /// A track holds for so many of its lengths: it is told twice within one, and may come late.
 const LENGTHS_MAX: f64 = 1.5;
 
+/// A receiver that said nothing for so long is not believed any more, s: a car is a kilometre away by then.
+const RECEIVER_S_MAX: f64 = 30.0;
+
 /// Why nobody knows where the node is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
     /// Nobody tells.
-    #[error("no [place] in the configuration, no [sim], and no receiver that says so")]
+    #[error("no [place] in the configuration, no [receiver], and no [sim]")]
     NotTold,
     /// The emulation has not told yet, or cannot.
     #[error(
@@ -23,6 +26,19 @@ pub enum NoPlace {
     /// What it told does not hold any more.
     #[error("the emulation told it too long ago")]
     Old,
+    /// The receiver has not had a fix yet, cannot be reached, or has lost it.
+    #[error("the receiver has no fix with a height, or cannot be reached")]
+    NoFix,
+}
+
+/// Where a receiver last said that a node is, if that was not long before `now`.
+pub(super) fn of_receiver(
+    told: Option<(Geodetic, Epoch)>,
+    now: Epoch,
+) -> Result<Geodetic, NoPlace> {
+    let (place, at) = told.ok_or(NoPlace::NoFix)?;
+    let age_s = now.seconds_since(at);
+    (-RECEIVER_S_MAX..=RECEIVER_S_MAX).contains(&age_s).then_some(place).ok_or(NoPlace::NoFix)
 }
 
 /// Where a node is at `now` by what surrounds it.
@@ -44,6 +60,10 @@ pub fn words(config: &Config) -> String {
             format!(
                 "position: {lat_deg} deg north, {lon_deg} deg east, {alt_km} km up, from [place]"
             )
+        }
+        _ if config.receiver.is_some() => {
+            let receiver = config.receiver.as_deref().unwrap_or_default();
+            format!("position: as the receiver at {receiver} tells; none until then")
         }
         (None, Some(_), _) => "position: as the emulation tells; none until then".to_owned(),
         (None, None, NodeKind::Satellite) => {
@@ -82,6 +102,15 @@ mod tests {
         for after_s in [-11.0, 31.0, 1e6] {
             assert_eq!(on_track(&env, env.at.plus_s(after_s)), Err(NoPlace::Old), "{after_s}");
         }
+    }
+
+    #[test]
+    fn a_fix_holds_for_half_a_minute() {
+        let place = Geodetic { lat_deg: 48.0, lon_deg: 16.0, alt_km: 0.2 };
+        let at = env(None).at;
+        assert_eq!(of_receiver(Some((place, at)), at.plus_s(29.0)), Ok(place));
+        assert_eq!(of_receiver(Some((place, at)), at.plus_s(31.0)), Err(NoPlace::NoFix));
+        assert_eq!(of_receiver(None, at), Err(NoPlace::NoFix));
     }
 
     #[test]

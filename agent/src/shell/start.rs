@@ -18,7 +18,7 @@ use types::{Arch, BootId, NodeId, SkyClock, Uptime};
 use super::work::{CLOCK, Parts, SENSORS, Work};
 use super::zenoh::sim::{self, Told};
 use super::zenoh::{BusError, Fleet};
-use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell};
+use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell, gnss};
 use crate::agent::{Agent, Remembered, Setup};
 use crate::clock::Clock;
 use crate::config::{Config, Endpoint, SourceConfig};
@@ -33,6 +33,7 @@ use crate::exec::topics::{Emission, topics};
 use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
+use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
 use crate::state::{StateError, StateService, StoreConfig};
 
@@ -116,7 +117,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let Opened { state, stores, trust, remembered, memory, clock: known } =
         opened.await.map_err(std::io::Error::other)??;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
-    let sensors = Arc::new(Mutex::new(Sensors::new(&config, memory)));
+    let sensors = sense(&config, memory, &clock, &mut background);
     let plan = PlanBook::new(config.node.clone());
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
@@ -144,6 +145,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         exec,
         fleet,
         sensors,
+        hardware: Mutex::new(hardware(&config)?),
         plan: plan.clone(),
         inputs: input_sender,
         frames_dropped,
@@ -293,6 +295,29 @@ fn put_source(state: &StateService, source: &SourceConfig) -> Result<(), StartEr
     let bytes = read.map_err(|error| failed(format!("{path}: {error}")))?;
     let put = state.put_source(&source.name, &source.key, &bytes);
     put.map(|_| ()).map_err(|error| failed(error.to_string()))
+}
+
+/// The sensors, and who tells them where the node is, if a receiver does.
+fn sense(
+    config: &Config,
+    memory: Memory,
+    clock: &Clock,
+    background: &mut Vec<JoinHandle<()>>,
+) -> Arc<Mutex<Sensors>> {
+    let sensors = Arc::new(Mutex::new(Sensors::new(config, memory)));
+    if let Some(receiver) = config.receiver.clone() {
+        let told = gnss::follow(receiver, Arc::clone(&sensors), clock.clone());
+        background.push(tokio::spawn(told));
+    }
+    sensors
+}
+
+/// What the sensors ask.
+fn hardware(config: &Config) -> std::io::Result<Hardware> {
+    Hardware::start(config).map_err(|error| {
+        let root = config.sysfs_root.display();
+        std::io::Error::new(error.kind(), format!("sensors.sysfs_root {root}: {error}"))
+    })
 }
 
 fn setup_of(config: &Config, boot: BootId) -> Setup {

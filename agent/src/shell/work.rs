@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::event::{CallId, Input, Now, Output, Record, StageCall};
 use crate::exec::Executor;
 use crate::plan::PlanBook;
+use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
 use crate::state::{GroupEvent, GroupId, StateService};
 
@@ -49,6 +50,8 @@ pub(super) struct Parts {
     pub(super) exec: Executor<Fleet>,
     pub(super) fleet: Fleet,
     pub(super) sensors: Arc<Mutex<Sensors>>,
+    /// What the sensors ask; locked only where it may block.
+    pub(super) hardware: Mutex<Hardware>,
     pub(super) plan: PlanBook,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) frames_dropped: Arc<AtomicU64>,
@@ -271,7 +274,7 @@ impl Work {
     /// Keeps what the models of battery and body must not forget.
     pub(super) fn keep_sensors(&self) {
         let memory: Memory = locked(&self.parts.sensors).memory(self.clock().sky());
-        if memory.soc.is_none() && memory.celsius.is_none() {
+        if memory.is_empty() {
             return;
         }
         match serde_json::to_vec(&memory) {

@@ -8,6 +8,7 @@ mod elsewhere;
 mod far_inputs;
 mod node;
 mod programs;
+mod sensors;
 mod signing;
 mod support;
 mod warm;

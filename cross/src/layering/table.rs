@@ -146,7 +146,7 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["agent", "artifacts", "tempfile", "wat", "wit-component", "wit-parser"],
+        dev: &["agent", "artifacts", "proptest", "tempfile", "wat", "wit-component", "wit-parser"],
     },
     Row {
         package: "controller",

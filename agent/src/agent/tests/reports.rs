@@ -126,7 +126,7 @@ fn a_command_is_fenced_bounded_in_time_and_executed_once() {
         let samples = outputs.iter().filter(|o| matches!(o, Output::Sample(_))).count();
         (command_verdict(&outputs), samples)
     };
-    assert_eq!(says(command(1, 3, Verb::ReportNow)), (CommandVerdict::Done, 6));
+    assert_eq!(says(command(1, 3, Verb::ReportNow)), (CommandVerdict::Done, GROUPS.len()));
     assert_eq!(says(command(1, 3, Verb::ReportNow)), (CommandVerdict::Done, 0));
     let stale = CommandVerdict::Stale { epoch: LeaderEpoch(3) };
     assert_eq!(says(command(2, 2, Verb::Nop)), (stale, 0));

@@ -1,6 +1,7 @@
 //! What goes into each group of reports, and events in words for the log.
 
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use protocol::event::{Event, EventKind};
 use protocol::report::{ComputeReport, Group, LinkReport, QueueReport, ReportBody};
@@ -8,9 +9,9 @@ use types::Capacity;
 
 use super::{Work, locked};
 
-/// Whether reading a group takes more than memory: the kernel makes up `/proc` on the spot, for a millisecond.
+/// Whether reading a group takes more than memory: the kernel makes up `/proc` on the spot, for a millisecond; a driver takes as long as it likes.
 pub(super) const fn may_block(group: Group) -> bool {
-    matches!(group, Group::Compute | Group::Queue)
+    matches!(group, Group::Power | Group::Thermal | Group::Gpu | Group::Compute | Group::Queue)
 }
 
 /// Reads the sensors of a group; what only the machine knows is left empty for it.
@@ -18,11 +19,16 @@ pub(super) fn sample(work: &Work, group: Group) -> Option<ReportBody> {
     let now = work.clock().now();
     Some(match group {
         Group::Power => {
+            // Functions that ask for the sensors do not wait for hardware.
+            let told = locked(&work.parts.hardware).power(Instant::now());
             let mut sensors = locked(&work.parts.sensors);
             sensors.worked(work.exec().functions_cpu_ns(), now.at.0);
-            ReportBody::Power(sensors.power(now.sky))
+            ReportBody::Power(sensors.power(now.sky, told))
         }
-        Group::Thermal => ReportBody::Thermal(locked(&work.parts.sensors).thermal(now.sky)),
+        Group::Thermal => {
+            let told = locked(&work.parts.hardware).warmth(Instant::now());
+            ReportBody::Thermal(locked(&work.parts.sensors).thermal(now.sky, Some(told)))
+        }
         Group::Compute => {
             let usage = locked(&work.parts.sensors).usage();
             ReportBody::Compute(ComputeReport {
@@ -42,7 +48,8 @@ pub(super) fn sample(work: &Work, group: Group) -> Option<ReportBody> {
             frames_dropped: work.frames_dropped().load(Ordering::Relaxed),
             reports_dropped: work.reports_dropped.load(Ordering::Relaxed),
         }),
-        Group::Gpu | Group::Position => return None,
+        Group::Gpu => ReportBody::Gpu(locked(&work.parts.hardware).gpu(Instant::now())?),
+        Group::Position => ReportBody::Position(locked(&work.parts.sensors).position(now.sky)?),
     })
 }
 
