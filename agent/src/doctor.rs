@@ -52,7 +52,10 @@ pub(crate) fn examine(asked: &Asked, config: Option<&Config>) -> ExitCode {
     let root = asked.sysfs_root.as_deref().unwrap_or_else(|| Path::new("/"));
     let findings = match find(root, asked.record.as_deref()) {
         Ok(findings) => findings,
-        Err(problem) => return complain(&problem),
+        Err(problem) => {
+            say(&problem);
+            return ExitCode::FAILURE;
+        }
     };
     let text = match asked.output {
         Output::Table => table(&checks, &findings),
@@ -74,7 +77,7 @@ fn find(root: &Path, recording: Option<&Path>) -> Result<Vec<Finding>, String> {
     if let Some(to) = recording {
         let recorded = record::record(tree()?, to).map_err(|error| error.to_string())?;
         let record::Recorded { files, errors } = recorded;
-        complain(&format!(
+        say(&format!(
             "{}: {files} files, {errors} reads that failed; README.txt says what is in them",
             to.display()
         ));
@@ -83,9 +86,8 @@ fn find(root: &Path, recording: Option<&Path>) -> Result<Vec<Finding>, String> {
 }
 
 #[expect(clippy::print_stderr, reason = "standard output is for data only")]
-fn complain(text: &str) -> ExitCode {
+fn say(text: &str) {
     eprintln!("{text}");
-    ExitCode::FAILURE
 }
 
 fn table(checks: &[Result<String, String>], findings: &[Finding]) -> String {

@@ -9,7 +9,7 @@ use std::io::{Read as _, Write as _};
 use rustix::io::Errno;
 use rustix::ioctl::{IntegerSetter, Opcode, ioctl};
 
-use super::tree::Missing;
+use super::tree::{Missing, errno_of};
 use crate::config::MeterConfig;
 
 const SHUNT: u8 = 1;
@@ -116,10 +116,6 @@ impl Registers for Device {
         self.file.read_exact(&mut bytes).map_err(|error| errno_of(&error))?;
         Ok(u16::from_be_bytes(bytes))
     }
-}
-
-fn errno_of(error: &std::io::Error) -> Errno {
-    Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 
 #[cfg(test)]

@@ -113,6 +113,15 @@ fn write(seen: &Seen, to: &Path) -> Result<Recorded, RecordError> {
     if to.exists() {
         return Err(RecordError::Exists(to.display().to_string()));
     }
+    let written = fill(seen, to);
+    if written.is_err() {
+        // Half a recording would tell of hardware that is not there. Where not even this can be done, the error has said why.
+        fs::remove_dir_all(to).unwrap_or_default();
+    }
+    written
+}
+
+fn fill(seen: &Seen, to: &Path) -> Result<Recorded, RecordError> {
     make_dir(to)?;
     let (mut files, mut errors) = (0, String::new());
     for dir in &seen.listed {

@@ -132,7 +132,8 @@ fn errno_named(name: &str) -> Option<Errno> {
     (1..ERRNO_END).contains(&number).then(|| Errno::from_raw_os_error(i32::from(number)))
 }
 
-fn errno_of(error: &std::io::Error) -> Errno {
+/// What the kernel answered.
+pub(super) fn errno_of(error: &std::io::Error) -> Errno {
     Errno::from_io_error(error).unwrap_or(Errno::IO)
 }
 

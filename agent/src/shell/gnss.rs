@@ -1,11 +1,13 @@
 //! Follows a receiver over TCP: gpsd, or whatever serves NMEA lines.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use types::Geodetic;
 
+use super::work::locked;
 use crate::clock::Clock;
 use crate::sensor::Sensors;
 use crate::sensor::gnss::{LINE_BYTES_MAX, NoFix, place};
@@ -22,7 +24,14 @@ const SILENCE: Duration = Duration::from_secs(30);
 pub(super) async fn follow(receiver: String, sensors: Arc<Mutex<Sensors>>, clock: Clock) {
     let mut last_words = String::new();
     loop {
-        let words = match listen(&receiver, &sensors, &clock).await {
+        let told = |place| {
+            // What goes wrong next is news again.
+            if !std::mem::take(&mut last_words).is_empty() {
+                tracing::info!(receiver, "the receiver tells places again");
+            }
+            locked(&sensors).locate(place, clock.sky());
+        };
+        let words = match listen(&receiver, told).await {
             Ok(()) => "it hung up".to_owned(),
             Err(error) => error.to_string(),
         };
@@ -35,11 +44,8 @@ pub(super) async fn follow(receiver: String, sensors: Arc<Mutex<Sensors>>, clock
     }
 }
 
-async fn listen(
-    receiver: &str,
-    sensors: &Arc<Mutex<Sensors>>,
-    clock: &Clock,
-) -> std::io::Result<()> {
+/// Tells each place until the receiver hangs up.
+async fn listen(receiver: &str, mut tell: impl FnMut(Geodetic)) -> std::io::Result<()> {
     let late = |_| std::io::Error::from(std::io::ErrorKind::TimedOut);
     let dialled = tokio::time::timeout(SILENCE, TcpStream::connect(receiver)).await;
     let mut stream = dialled.map_err(late)??;
@@ -59,10 +65,7 @@ async fn listen(
             )));
         }
         match place(&String::from_utf8_lossy(&line)) {
-            Ok(place) => {
-                let mut sensors = sensors.lock().unwrap_or_else(PoisonError::into_inner);
-                sensors.locate(place, clock.sky());
-            }
+            Ok(place) => tell(place),
             Err(NoFix::Other | NoFix::Searching) => {}
             Err(NoFix::Damaged(what)) => tracing::debug!(what, "a line of the receiver is damaged"),
         }

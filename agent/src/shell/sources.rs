@@ -1,7 +1,7 @@
 //! Data sources: the objects that their nodes list for them, and those that come to this node ahead of calls.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use protocol::belt::{Inventory, InventoryQuery, ObjectMeta};
@@ -12,7 +12,7 @@ use protocol::{decode, encode};
 use tokio::time::{Instant, sleep};
 use types::{NodeId, TaskId, WorkflowId};
 
-use super::work::Work;
+use super::work::{Work, locked};
 use crate::state::Peers as _;
 
 /// The workflow under which standing objects of data sources are kept.
@@ -134,8 +134,4 @@ async fn page(work: &Work, node: &NodeId, query: InventoryQuery) -> Result<Inven
 
 fn name(source: &SourceRef) -> Name {
     (source.name.clone(), source.node.clone())
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -171,21 +171,36 @@ impl Raw {
         Ok(Sample::measured(value, self.path(key)))
     }
 
-    /// The first of the attributes that has a value above 0: drivers print 0 where they know nothing.
-    fn first_above_zero(&self, keys: &[&str], scale: f64) -> Quantity {
+    /// The first of the attributes whose value can be true.
+    fn first(
+        &self,
+        keys: &[&str],
+        scale: f64,
+        (can_be, rule): (fn(f64) -> bool, &'static str),
+    ) -> Quantity {
         let mut reason = Missing::Absent;
         for key in keys {
             match self.number(key, scale) {
-                Ok(sample) if 0.0 < sample.value => return Ok(sample),
+                Ok(sample) if can_be(sample.value) => return Ok(sample),
                 Ok(sample) => {
-                    let text = (sample.value / scale).to_string();
-                    reason = Missing::implausible(&text, "it is above 0");
+                    let text = (sample.value / scale).round().to_string();
+                    reason = Missing::implausible(&text, rule);
                 }
                 Err(Missing::Absent) => {}
                 Err(missing) => reason = missing,
             }
         }
         Err(reason)
+    }
+
+    /// The first that has a value above 0: drivers print 0 where they know nothing.
+    fn first_above_zero(&self, keys: &[&str], scale: f64) -> Quantity {
+        self.first(keys, scale, (|value| 0.0 < value, "it is above 0"))
+    }
+
+    /// The first that is not negative.
+    fn first_not_negative(&self, keys: &[&str]) -> Quantity {
+        self.first(keys, MICRO, (|value| 0.0 <= value, "what is left is not below 0"))
     }
 
     fn flow(&self) -> Flow {
@@ -359,22 +374,6 @@ impl Raw {
         let Ok(charge) = self.first_not_negative(&paths) else { return Err(reason) };
         let volts = self.design_voltage()?;
         Ok(Sample::computed(charge.value * volts.value, [charge.paths, volts.paths].concat()))
-    }
-
-    fn first_not_negative(&self, keys: &[&str]) -> Quantity {
-        let mut reason = Missing::Absent;
-        for key in keys {
-            match self.number(key, MICRO) {
-                Ok(sample) if 0.0 <= sample.value => return Ok(sample),
-                Ok(sample) => {
-                    let text = (sample.value / MICRO).round().to_string();
-                    reason = Missing::implausible(&text, "what is left is not below 0");
-                }
-                Err(Missing::Absent) => {}
-                Err(missing) => reason = missing,
-            }
-        }
-        Err(reason)
     }
 
     fn energy(&self) -> Quantity {
