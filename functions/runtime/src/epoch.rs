@@ -111,6 +111,8 @@ impl Shared {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::{Config, Instance, Module, Store, Trap};
+
     use super::*;
 
     /// Polls until `done`, for a time that only a broken ticker needs.
@@ -124,15 +126,27 @@ mod tests {
         panic!("waited 10 s in vain");
     }
 
+    /// Runs a guest that never ends until so many ticks have come.
+    fn run_for_ticks(engine: &Engine, ticks: u64) {
+        let text = r#"(module (func (export "run") (loop $again (br $again))))"#;
+        let module = Module::new(engine, wat::parse_str(text).unwrap()).unwrap();
+        let mut store = Store::new(engine, ());
+        store.set_epoch_deadline(ticks);
+        let instance = Instance::new(&mut store, &module, &[]).unwrap();
+        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+        assert_eq!(run.call(&mut store, ()).unwrap_err().downcast_ref(), Some(&Trap::Interrupt));
+    }
+
     #[test]
     fn the_thread_sleeps_unless_a_guest_runs() {
-        let ticker = Ticker::start(Engine::default()).unwrap();
+        let engine = Engine::new(Config::new().epoch_interruption(true)).unwrap();
+        let ticker = Ticker::start(engine.clone()).unwrap();
         wait_until(|| ticker.is_asleep());
         let running = ticker.run();
         wait_until(|| !ticker.is_asleep());
         let longer = ticker.run();
         drop(running);
-        std::thread::sleep(20 * TICK);
+        run_for_ticks(&engine, 20);
         assert!(!ticker.is_asleep());
         drop(longer);
         wait_until(|| ticker.is_asleep());

@@ -68,6 +68,8 @@ fn an_instance_remembers_until_it_is_suspended_and_the_next_one_takes_it_up() ->
         assert_eq!(count(&report), nth);
         let instance = report.usage.instance.ok_or("it may be kept")?;
         assert_eq!((u64::from(instance.calls), instance.rests), (nth, true));
+        // Only the first one is made.
+        assert_eq!(nth == 1, 0 < report.usage.instantiate_ns, "{:?}", report.usage);
     }
     let mut host = TestHost::default();
     let report = stage.0.suspend(&task.tenant, task.name, &mut host).ok_or("one waits")?;
