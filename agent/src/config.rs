@@ -4,6 +4,7 @@
 //! Relative paths start at the directory of the file.
 
 mod body;
+mod mcu;
 mod program;
 mod read;
 mod section;
@@ -55,6 +56,8 @@ pub struct Config {
     pub thermal: ThermalConfig,
     /// Below which directory the files of the kernel are that sensors read: `/`, or a recording.
     pub sysfs_root: PathBuf,
+    /// Boards at its serial lines.
+    pub boards: Vec<McuConfig>,
     /// Standing data-source objects that it holds.
     pub sources: Vec<SourceConfig>,
     /// The directory whose files trigger the runs that this node drives.
@@ -240,6 +243,34 @@ pub struct VirtualBattery {
     pub fade_per_cycle: f64,
     /// Capacity lost each year, as a share.
     pub fade_per_year: f64,
+}
+
+/// A board at a serial line.
+#[derive(Clone, Debug, PartialEq)]
+pub struct McuConfig {
+    /// What it is called.
+    pub name: String,
+    /// The path of the device; `*` in its last part stands for any letters.
+    pub device: PathBuf,
+    /// The rate of the line, in baud.
+    pub baud: u32,
+    /// What it is for.
+    pub role: McuRole,
+    /// Between two values of a kind.
+    pub period: Duration,
+    /// Capacity of the battery that it measures, in Wh.
+    pub capacity_wh: Option<f64>,
+}
+
+/// What a board is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum McuRole {
+    /// It measures the battery of the node.
+    Battery,
+    /// It switches power, maybe of other machines.
+    PowerSwitch,
+    /// It senses.
+    Sensor,
 }
 
 /// Temperature.

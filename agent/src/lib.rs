@@ -1,7 +1,7 @@
 //! The Starbelt node agent: senses, reports, executes functions, keeps state.
 //!
 //! Reading order: [`config`], [`event`], [`agent`] (the machine that decides), [`state`] and [`store`] (what lasts),
-//! [`sensor`], [`exec`], [`plan`], [`local`] (one call without a node), and [`shell`], which alone awaits a network.
+//! [`sensor`], [`serial`], [`exec`], [`plan`], [`local`] (one call without a node), and [`shell`], which alone awaits a network.
 
 pub mod agent;
 pub mod clock;
@@ -11,6 +11,7 @@ pub mod exec;
 pub mod local;
 pub mod plan;
 pub mod sensor;
+pub mod serial;
 pub mod shell;
 
 pub mod state;

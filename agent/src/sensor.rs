@@ -140,6 +140,11 @@ impl Sensors {
         }
     }
 
+    /// Another battery than that of the configuration.
+    pub fn set_battery(&mut self, battery: Box<dyn Battery>) {
+        self.battery = battery;
+    }
+
     /// What surrounds the node from now on.
     pub const fn surround(&mut self, env: SimEnv) {
         self.env = Some(env);
@@ -282,7 +287,7 @@ fn step_s(since: Option<Epoch>, now: Epoch) -> f64 {
 
 /// A finite value as reports carry it.
 #[expect(clippy::cast_possible_truncation, reason = "seven digits are more than a sensor has")]
-fn reading(value: f64, source: Source) -> protocol::report::Reading {
+pub(crate) fn reading(value: f64, source: Source) -> protocol::report::Reading {
     protocol::report::Reading::known(value as f32, source)
 }
 

@@ -4,7 +4,7 @@ use anyhow::{Result, bail};
 
 use crate::command::say;
 use crate::workspace::Workspace;
-use crate::{fuzz, lint, test};
+use crate::{fuzz, lint, mcu, test};
 
 /// Runs all checks and all tests, even if a check fails; tests last, so that their counts end the
 /// output.
@@ -15,7 +15,7 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if !args.is_empty() {
         bail!("ci takes no arguments");
     }
-    let checked = [lint::run(workspace, &[]), fuzz::run(workspace, &[])];
+    let checked = [lint::run(workspace, &[]), fuzz::run(workspace, &[]), mcu::run(workspace, &[])];
     for error in checked.iter().filter_map(|result| result.as_ref().err()) {
         say(&format!("error: {error:#}"));
     }

@@ -58,16 +58,7 @@ impl Language {
 /// # Errors
 /// [`NoCompiler`] when there is none for Wasm, or a guest does not build.
 pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
-    let ways = match args {
-        [] => Way::ALL.to_vec(),
-        [option, name] if option == "--compiler" => {
-            let way = Way::ALL.into_iter().find(|way| way.name() == name);
-            vec![
-                way.with_context(|| format!("--compiler {name}: not installed, rustup or debian"))?,
-            ]
-        }
-        _ => bail!("functions takes no argument but `--compiler installed|rustup|debian`"),
-    };
+    let ways = ways("functions", args)?;
     let guests = guests(workspace)?;
     let suite = suite(workspace)?;
     let folder = workspace.target.join("functions");
@@ -95,6 +86,20 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     }
     build_suite(workspace, &suite, &ways, &folder.join(SUITE))?;
     fs::write(&stamp, fingerprint).context("cannot write the stamp")
+}
+
+/// The ways in which a verb may find a compiler, by its arguments.
+pub(crate) fn ways(verb: &str, args: &[String]) -> Result<Vec<Way>> {
+    match args {
+        [] => Ok(Way::ALL.to_vec()),
+        [option, name] if option == "--compiler" => {
+            let way = Way::ALL.into_iter().find(|way| way.name() == name);
+            let way =
+                way.with_context(|| format!("--compiler {name}: not installed, rustup or debian"))?;
+            Ok(vec![way])
+        }
+        _ => bail!("{verb} takes no argument but `--compiler installed|rustup|debian`"),
+    }
 }
 
 /// Builds the guests of one language and makes them components in `folder`.

@@ -12,7 +12,7 @@ use crate::command::{self, print, say};
 use crate::workspace::Workspace;
 
 /// The targets: programs of the package `fuzz` are called `fuzz-` and this.
-const TARGETS: [&str; 3] = ["frames", "manifest", "module"];
+const TARGETS: [&str; 4] = ["frames", "manifest", "module", "serial"];
 /// How long each runs unless told otherwise, seconds.
 const SECONDS: u64 = 60;
 /// A day; more is a mistake.

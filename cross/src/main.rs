@@ -15,6 +15,7 @@ mod functions;
 mod fuzz;
 mod layering;
 mod lint;
+mod mcu;
 mod repro;
 mod test;
 mod tidy;
@@ -28,7 +29,7 @@ struct Verb {
 }
 
 /// All verbs, in the order of the help.
-const VERBS: [Verb; 11] = [
+const VERBS: [Verb; 12] = [
     Verb {
         name: "demo",
         about: "build what it needs and run a constellation on this machine [options of the demo]",
@@ -51,8 +52,13 @@ const VERBS: [Verb; 11] = [
     },
     Verb {
         name: "fuzz",
-        about: "feed arbitrary bytes to what reads them [frames|manifest|module] [--seconds N] [--input FILE]",
+        about: "feed arbitrary bytes to what reads them [frames|manifest|module|serial] [--seconds N] [--input FILE]",
         run: fuzz::run,
+    },
+    Verb {
+        name: "mcu",
+        about: "build the firmware of boards for its chip [--compiler installed|rustup|debian]",
+        run: mcu::run,
     },
     Verb {
         name: "layering",

@@ -11,7 +11,7 @@ use super::{
     BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation, Problem,
     ReportConfig, SourceConfig, StoreSection,
 };
-use super::{body, program};
+use super::{body, mcu, program};
 
 /// The sections, for overrides from the environment.
 pub(super) const NAMES: [&str; 13] = [
@@ -97,6 +97,7 @@ pub(super) fn read(
     let battery = body::battery(root.table("battery"));
     let thermal = body::thermal(root.table("thermal"));
     let sysfs_root = sensors(root.table("sensors"), base);
+    let boards = mcu::read(&mut root, &battery);
     let sources = root.tables("source");
     let sources = sources
         .into_iter()
@@ -122,6 +123,7 @@ pub(super) fn read(
         battery,
         thermal,
         sysfs_root,
+        boards,
         sources: sources.into_iter().collect::<Option<_>>()?,
         input: input.flatten(),
     })

@@ -334,3 +334,46 @@ fn a_native_program_needs_all_that_proves_and_bounds_it() {
         (0..5).map(|i| PROGRAM.replace("denoise\"\n", &format!("p{i}\"\n"))).collect();
     refused(&file(&five), &["5 programs, at most 4 are handled"]);
 }
+
+const BOARD: &str =
+    "[[mcu]]\nname = \"eps\"\ndevice = \"/dev/serial/by-id/usb-Starbelt_*\"\nrole = \"battery\"\n";
+
+#[test]
+fn boards_get_defaults() {
+    let config = load(&[&(GOOD.to_owned() + BOARD + "capacity_wh = 40\n")], &[]).unwrap();
+    let expected = McuConfig {
+        name: "eps".to_owned(),
+        device: PathBuf::from("/dev/serial/by-id/usb-Starbelt_*"),
+        baud: 115_200,
+        role: McuRole::Battery,
+        period: Duration::from_secs(1),
+        capacity_wh: Some(40.0),
+    };
+    assert_eq!(config.boards, [expected]);
+    assert!(load(&[GOOD], &[]).unwrap().boards.is_empty());
+}
+
+#[test]
+fn boards_that_cannot_be_are_refused() {
+    let instead = |old: &str, new: &str| BOARD.replace(old, new);
+    let besides = |more: &str| BOARD.to_owned() + more;
+    let sensor = |n: u32| instead("eps", &format!("b{n}")).replace("battery", "sensor");
+    let one: [(String, &str); 10] = [
+        (instead("eps", "EPS"), "mcu.name: \"EPS\" is not 1 to 63"),
+        (instead("/dev/serial/by-id", "by-id"), "not the whole path of a device"),
+        (instead("by-id", "*"), "has a * before its last part"),
+        (instead("\"battery\"", "\"eps\""), "\"eps\" is none of \"battery\""),
+        (besides("baud = 12345\n"), "12345 is none of [9600, "),
+        (besides("period_ms = 99\n"), "mcu.period_ms: 99 is not"),
+        (besides("speed = 9600\n"), "mcu.speed: unknown key"),
+        (sensor(0) + "capacity_wh = 1\n", "only a board with role = \"battery\""),
+        (besides("[battery]\nbackend = \"virtual\"\n"), "names another battery"),
+        ((0..9).map(sensor).collect(), "9 boards, at most 8"),
+    ];
+    for (board, expected) in one {
+        refused(&(GOOD.to_owned() + &board), &[expected]);
+    }
+    refused(&(GOOD.to_owned() + "[[mcu]]\nname = \"a\"\n"), &["mcu.device", "mcu.role"]);
+    let twice = ["two boards are named \"eps\"", "a node has one battery"];
+    refused(&(GOOD.to_owned() + BOARD + BOARD), &twice);
+}

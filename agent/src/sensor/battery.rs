@@ -29,7 +29,7 @@ pub trait Battery: Send {
 }
 
 /// What the node draws: measured if anything measures it, else by the model of its configuration.
-fn load(moment: &Moment) -> Reading {
+pub(crate) fn load(moment: &Moment) -> Reading {
     if moment.told.load_w.value().is_some() {
         return moment.told.load_w;
     }

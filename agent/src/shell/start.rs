@@ -35,6 +35,8 @@ use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
+use crate::serial::battery::BoardBattery;
+use crate::serial::{self, Lines};
 use crate::state::{StateError, StateService, StoreConfig};
 
 /// How long a node of an emulation waits for its clock: for ever would keep it from serving without a link.
@@ -110,14 +112,9 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let frames_dropped = Arc::new(AtomicU64::new(0));
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
     let mut background = Vec::from_iter(emulate(&config, news_sender, &frames_dropped));
-    let opened = {
-        let config = config.clone();
-        tokio::task::spawn_blocking(move || open_store(&config))
-    };
-    let Opened { state, stores, trust, remembered, memory, clock: known } =
-        opened.await.map_err(std::io::Error::other)??;
+    let Opened { state, stores, trust, remembered, memory, clock: known } = open(&config).await?;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
-    let sensors = sense(&config, memory, &clock, &mut background);
+    let (sensors, lines) = sense(&config, memory, &clock, &mut background);
     let plan = PlanBook::new(config.node.clone());
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
@@ -159,6 +156,8 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
     work.fleet().serve(boot, question_sender).await?;
     background.extend(chores(&work, plan, boot, (logs, committed)));
+    let boards = tell_of_boards(Arc::clone(&work), lines, boot, config.report.interval);
+    background.push(tokio::spawn(boards));
     let mut shell = Shell {
         agent,
         work,
@@ -172,6 +171,13 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     tracing::info!(node = %config.node, boot = boot.0, sky = %now.sky, "up");
     shell.perform(&now, outputs);
     Ok(shell)
+}
+
+/// What lies on disk.
+async fn open(config: &Config) -> Result<Opened, StartError> {
+    let config = config.clone();
+    let opened = tokio::task::spawn_blocking(move || open_store(&config)).await;
+    opened.map_err(std::io::Error::other)?
 }
 
 /// What is done all the time.
@@ -303,13 +309,20 @@ fn sense(
     memory: Memory,
     clock: &Clock,
     background: &mut Vec<JoinHandle<()>>,
-) -> Arc<Mutex<Sensors>> {
-    let sensors = Arc::new(Mutex::new(Sensors::new(config, memory)));
+) -> (Arc<Mutex<Sensors>>, Lines) {
+    let (lines, tasks) = Lines::start(&config.boards, clock);
+    background.extend(tasks);
+    let mut sensors = Sensors::new(config, memory);
+    if let Some(line) = lines.battery() {
+        let source = config.battery.source.clone();
+        sensors.set_battery(Box::new(BoardBattery::new(line.clone(), source)));
+    }
+    let sensors = Arc::new(Mutex::new(sensors));
     if let Some(receiver) = config.receiver.clone() {
         let told = gnss::follow(receiver, Arc::clone(&sensors), clock.clone());
         background.push(tokio::spawn(told));
     }
-    sensors
+    (sensors, lines)
 }
 
 /// What the sensors ask.
@@ -485,6 +498,27 @@ async fn send_topics(
         let sent = move || fleet.publish_topic_blocking(&message.topic, frame);
         if let Err(error) = tokio::task::spawn_blocking(sent).await {
             tracing::error!(%error, "message was lost");
+        }
+    }
+}
+
+/// Tells of the boards at the serial lines.
+async fn tell_of_boards(work: Arc<Work>, lines: Lines, boot: BootId, interval: Duration) {
+    let mut seq = 0;
+    while work.is_wanted() && lines.iter().len() != 0 {
+        tokio::time::sleep(interval).await;
+        for line in lines.iter() {
+            let now = work.clock().now();
+            let uptime = Uptime(now.at.0 / 1_000_000);
+            let header =
+                Header { node: work.me().clone(), boot, seq: seq + 1, at: now.sky, uptime };
+            // One that was never heard has no key.
+            let Some(report) = serial::report::of(line, header) else { continue };
+            seq += 1;
+            match encode(&report) {
+                Ok(frame) => work.fleet().publish_board(report.uid, frame),
+                Err(error) => tracing::error!(%error, board = report.name, "report cannot be sent"),
+            }
         }
     }
 }

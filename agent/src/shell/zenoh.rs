@@ -270,6 +270,15 @@ impl Fleet {
         }
     }
 
+    /// Tells of a board: latest wins, a congested link drops it.
+    pub fn publish_board(&self, uid: [u8; 8], frame: Vec<u8>) {
+        let key = self.inner.keys.board(&self.inner.me, uid);
+        let put = self.inner.session.put(key, frame).priority(Priority::DataLow);
+        if let Err(error) = put.congestion_control(CongestionControl::Drop).wait() {
+            tracing::debug!(%error, "report of a board was not sent");
+        }
+    }
+
     /// Publishes lines that functions logged: behind events, and dropped where a link is congested.
     pub fn publish_log(&self, frame: Vec<u8>) {
         let key = self.inner.keys.logs(&self.inner.me);

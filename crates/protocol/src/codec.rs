@@ -83,6 +83,8 @@ pub enum Schema {
     Call = 33,
     /// [`crate::call::Called`].
     Called = 34,
+    /// [`crate::board::BoardReport`].
+    BoardReport = 35,
 }
 
 /// A type that travels.

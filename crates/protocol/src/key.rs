@@ -57,6 +57,16 @@ impl Keys {
         format!("{}/{node}/topic/{topic}", self.prefix)
     }
 
+    /// A board at a serial line of a node, by its number in hexadecimal digits: put, latest wins.
+    pub fn board(&self, node: &NodeId, uid: [u8; 8]) -> String {
+        format!("{}/{node}/mcu/{:016x}", self.prefix, u64::from_be_bytes(uid))
+    }
+
+    /// All boards of all nodes.
+    pub fn all_boards(&self) -> String {
+        format!("{}/*/mcu/*", self.prefix)
+    }
+
     /// A command to a node.
     pub fn command(&self, node: &NodeId, id: u64) -> String {
         format!("{}/{node}/cmd/{id}", self.prefix)

@@ -148,7 +148,7 @@ impl Reading {
     }
 
     /// Whether it is unknown, or lies in the range with a deviation that can be.
-    fn is_within(self, low: f32, high: f32) -> bool {
+    pub(crate) fn is_within(self, low: f32, high: f32) -> bool {
         match self {
             Self::Known { value, sigma, .. } => {
                 let sigma_is_one = sigma.is_none_or(|sigma| sigma.is_finite() && 0.0 <= sigma);

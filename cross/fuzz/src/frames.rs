@@ -77,5 +77,6 @@ pub fn frames(frame: &[u8]) {
         protocol::sim::SimFault,
         protocol::sim::SimFaultReply,
         protocol::report::Ping,
+        protocol::board::BoardReport,
     );
 }

@@ -6,10 +6,12 @@
 mod frames;
 mod memory;
 mod module;
+mod serial;
 
 pub use frames::{frames, manifest};
 pub use memory::{Counting, peak_of};
 pub use module::module;
+pub use serial::serial;
 
 /// Checks that memory stayed in proportion: at most `per_byte` bytes for each of `bytes`, and `fixed` besides.
 #[track_caller]

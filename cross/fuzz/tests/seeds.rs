@@ -60,6 +60,20 @@ fn frames_and_manifests_hold() -> Result {
     Ok(())
 }
 
+#[test]
+fn serial_lines_hold() -> Result {
+    let frames = golden()?;
+    for frame in &frames {
+        fuzz::serial(frame);
+        // As a payload: the bytes of a frame of the bus are as good as any.
+        for kind in 0..=u8::MAX {
+            fuzz::serial(&[&[kind][..], frame].concat());
+        }
+    }
+    fuzz::serial(&frames.concat());
+    Ok(())
+}
+
 /// A body grows by doubling when it is long, and the block before is there until it is copied.
 #[test]
 fn the_largest_bodies_take_three_times_their_length_at_most() -> Result {

@@ -8,9 +8,10 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "protocol",
         ours: &["types"],
-        outside: &["postcard", "serde", "serde_bytes", "thiserror"],
+        outside: &["cobs", "crc", "heapless", "postcard", "serde", "serde_bytes", "thiserror"],
         dev: &["proptest"],
     },
+    Row { package: "board", ours: &["protocol"], outside: &["heapless"], dev: &["proptest"] },
     Row {
         package: "topology",
         ours: &["types"],
@@ -146,7 +147,16 @@ pub(super) const TABLE: &[Row] = &[
             "tracing-subscriber",
             "zenoh",
         ],
-        dev: &["agent", "artifacts", "proptest", "tempfile", "wat", "wit-component", "wit-parser"],
+        dev: &[
+            "agent",
+            "artifacts",
+            "board",
+            "proptest",
+            "tempfile",
+            "wat",
+            "wit-component",
+            "wit-parser",
+        ],
     },
     Row {
         package: "controller",

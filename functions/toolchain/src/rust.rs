@@ -78,7 +78,9 @@ impl Toolchain {
         cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
         if let Some(unpacked) = &self.unpacked {
             let target = self.target.to_uppercase().replace('-', "_");
-            cargo.arg("-Zbuild-std=std,panic_abort").env("RUSTC_BOOTSTRAP", "1");
+            // Bare metal has no operating system, and so no `std`.
+            let library = if self.target.contains("-none") { "core" } else { "std,panic_abort" };
+            cargo.arg(format!("-Zbuild-std={library}")).env("RUSTC_BOOTSTRAP", "1");
             cargo.env("RUSTC", &unpacked.rustc);
             cargo.env(format!("CARGO_TARGET_{target}_LINKER"), &unpacked.linker);
             if let Some(libraries) = &unpacked.libraries {

@@ -58,4 +58,5 @@ golden! {
     chunk_reply, fetch, fetched, inventory_query, inventory, plan_query, plan, module_query,
     module_chunk, command, command_reply, sim_clock, sim_env, sim_fault, sim_fault_reply, ping,
     manifest, signed_manifest, signers, log_batch, topic_message, call, called,
+    board_report,
 }

@@ -141,4 +141,5 @@ every_message! {
     topic_message: protocol::topic::TopicMessage,
     call: protocol::call::Call,
     called: protocol::call::Called,
+    board_report: protocol::board::BoardReport,
 }

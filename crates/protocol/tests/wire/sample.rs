@@ -4,6 +4,7 @@ use protocol::belt::{
     Chunk, ChunkReply, Fetch, Fetched, Inventory, InventoryQuery, ObjectMeta, Offer, OfferReply,
     Purpose, Refusal,
 };
+use protocol::board::{BoardCounts, BoardLink, BoardReport, BoardRole};
 use protocol::call::{CALLER, Call, Called, FIRST_CALL, Waiting};
 use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{
@@ -89,6 +90,25 @@ pub(crate) fn topic_message() -> TopicMessage {
         run: RunId(41),
         topic: "alerts/flood".to_owned(),
         body: b"high".to_vec(),
+    }
+}
+
+pub(crate) fn board_report() -> BoardReport {
+    BoardReport {
+        header: header(6),
+        uid: [0xE6, 0x60, 0x58, 0x38, 0x83, 0x72, 0x4A, 0x2F],
+        name: "eps".to_owned(),
+        role: BoardRole::Battery,
+        firmware: "rp2040 0.1.0".to_owned(),
+        link: BoardLink::Down("/dev/ttyACM0 is not there".to_owned()),
+        volts: known(15.25),
+        amperes: known(-1.25),
+        celsius: UNKNOWN,
+        charge: known(0.75),
+        energy_wh: known(-4.5),
+        temperatures: vec![(0, 25.5), (3, -40.0)],
+        relays: vec![(0, true), (1, false)],
+        counts: BoardCounts { messages: 4000, dropped: 3, missing: 2, opens: 1 },
     }
 }
 
