@@ -82,7 +82,14 @@ fn find(root: &Path, recording: Option<&Path>) -> Result<Vec<Finding>, String> {
             to.display()
         ));
     }
-    Ok(probe::survey(&tree()?))
+    let mut findings = probe::survey(&tree()?);
+    let of_library = if root == Path::new("/") {
+        probe::nvml::survey(&probe::nvml::libraries())
+    } else {
+        probe::nvml::not_asked()
+    };
+    findings.extend(of_library);
+    Ok(findings)
 }
 
 #[expect(clippy::print_stderr, reason = "standard output is for data only")]

@@ -2,6 +2,7 @@
 //!
 //! Reads block, for as long as a driver likes; who waits for it holds nothing that functions need.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use protocol::report::{GpuReport, NoReading, Reading, Source};
@@ -10,7 +11,7 @@ use super::charge::Metered;
 use super::finding::{Quality, Quantity, Sample};
 use super::meter::Ina219;
 use super::probe::power_supply::{Flow, Pack};
-use super::probe::{gpu, hwmon, load, power_supply, rails, rapl, zones};
+use super::probe::{gpu, hwmon, load, nvml, power_supply, rails, rapl, zones};
 use super::tree::{Missing, Tree};
 use crate::config::{BatteryHardware, Config, MeterConfig, ThermalConfig};
 
@@ -93,6 +94,8 @@ pub struct Asks {
     pub load: bool,
     /// How warm it is.
     pub warmth: bool,
+    /// Where the management library of graphics processors is looked for.
+    pub libraries: Vec<String>,
 }
 
 /// The hardware of a node, as far as its configuration lets it be asked.
@@ -108,6 +111,9 @@ pub struct Hardware {
     zones: Presence,
     chips: Presence,
     gpu: Presence,
+    library: Presence,
+    /// The management library, once it is there.
+    nvml: Option<nvml::Library>,
     /// Joules of the whole platform at the sample before.
     joules: Option<(Instant, f64)>,
 }
@@ -123,6 +129,12 @@ impl Hardware {
             battery: config.battery.hardware.clone(),
             load: config.battery.measures_load,
             warmth: config.thermal == ThermalConfig::Auto,
+            // A library says what this machine has, not what a recorded one had.
+            libraries: if config.sysfs_root == Path::new("/") {
+                nvml::libraries()
+            } else {
+                Vec::new()
+            },
         };
         Ok(Self::of(tree, asks, Instant::now()))
     }
@@ -139,6 +151,8 @@ impl Hardware {
             zones: Presence::new("thermal zones", now),
             chips: Presence::new("hardware monitors", now),
             gpu: Presence::new("graphics processor", now),
+            library: Presence::new("NVML", now),
+            nvml: None,
             joules: None,
         }
     }
@@ -270,8 +284,39 @@ impl Hardware {
         hottest.map_or(Reading::Unknown(NoReading::NoSensor), |sample| reading(&Ok(sample)))
     }
 
-    /// The first graphics processor; `None` if there is none.
+    /// The first graphics processor, by its driver's files and by NVML where these do not say; `None` if there is none.
     pub fn gpu(&mut self, now: Instant) -> Option<GpuReport> {
+        let by_driver = self.integrated(now);
+        if by_driver.as_ref().is_some_and(|report| report.load.value().is_some()) {
+            return by_driver;
+        }
+        let Ok(gpu) = self.by_library(now) else { return by_driver };
+        let (load, free_mib, temperature_c) =
+            (reading(&gpu.load), reading(&gpu.free_mib), reading(&gpu.celsius));
+        let Some(driver) = by_driver else {
+            return Some(GpuReport { load, free_mib, temperature_c });
+        };
+        Some(GpuReport {
+            load: known_or(load, driver.load),
+            free_mib: known_or(free_mib, driver.free_mib),
+            temperature_c: known_or(temperature_c, driver.temperature_c),
+        })
+    }
+
+    /// The first one that NVML knows.
+    fn by_library(&mut self, now: Instant) -> Result<nvml::Gpu, Missing> {
+        self.library.look(now, || {
+            let library = match self.nvml.take() {
+                Some(library) => library,
+                None => nvml::Library::load(&self.asks.libraries)?,
+            };
+            let gpus = library.read();
+            self.nvml = Some(library);
+            gpus?.into_iter().next().ok_or(Missing::Absent)
+        })
+    }
+
+    fn integrated(&mut self, now: Instant) -> Option<GpuReport> {
         let found = self.gpu.look(now, || gpu::find(&self.tree)).ok()?;
         let load = found.first()?.load(&self.tree);
         let zones = self.zones.look(now, || zones::read(&self.tree)).unwrap_or_default();
@@ -284,6 +329,11 @@ impl Hardware {
             temperature_c: reading(&celsius),
         })
     }
+}
+
+/// The first if it is known.
+fn known_or(first: Reading, second: Reading) -> Reading {
+    if first.value().is_some() { first } else { second }
 }
 
 /// What a pack says.

@@ -5,6 +5,7 @@ pub mod gpu;
 pub mod hwmon;
 pub mod load;
 pub mod net;
+pub mod nvml;
 pub mod pi;
 pub mod power_supply;
 pub mod rails;

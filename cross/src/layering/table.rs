@@ -134,6 +134,7 @@ pub(super) const TABLE: &[Row] = &[
             "blake3",
             "clap",
             "ed25519-dalek",
+            "nvml-wrapper",
             "redb",
             "rustix",
             "serde",

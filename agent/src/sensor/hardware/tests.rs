@@ -6,10 +6,11 @@ use rustix::io::Errno;
 
 use super::*;
 use crate::sensor::charge::tests::spec;
+use crate::sensor::finding::Finding;
 use crate::sensor::probe::tests::Memory;
 
 const fn asks(battery: BatteryHardware) -> Asks {
-    Asks { battery, load: true, warmth: true }
+    Asks { battery, load: true, warmth: true, libraries: Vec::new() }
 }
 
 fn board(name: &str, battery: BatteryHardware) -> Hardware {
@@ -71,7 +72,7 @@ fn a_battery_tells_charge_and_what_a_board_draws_from_it() {
 #[test]
 fn what_nobody_asks_for_is_not_told() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jetson-nano");
-    let asks = Asks { battery: BatteryHardware::None, load: false, warmth: false };
+    let asks = Asks { load: false, warmth: false, ..asks(BatteryHardware::None) };
     let now = Instant::now();
     let mut nano = Hardware::of(Tree::below(&root).unwrap(), asks, now);
     assert_eq!(nano.power(now), Told::nothing(now));
@@ -153,4 +154,55 @@ fn monitors_tell_where_there_are_no_zones() {
     files.put("/sys/class/hwmon/hwmon1/temp1_input", "41850");
     let mut hardware = in_memory(&files, start);
     is(hardware.warmth(start).hottest_c, 55.125, Source::Measured);
+}
+
+/// Builds the library of the fixture, which has one GPU that is there and one that is lost; `None` without a C compiler.
+fn library(dir: &Path) -> Option<String> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvml.c");
+    let library = dir.join("libnvidia-ml.so.1");
+    let built = std::process::Command::new("cc")
+        .args(["-shared", "-fPIC", "-o"])
+        .args([&library, &source])
+        .status();
+    match built {
+        Ok(status) => assert!(status.success(), "{}: {status}", source.display()),
+        Err(error) => {
+            println!("skipped: nvml: no C compiler to build the library of the test: {error}");
+            return None;
+        }
+    }
+    Some(library.to_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_server_tells_its_graphics_processor_by_nvml_and_a_thor_its_load() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = library(dir.path()) else { return };
+    let asks = || Asks { libraries: vec![library.clone()], ..asks(BatteryHardware::None) };
+    let now = Instant::now();
+    let mut server = Hardware::of(Tree::of(Memory::default()), asks(), now);
+    let gpu = server.gpu(now).unwrap();
+    is(gpu.load, 0.42, Source::Measured);
+    is(gpu.free_mib, 20_000.0, Source::Measured);
+    is(gpu.temperature_c, 57.0, Source::Measured);
+    // What its driver has no file for comes from the library; memory, which is that of the processor, too if the library tells it.
+    let thor = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/jetson-thor");
+    let mut thor = Hardware::of(Tree::below(&thor).unwrap(), asks(), now);
+    is(thor.gpu(now).unwrap().load, 0.42, Source::Measured);
+
+    let rows: Vec<_> =
+        nvml::survey(std::slice::from_ref(&library)).iter().map(Finding::to_line).collect();
+    let told = [
+        "nvml 0.Starbelt-Test-GPU.load: 0.42, measured, ",
+        "nvml 0.Starbelt-Test-GPU.memory.free: 20000 MiB, measured, ",
+        "nvml 0.Starbelt-Test-GPU.temperature: 57 °C, measured, ",
+        "nvml 0.Starbelt-Test-GPU.power: 123.456 W, measured, ",
+        "nvml 0.Starbelt-Test-GPU.energy: none: the driver does not support it (EOPNOTSUPP)",
+        // The library has no such function at all.
+        "nvml 0.Starbelt-Test-GPU.clock: none: the driver does not support it (EOPNOTSUPP)",
+    ];
+    assert_eq!(rows.len(), told.len(), "{rows:#?}");
+    for (row, told) in rows.iter().zip(told) {
+        assert!(row.starts_with(told), "{row}");
+    }
 }
