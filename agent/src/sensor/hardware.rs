@@ -310,9 +310,10 @@ impl Hardware {
                 Some(library) => library,
                 None => nvml::Library::load(&self.asks.libraries)?,
             };
-            let gpus = library.read();
+            // One that fails is closed: after a new driver, only another initialisation helps.
+            let gpu = library.read()?.into_iter().next().ok_or(Missing::Absent)?;
             self.nvml = Some(library);
-            gpus?.into_iter().next().ok_or(Missing::Absent)
+            Ok(gpu)
         })
     }
 

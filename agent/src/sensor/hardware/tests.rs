@@ -161,6 +161,7 @@ fn library(dir: &Path) -> Option<String> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/nvml.c");
     let library = dir.join("libnvidia-ml.so.1");
     let built = std::process::Command::new("cc")
+        .arg(format!("-DNO_DRIVER=\"{}\"", dir.join("no-driver").display()))
         .args(["-shared", "-fPIC", "-o"])
         .args([&library, &source])
         .status();
@@ -205,4 +206,19 @@ fn a_server_tells_its_graphics_processor_by_nvml_and_a_thor_its_load() {
     for (row, told) in rows.iter().zip(told) {
         assert!(row.starts_with(told), "{row}");
     }
+}
+
+#[test]
+fn a_graphics_processor_is_there_again_after_its_driver_was_replaced() {
+    let dir = tempfile::tempdir().unwrap();
+    let Some(library) = library(dir.path()) else { return };
+    let asks = Asks { libraries: vec![library], ..asks(BatteryHardware::None) };
+    let start = Instant::now();
+    let mut server = Hardware::of(Tree::of(Memory::default()), asks, start);
+    assert!(server.gpu(start).is_some());
+    std::fs::write(dir.path().join("no-driver"), "").unwrap();
+    assert!(server.gpu(start).is_none());
+    std::fs::remove_file(dir.path().join("no-driver")).unwrap();
+    assert!(server.gpu(start + LOOK_AGAIN / 2).is_none(), "it is not time to look again");
+    is(server.gpu(start + LOOK_AGAIN).unwrap().load, 0.42, Source::Measured);
 }

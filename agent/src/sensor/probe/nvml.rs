@@ -26,7 +26,7 @@ pub fn libraries() -> Vec<String> {
     LIBRARIES.map(str::to_owned).into()
 }
 
-/// The library, initialised once for the life of the process: it does not survive a fork.
+/// The library, initialised until it is dropped: it does not survive a fork, nor a new driver.
 #[derive(Debug)]
 pub struct Library {
     nvml: Nvml,
