@@ -10,11 +10,12 @@ mod fence;
 mod log;
 mod schedule;
 mod tasks;
+mod timed;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use protocol::command::{Command, CommandReply, CommandVerdict, Verb};
+use protocol::command::{Act, Command, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{CalleeSpec, Desired, DesiredReply, Verdict};
 use protocol::event::{EventKind, NodeFacts, TEXT_BYTES_MAX};
 use protocol::report::{ComputeReport, LINKS_MAX, LinkReport, LinkSample, QueueReport, ReportBody};
@@ -26,10 +27,13 @@ use self::fence::{Fence, Judgement};
 use self::log::Log;
 use self::schedule::{GROUPS, Rounds, Schedule};
 use self::tasks::{Effects, Tasks};
+use self::timed::{Asked, Judged, Timetable};
 use crate::event::{Input, Now, Output, Record, Ticket};
 
 /// Orders that wait while one is made durable: a controller sends the next only after the answer.
 const ORDERS_WAITING_MAX: usize = 4;
+/// Pause before a command that has its time is tried again after it could not be made durable.
+const TIMED_RETRY: Duration = Duration::from_secs(1);
 
 /// What the agent is told about its node.
 #[derive(Clone, Debug, PartialEq)]
@@ -61,6 +65,8 @@ pub struct Remembered {
     pub desired: Option<Desired>,
     /// The highest epoch that a command came with.
     pub fence: Option<Vec<u8>>,
+    /// The commands that have their time.
+    pub timed: Option<Vec<u8>>,
 }
 
 /// The machine.
@@ -77,6 +83,9 @@ pub struct Agent {
     tasks: Tasks,
     driver: Driver,
     answered: Answered,
+    timetable: Timetable,
+    /// Not before, after it could not be made durable.
+    timed_at: Instant,
     schedule: Schedule,
     links: Vec<LinkSample>,
     log: Log,
@@ -88,6 +97,26 @@ pub struct Agent {
 enum Order {
     Desired(Box<Desired>, Ticket),
     Command(Command, Ticket),
+    Timed(Box<Step>),
+}
+
+/// A change of the timetable.
+#[derive(Debug)]
+struct Step {
+    next: Timetable,
+    told: Vec<EventKind>,
+    then: Then,
+}
+
+/// What follows once a timetable is durable.
+#[derive(Debug)]
+enum Then {
+    /// A command is answered.
+    Answer(Ticket, u64, CommandVerdict),
+    /// These are done, and then marked as done.
+    Act(Vec<Act>),
+    /// Nothing.
+    Rest,
 }
 
 impl Agent {
@@ -97,6 +126,7 @@ impl Agent {
             reports: Rounds::new(now.at, setup.report_interval, &GROUPS),
             pings: Rounds::new(now.at, setup.ping_interval, &setup.peers),
         };
+        let (timetable, interrupted) = Timetable::remembered(remembered.timed.as_deref());
         let mut agent = Self {
             fence: Fence::remembered(remembered.desired.as_ref(), remembered.fence.as_deref()),
             desired: remembered.desired,
@@ -106,6 +136,8 @@ impl Agent {
             tasks: Tasks::default(),
             driver: Driver::default(),
             answered: Answered::default(),
+            timetable,
+            timed_at: now.at,
             schedule,
             links: Vec::new(),
             log: Log::new(setup.node.clone(), setup.boot),
@@ -114,6 +146,10 @@ impl Agent {
         };
         let facts = agent.facts();
         agent.tell(now, EventKind::Started(facts));
+        if !interrupted.is_empty() {
+            let next = agent.timetable.clone();
+            agent.change(now, Step { next, told: interrupted, then: Then::Rest });
+        }
         agent.obey(now);
         agent.tick(now);
         let outputs = std::mem::take(&mut agent.outputs);
@@ -163,8 +199,10 @@ impl Agent {
     /// When to call [`Agent::handle`] with [`Input::Timer`] at the latest.
     pub fn deadline(&self, now: &Now) -> Option<Instant> {
         let serves = |workflow: &_, task: &_| self.tasks.serves(&group(workflow, task));
-        let due =
-            [self.schedule.deadline(), self.tasks.deadline(now), self.driver.deadline(serves)];
+        let timed = self.timetable.deadline(now).filter(|_| self.saving.is_none());
+        let timed = timed.map(|at| at.max(self.timed_at));
+        let (schedule, tasks) = (self.schedule.deadline(), self.tasks.deadline(now));
+        let due = [schedule, tasks, self.driver.deadline(serves), timed];
         due.into_iter().flatten().min()
     }
 
@@ -214,6 +252,13 @@ impl Agent {
         let tasks = &self.tasks;
         let serves = |workflow: &_, task: &_| tasks.serves(&group(workflow, task));
         self.driver.tick(now, serves, &mut effects);
+        if self.saving.is_none()
+            && self.timed_at <= now.at
+            && let Some(due) = self.timetable.due(now.sky, self.fence.epoch)
+        {
+            let timed::Due { next, acts, told } = due;
+            self.change(now, Step { next, told, then: Then::Act(acts) });
+        }
         for group in self.schedule.reports.due(now.at) {
             effects.outputs.push(Output::Sample(group));
         }
@@ -267,6 +312,7 @@ impl Agent {
         match order {
             Order::Desired(_, ticket) => self.reply(ticket, Verdict::Denied { reason }),
             Order::Command(command, ticket) => self.not_now(ticket, command.id, reason),
+            Order::Timed(step) => self.unchanged(now, *step, reason),
         }
     }
 
@@ -288,6 +334,7 @@ impl Agent {
                 self.outputs.push(Output::Save { record: Record::Fence, bytes });
             }
             Order::Command(command, ticket) => self.execute(now, &command, ticket),
+            Order::Timed(step) => self.change(now, *step),
         }
     }
 
@@ -308,6 +355,8 @@ impl Agent {
                 self.fence.raise(command.epoch);
                 self.execute(now, &command, ticket);
             }
+            (Order::Timed(step), Ok(())) => self.changed(now, *step),
+            (Order::Timed(step), Err(reason)) => self.unchanged(now, *step, reason),
             (Order::Desired(_, ticket), Err(reason)) => {
                 let reason = cut(format!("cannot be made durable: {reason}"));
                 self.reply(ticket, Verdict::Denied { reason });
@@ -359,11 +408,14 @@ impl Agent {
     }
 
     fn command(&mut self, now: &Now, command: Command, ticket: Ticket) {
-        if let Some(verdict) = self.answered.verdict_on(command.id) {
+        // Commands that have their time are remembered on disk, by epoch and id.
+        let is_timed = matches!(command.verb, Verb::At { .. } | Verb::Cancel { .. });
+        let known = self.answered.verdict_on(command.id).filter(|_| !is_timed);
+        if let Some(verdict) = known {
             let reply = CommandReply { id: command.id, verdict };
             self.outputs.push(Output::AnswerCommand { ticket, reply });
         } else if let Some(verdict) = self.fence.refuses(now, &command, &self.setup.node) {
-            self.answer(ticket, command.id, verdict);
+            self.answer(ticket, &command, verdict);
         } else {
             self.order(now, Order::Command(command, ticket));
         }
@@ -371,7 +423,7 @@ impl Agent {
 
     fn execute(&mut self, now: &Now, command: &Command, ticket: Ticket) {
         if let Some(verdict) = self.fence.refuses(now, command, &self.setup.node) {
-            return self.answer(ticket, command.id, verdict);
+            return self.answer(ticket, command, verdict);
         }
         let verdict = match &command.verb {
             Verb::Nop => CommandVerdict::Done,
@@ -379,12 +431,84 @@ impl Agent {
                 self.outputs.extend(GROUPS.map(Output::Sample));
                 CommandVerdict::Done
             }
+            Verb::At { at, until, act } => {
+                let (epoch, id) = (command.epoch, command.id);
+                let asked = Asked { epoch, id, at: *at, until: *until, act: *act };
+                match self.timetable.add(now.sky, &asked) {
+                    Judged::Answer(verdict) => verdict,
+                    Judged::Change(next) => {
+                        let then = Then::Answer(ticket, id, CommandVerdict::Scheduled);
+                        return self.change(now, Step { next, told: Vec::new(), then });
+                    }
+                }
+            }
+            Verb::Cancel { epoch, id } => match self.timetable.cancel(*epoch, *id) {
+                Judged::Answer(verdict) => verdict,
+                Judged::Change(next) => {
+                    let outcome = protocol::event::TimedOutcome::Cancelled;
+                    let told = vec![EventKind::Timed { epoch: *epoch, id: *id, outcome }];
+                    let then = Then::Answer(ticket, command.id, CommandVerdict::Done);
+                    return self.change(now, Step { next, told, then });
+                }
+            },
             Verb::SetExecMode { .. }
             | Verb::RunProfileJob { .. }
             | Verb::FlTrain { .. }
             | Verb::SetPolicy { .. } => CommandVerdict::Unsupported,
         };
-        self.answer(ticket, command.id, verdict);
+        self.answer(ticket, command, verdict);
+    }
+
+    /// Begins to make another timetable durable.
+    fn change(&mut self, now: &Now, step: Step) {
+        match step.next.to_bytes() {
+            Ok(bytes) => {
+                self.saving = Some(Order::Timed(Box::new(step)));
+                self.outputs.push(Output::Save { record: Record::Timed, bytes });
+            }
+            Err(reason) => self.unchanged(now, step, reason),
+        }
+    }
+
+    /// The timetable is durable: now it counts.
+    fn changed(&mut self, now: &Now, step: Step) {
+        self.timetable = step.next;
+        for kind in step.told {
+            self.tell(now, kind);
+        }
+        match step.then {
+            Then::Answer(ticket, id, verdict) => {
+                let reply = CommandReply { id, verdict };
+                self.outputs.push(Output::AnswerCommand { ticket, reply });
+            }
+            Then::Act(acts) if !acts.is_empty() => {
+                for act in acts {
+                    match act {
+                        Act::Nop => {}
+                        Act::ReportNow => self.outputs.extend(GROUPS.map(Output::Sample)),
+                    }
+                }
+                let (next, told) = self.timetable.done();
+                self.change(now, Step { next, told, then: Then::Rest });
+            }
+            Then::Act(_) | Then::Rest => {}
+        }
+    }
+
+    /// The timetable could not be made durable: nothing of it is done, but what was done stays done.
+    fn unchanged(&mut self, now: &Now, step: Step, reason: String) {
+        match step.then {
+            Then::Answer(ticket, id, _) => {
+                self.not_now(ticket, id, cut(format!("cannot be made durable: {reason}")));
+            }
+            Then::Act(_) => self.timed_at = now.at.plus(TIMED_RETRY),
+            Then::Rest => {
+                self.timetable = step.next;
+                for kind in step.told {
+                    self.tell(now, kind);
+                }
+            }
+        }
     }
 
     /// Refuses a command that may be tried again under the same id.
@@ -393,8 +517,11 @@ impl Agent {
         self.outputs.push(Output::AnswerCommand { ticket, reply: CommandReply { id, verdict } });
     }
 
-    fn answer(&mut self, ticket: Ticket, id: u64, verdict: CommandVerdict) {
-        self.answered.remember(id, &verdict);
+    fn answer(&mut self, ticket: Ticket, command: &Command, verdict: CommandVerdict) {
+        let id = command.id;
+        if !matches!(command.verb, Verb::At { .. } | Verb::Cancel { .. }) {
+            self.answered.remember(id, &verdict);
+        }
         self.outputs.push(Output::AnswerCommand { ticket, reply: CommandReply { id, verdict } });
     }
 }

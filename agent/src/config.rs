@@ -44,6 +44,8 @@ pub struct Config {
     pub sim: Option<Endpoint>,
     /// Where it keeps what must last.
     pub store: StoreSection,
+    /// What it keeps while it has no link.
+    pub queue: QueueConfig,
     /// How often it reports.
     pub report: ReportConfig,
     /// In which processes functions run, and what those may use.
@@ -84,6 +86,17 @@ pub struct StoreSection {
     pub quota_bytes: u64,
     /// Where acknowledged writes are logged for an independent check.
     pub audit_log: Option<PathBuf>,
+}
+
+/// What is kept while there is no link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueConfig {
+    /// Most bytes on disk.
+    pub quota_bytes: u64,
+    /// How long a report is worth sending; time in which the agent runs counts.
+    pub report_ttl: Duration,
+    /// The same of an event.
+    pub event_ttl: Duration,
 }
 
 /// Reports.

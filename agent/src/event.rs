@@ -47,6 +47,8 @@ pub enum Record {
     Desired,
     /// The highest epoch that a command came with.
     Fence,
+    /// Commands that have their time.
+    Timed,
     /// What the driver of a workflow has done.
     Journal(WorkflowId),
 }
@@ -57,6 +59,7 @@ impl fmt::Display for Record {
         match self {
             Self::Desired => f.write_str("desired"),
             Self::Fence => f.write_str("fence"),
+            Self::Timed => f.write_str("timed"),
             Self::Journal(workflow) => write!(f, "journal/{workflow}"),
         }
     }

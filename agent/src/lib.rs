@@ -1,9 +1,10 @@
 //! The Starbelt node agent: senses, reports, executes functions, keeps state.
 //!
 //! Reading order: [`config`], [`event`], [`agent`] (the machine that decides), [`state`] and [`store`] (what lasts),
-//! [`sensor`], [`serial`], [`exec`], [`plan`], [`local`] (one call without a node), and [`shell`], which alone awaits a network.
+//! [`sensor`], [`serial`], [`exec`], [`plan`], [`uplink`] and [`backlog`] (what waits for a link), [`local`] (one call without a node), and [`shell`], which alone awaits a network.
 
 pub mod agent;
+pub mod backlog;
 pub mod clock;
 pub mod config;
 pub mod event;
@@ -13,6 +14,6 @@ pub mod plan;
 pub mod sensor;
 pub mod serial;
 pub mod shell;
-
 pub mod state;
 pub mod store;
+pub mod uplink;

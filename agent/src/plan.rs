@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use protocol::plan::{PlanMessage, WireNode, WirePair};
 use runtime::Contact;
 use topology::{ContactPlan, LinkNeed, PairSeries, PairState, PathState, PlanError};
-use types::{Epoch, LatencyUs, NodeId, NodeKind, PlanVersion};
+use types::{Epoch, Instant, LatencyUs, NodeId, NodeKind, PlanVersion};
+
+use crate::event::Now;
 
 /// The newest plan; clones are handles to the same.
 #[derive(Clone, Debug)]
@@ -45,6 +48,21 @@ impl PlanBook {
         let held = Arc::new(Held { plan: plan_of(&self.me, message)?, kinds });
         *self.held.write().unwrap_or_else(PoisonError::into_inner) = Some(held);
         Ok(true)
+    }
+
+    /// What of a plan concerns this node.
+    pub fn own(&self, message: &PlanMessage) -> PlanMessage {
+        let PlanMessage { version, start, step_ms, steps, pairs, nodes } = message;
+        let own = pairs.iter().filter(|pair| pair.a == self.me || pair.b == self.me);
+        let (pairs, nodes) = (own.cloned().collect(), nodes.clone());
+        PlanMessage {
+            version: *version,
+            start: *start,
+            step_ms: *step_ms,
+            steps: *steps,
+            pairs,
+            nodes,
+        }
     }
 
     /// Which plan is held.
@@ -93,9 +111,95 @@ impl PlanBook {
         self.held().is_some_and(|held| held.plan.state(&self.me, peer, now) == PairState::Down)
     }
 
+    /// What the plan says of the way to `peer` now and next.
+    pub fn outlook(&self, peer: &NodeId, now: &Now) -> Outlook {
+        let Some(held) = self.held() else { return Outlook::Unknown };
+        let plan = &held.plan;
+        match plan.state(&self.me, peer, now.sky) {
+            PairState::Same | PairState::Outside => Outlook::Unknown,
+            PairState::Down => {
+                let next = plan.next_window(&self.me, peer, now.sky, &LinkNeed::default());
+                let opens = next.map_or_else(|| plan.end(), |window| window.open);
+                Outlook::Closed { opens: now.when(opens).saturating_since(now.at) }
+            }
+            PairState::Path(path) => {
+                let next = plan.next_window(&self.me, peer, now.sky, &LinkNeed::default());
+                let closes = next.map_or_else(|| plan.end(), |window| window.close);
+                let left = now.when(closes).saturating_since(now.at);
+                Outlook::Open { left, rate_kbps: path.rate_kbps }
+            }
+        }
+    }
+
+    /// When to begin to send so many bytes to `peer`: now, if what is left of the window has room or no later window
+    /// that is known has; else when the first one opens that has.
+    pub fn departure(&self, peer: &NodeId, bytes: u64, now: &Now) -> Departure {
+        let Some(held) = self.held() else { return Departure::Now };
+        let plan = &held.plan;
+        let state = plan.state(&self.me, peer, now.sky);
+        if matches!(state, PairState::Same | PairState::Outside) {
+            return Departure::Now;
+        }
+        let pair = plan.pair(&self.me, peer);
+        let rates = pair.iter().flat_map(|pair| &pair.states).flatten().map(|path| path.rate_kbps);
+        let rate_kbps = rates.min().unwrap_or(0);
+        let within = (now.sky, plan.end());
+        for window in plan.windows(&self.me, peer, within, &LinkNeed::default()) {
+            let begins = window.open.max(now.sky);
+            let wall = now.when(window.close).saturating_since(now.when(begins));
+            // Rates stay wall time, also where the sky is faster.
+            // One that runs beyond the plan has room until a newer plan says otherwise.
+            if !window.close_known || bytes <= room_bytes(wall, rate_kbps) {
+                let is_open = begins <= now.sky;
+                return if is_open { Departure::Now } else { Departure::At(now.when(begins)) };
+            }
+        }
+        match self.outlook(peer, now) {
+            // None has room for all of it: a transfer goes on where it was broken off.
+            Outlook::Closed { opens } => Departure::At(now.at.plus(opens)),
+            Outlook::Unknown | Outlook::Open { .. } => Departure::Now,
+        }
+    }
+
     fn held(&self) -> Option<Arc<Held>> {
         self.held.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
+}
+
+/// What the plan says of the way to a node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nothing.
+    Unknown,
+    /// There is one.
+    Open {
+        /// For how long (wall).
+        left: Duration,
+        /// How fast it is.
+        rate_kbps: u32,
+    },
+    /// There is none.
+    Closed {
+        /// Until there is one, or until the plan ends (wall).
+        opens: Duration,
+    },
+}
+
+/// When to begin to send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Departure {
+    /// At once.
+    Now,
+    /// Then.
+    At(Instant),
+}
+
+/// Bytes that may be planned to pass in a time: four fifths of what the rate carries, since a window closes on time
+/// and others send too.
+pub fn room_bytes(wall: Duration, rate_kbps: u32) -> u64 {
+    // A kilobit per second is an eighth of a byte per millisecond.
+    let ms = u64::try_from(wall.as_millis()).unwrap_or(u64::MAX);
+    ms.saturating_mul(u64::from(rate_kbps)) / 8 / 5 * 4
 }
 
 /// The pairs of `me`; the others are left out, since a node asks about its own links only.
@@ -195,6 +299,53 @@ mod tests {
         assert_eq!(with(NodeKind::Satellite, 0.0), Some(("sat-2".to_owned(), 0.0)));
         // Nobody told what the drone is, and no contact with the cloud is known.
         assert_eq!((with(NodeKind::Edge, 0.0), with(NodeKind::Cloud, 0.0)), (None, None));
+    }
+
+    fn now(start: Epoch, at_s: f64, rate: f64) -> Now {
+        let wall = types::WallTime(0);
+        Now { at: Instant(1_000_000_000), wall, sky: start.plus_s(at_s), rate }
+    }
+
+    #[test]
+    fn silence_is_predicted_in_wall_time() {
+        let book = PlanBook::new(node("sat-1"));
+        let start = message(1, Vec::new()).start;
+        let peer = node("controller");
+        assert_eq!(book.outlook(&peer, &now(start, 0.0, 1.0)), Outlook::Unknown);
+        // Down until 20 s, open until 30 s, down at 40 s: the plan ends there.
+        book.take(message(2, vec![pair("controller", "sat-1", &[0, 0, 5001, 7001, 0])])).unwrap();
+        let secs = Duration::from_secs_f64;
+        let outlook = |at_s, rate| book.outlook(&peer, &now(start, at_s, rate));
+        assert_eq!(outlook(5.0, 1.0), Outlook::Closed { opens: secs(15.0) });
+        assert_eq!(outlook(5.0, 30.0), Outlook::Closed { opens: secs(0.5) });
+        assert_eq!(outlook(24.0, 2.0), Outlook::Open { left: secs(3.0), rate_kbps: 1000 });
+        assert_eq!(outlook(39.0, 1.0), Outlook::Closed { opens: secs(1.0) });
+        assert_eq!(outlook(41.0, 1.0), Outlook::Unknown, "behind the plan");
+    }
+
+    #[test]
+    fn what_is_large_waits_for_a_window_with_room() {
+        let book = PlanBook::new(node("sat-1"));
+        let start = message(1, Vec::new()).start;
+        let peer = node("ground-1");
+        let at = |at_s, bytes| book.departure(&peer, bytes, &now(start, at_s, 1.0));
+        assert_eq!(
+            at(0.0, u64::MAX),
+            Departure::Now,
+            "without a plan nothing is known to be better"
+        );
+        // 1000 kbit/s: 100 kB/s planned. Open from 0 to 10 s, and from 30 to 80 s; nothing at 90 s.
+        let latencies = [5001, 5001, 0, 5001, 5001, 5001, 5001, 5001, 5001, 0];
+        let message =
+            PlanMessage { steps: 10, ..message(2, vec![pair("ground-1", "sat-1", &latencies)]) };
+        book.take(message).unwrap();
+        let then = |s: u64| Departure::At(Instant((1 + s) * 1_000_000_000));
+        assert_eq!(at(5.0, 400_000), Departure::Now);
+        assert_eq!(at(5.0, 600_000), then(25), "the next window has room");
+        assert_eq!(at(20.0, 1), then(10));
+        assert_eq!(at(5.0, 100_000_000), Departure::Now, "none has room: begin, and go on later");
+        assert_eq!(at(20.0, 100_000_000), then(10));
+        assert_eq!(at(85.0, 1), then(5), "no window left: when the plan ends");
     }
 
     #[test]

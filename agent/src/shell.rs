@@ -7,7 +7,9 @@
 //! timer, signals ─▶ └──────────┘ ──▶ work: records and roles in order, everything else side by side
 //! ```
 
+mod backlog;
 mod calls;
+mod chores;
 mod gnss;
 mod questions;
 pub mod signal;
@@ -156,10 +158,10 @@ impl Shell {
     }
 
     async fn end(self) {
+        let ended = tokio::time::timeout(FLUSH_PATIENCE, self.work.finish()).await;
         for task in &self.background {
             task.abort();
         }
-        let ended = tokio::time::timeout(FLUSH_PATIENCE, self.work.finish()).await;
         tracing::info!(complete = ended.is_ok(), "ended");
     }
 }

@@ -3,9 +3,11 @@
 //! JSON over HTTP/1.1 on loopback, all below `/api/v1`. Times of the sky are RFC 3339 in UTC; every number
 //! carries its unit in its name. Readers ignore fields that they do not know; fields are only ever added.
 
+mod command;
 mod function;
 mod handover;
 mod key;
+mod late;
 mod log;
 mod node;
 mod plan;
@@ -13,9 +15,11 @@ mod run;
 mod system;
 mod workflow;
 
+pub use command::{CommandAsk, CommandInfo, CommandName, CommandState};
 pub use function::{FunctionInfo, FunctionList};
 pub use handover::{Handover, HandoverKind, HandoverList, HandoverState};
 pub use key::{KeyInfo, KeyList, TrustRequest};
+pub use late::LateList;
 pub use log::LogEntry;
 pub use node::{HostedTask, NodeInfo, NodeList, NodeState, TaskCalls};
 pub use plan::{PairSummary, PairWindows, PlanInfo, WindowInfo};

@@ -2,6 +2,7 @@
 //! stderr.
 
 mod client;
+mod command;
 mod folder;
 mod function;
 mod key;
@@ -87,6 +88,10 @@ enum NodeVerb {
         /// Its name.
         node: NodeId,
     },
+    /// Has a node do something at a time, whether it has a link then or not.
+    At(command::At),
+    /// Takes such a command back, if it has not begun.
+    TakeBack(command::TakeBack),
 }
 
 #[derive(Debug, Subcommand)]
@@ -245,6 +250,8 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
     match &arguments.verb {
         Verb::Node(NodeVerb::Ls) => node::list(&client, format),
         Verb::Node(NodeVerb::Show { node }) => node::show(&client, format, node),
+        Verb::Node(NodeVerb::At(asked)) => command::at(&client, format, asked),
+        Verb::Node(NodeVerb::TakeBack(asked)) => command::take_back(&client, format, asked),
         Verb::Workflow(WorkflowVerb::Submit { file }) => workflow::submit(&client, format, file),
         Verb::Workflow(WorkflowVerb::Status { workflow }) => {
             workflow::status(&client, format, workflow)

@@ -4,6 +4,7 @@
 //! every node that is there, what that node runs already: a controller that was started anew adopts, it does not
 //! restart.
 
+mod commands;
 mod functions;
 mod judge;
 mod saved;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use placement::{Decision, Workflow, WorkflowError};
+use protocol::backlog::{Backlog, LateStream, Receipt};
 use protocol::decode;
 use protocol::desired::{DRIVES_MAX, DesiredReply, Phase};
 use protocol::event::{Event, EventKind, RunRecord};
@@ -24,6 +26,7 @@ use types::{
     WorkflowId,
 };
 
+pub use commands::CommandRefusal;
 pub use functions::{FUNCTIONS_MAX, RemoveError};
 pub use saved::{Saved, SavedFunction, SavedWorkflow};
 pub use signers::{Seen, SignerBook, SignerError};
@@ -36,6 +39,7 @@ use crate::executor::{Executor, Order, Verdicts};
 use crate::fleet::{Change, Fleet, FrameError, Lease};
 use crate::history::History;
 use crate::hosting::{Hosting, NodeNow, TaskKey, World};
+use crate::late::{LateBook, Line, last_id};
 use crate::planner;
 
 /// Decisions are looked at again so often (wall), even if nothing happens.
@@ -133,6 +137,7 @@ pub struct Controller {
     runs: History<Run>,
     runs_known: BTreeSet<(WorkflowId, types::RunId)>,
     samples: History<LinkSampleInfo>,
+    late: LateBook,
     first_heard: Option<Instant>,
     is_settled: bool,
     /// Whether something happened that may change a decision.
@@ -168,6 +173,7 @@ impl Controller {
             lost_after: BTreeMap::new(),
             runs: History::new(RUNS_KEPT),
             runs_known: BTreeSet::new(),
+            late: LateBook::default(),
             samples: History::new(SAMPLES_KEPT),
             first_heard: None,
             is_settled: false,
@@ -205,6 +211,40 @@ impl Controller {
             Input::PlanFailed(problem) => self.plan_problem = Some(problem),
         }
         self.think(now)
+    }
+
+    /// The receipt of a node, and the lines of what it brought late and is new: they are to be durable before
+    /// [`Controller::kept`] and before the node hears so. `None` for a node that the fleet does not have.
+    pub fn receipt(&self, backlog: &Backlog) -> Option<(Receipt, Vec<Line>)> {
+        let node = self.fleet.node(&backlog.node)?;
+        let late = self.late.through(&backlog.node, backlog.boot, LateStream::Events);
+        let (reports_through, reports_seen, events_through) = node.receipt(backlog.boot, late);
+        let receipt = Receipt {
+            controller: self.config.controller.name.clone(),
+            reports_through,
+            reports_seen,
+            events_through,
+            late_through: None,
+        };
+        let late = backlog.late.as_ref();
+        let lines = late.map_or_else(Vec::new, |late| self.late.lines(&backlog.node, late));
+        Some((receipt, lines))
+    }
+
+    /// What a node brought late is durable: it counts.
+    pub fn kept(&mut self, now: Now, backlog: &Backlog, lines: Vec<Line>) -> Vec<Output> {
+        let (Some(late), Some(through)) = (&backlog.late, last_id(backlog)) else {
+            return Vec::new();
+        };
+        self.late.kept(&backlog.node, late.boot, late.stream, through);
+        let changes = self.fleet.late(lines);
+        self.take(now, Ok(changes));
+        self.think(now)
+    }
+
+    /// What earlier controllers have kept of what nodes said late.
+    pub fn remember_late(&mut self, book: LateBook) {
+        self.late = book;
     }
 
     /// Takes a workflow, or another version of one.
@@ -333,6 +373,7 @@ impl Controller {
                     self.is_stirred = true;
                 }
                 Change::Event(event) => self.happened(now, *event),
+                Change::Past(event) => self.had_happened(*event),
                 Change::Missing { node, from_seq } => {
                     self.outputs.push(Output::Replay { node, from_seq });
                 }
@@ -347,8 +388,29 @@ impl Controller {
         }
     }
 
+    /// What an event that is told late changes: counts and notes, nothing of what is now.
+    fn had_happened(&mut self, event: Event) {
+        let node = event.header.node;
+        match event.kind {
+            EventKind::RunFinished(record) => self.run_finished(node, record),
+            EventKind::Refused { reason } => {
+                self.fleet.note(&node, format!("had refused: {reason}"));
+            }
+            EventKind::Timed { epoch, id, outcome } => {
+                let words = outcome.words();
+                self.fleet.note(&node, format!("command {id} of epoch {epoch} {words}"));
+            }
+            EventKind::Started(_)
+            | EventKind::Prepared { .. }
+            | EventKind::TookOver { .. }
+            | EventKind::FirstCall { .. }
+            | EventKind::BackEnd { .. } => {}
+        }
+    }
+
     fn happened(&mut self, now: Now, event: Event) {
         let (node, at) = (event.header.node, event.header.at);
+        tracing::debug!(%node, boot = event.header.boot.0, seq = event.header.seq, "event");
         match event.kind {
             EventKind::Started(facts) => self.fleet.set_facts(&node, facts),
             EventKind::Prepared { workflow, task, generation: _ } => {
@@ -380,6 +442,11 @@ impl Controller {
             EventKind::Refused { reason } => {
                 tracing::warn!(%node, reason, "node refuses");
                 self.fleet.note(&node, format!("refuses: {reason}"));
+            }
+            EventKind::Timed { epoch, id, outcome } => {
+                let words = outcome.words();
+                tracing::info!(%node, %epoch, id, "command {words}");
+                self.fleet.note(&node, format!("command {id} of epoch {epoch} {words}"));
             }
             EventKind::BackEnd { name, change, reason } => {
                 let what = change.words();

@@ -22,6 +22,7 @@ use types::{FleetId, Instant, NodeId};
 pub use node::{Lease, Node, Readings};
 
 use crate::config::NodeSection;
+use crate::late::{Line, Said};
 
 /// Something that a frame or the time has changed.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,6 +42,8 @@ pub enum Change {
     },
     /// Something happened on a node.
     Event(Box<Event>),
+    /// Something had happened on a node, and is told late: it says nothing of now.
+    Past(Box<Event>),
     /// Events are missing from this number on: ask the node.
     Missing {
         /// Which node.
@@ -184,6 +187,24 @@ impl Fleet {
             stream::Next::Wait => {}
         }
         Ok(changes)
+    }
+
+    /// Takes what a node said late, once it is kept.
+    pub fn late(&mut self, lines: Vec<Line>) -> Vec<Change> {
+        let mut changes = Vec::new();
+        for Line { node: id, boot, said, .. } in lines {
+            let Some(node) = self.nodes.get_mut(&id) else { continue };
+            match said {
+                Said::Report(report) => node.heard_late(boot, report.header.seq),
+                Said::Summary(summary) => node.reports_late += u64::from(summary.reports),
+                Said::Event(event) => {
+                    let is_next = node.happened_late(boot, event.header.seq);
+                    changes.push(if is_next { Change::Event(event) } else { Change::Past(event) });
+                }
+                Said::Unreadable(why) => node.refuse(format!("late record refused: {why}")),
+            }
+        }
+        changes
     }
 
     /// Takes what a node answered to the question for missing events.

@@ -5,6 +5,7 @@ mod routes;
 mod upload;
 
 use std::future::Future;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -17,6 +18,7 @@ use axum::routing::{get, post};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::shell::commands::Commander;
 use crate::shell::logs::LogBook;
 use crate::shell::objects::Reader;
 use crate::shell::run::Shared;
@@ -33,8 +35,8 @@ pub struct Api {
     shared: Shared,
     modules: Modules,
     logs: LogBook,
-    /// Absent where there is no bus, as in tests.
-    reader: Option<Reader>,
+    /// Absent in tests of what needs neither.
+    reach: Option<Reach>,
     /// One permit for each upload under way.
     uploads: Semaphore,
     /// One permit for each client that follows a log.
@@ -42,16 +44,28 @@ pub struct Api {
     patience: Patience,
 }
 
+/// The bus and the folder of a controller.
+#[derive(Debug)]
+pub struct Reach {
+    /// Reads objects.
+    pub reader: Reader,
+    /// Gives commands.
+    pub commander: Commander,
+    /// Where the controller keeps what nodes said late.
+    pub state_dir: PathBuf,
+}
+
 impl Api {
-    /// An API over a controller; without a reader no objects can be read.
-    pub fn new(
-        shared: Shared,
-        (modules, logs): (Modules, LogBook),
-        reader: Option<Reader>,
-    ) -> Self {
+    fn reach(&self) -> Result<&Reach, Failure> {
+        let none = || Failure::unavailable("this controller has no bus".to_owned());
+        self.reach.as_ref().ok_or_else(none)
+    }
+
+    /// An API over a controller; without a reach no objects can be read, and no commands given.
+    pub fn new(shared: Shared, (modules, logs): (Modules, LogBook), reach: Option<Reach>) -> Self {
         let (uploads, patience) = (Semaphore::new(upload::UPLOADS_MAX), Patience::default());
         let followers = Arc::new(Semaphore::new(routes::log::FOLLOWERS_MAX));
-        Self { shared, modules, logs, reader, uploads, followers, patience }
+        Self { shared, modules, logs, reach, uploads, followers, patience }
     }
 
     /// Waits so long for uploads.
@@ -76,6 +90,9 @@ fn router(api: Api) -> Router {
     let v1 = Router::new()
         .route("/nodes", get(routes::nodes))
         .route("/nodes/{id}", get(routes::node))
+        .route("/nodes/{id}/commands", post(routes::command::give))
+        .route("/nodes/{id}/commands/{epoch}/{command}/cancel", post(routes::command::take_back))
+        .route("/nodes/{id}/late", get(routes::late::late))
         .route("/plan", get(routes::plan))
         .route("/placements", get(routes::placements))
         .route("/decisions/{workflow}", get(routes::decision))

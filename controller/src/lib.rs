@@ -21,6 +21,7 @@ pub mod history;
 pub mod hosting;
 pub mod http;
 pub mod keys;
+pub mod late;
 pub mod launch;
 pub mod planner;
 pub mod shell;

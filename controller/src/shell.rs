@@ -1,7 +1,9 @@
 //! Everything that touches sockets, files, threads and clocks.
 
 pub mod bus_side;
+pub mod commands;
 pub mod feed;
+pub mod late_file;
 pub mod logs;
 pub mod objects;
 pub mod run;

@@ -13,8 +13,11 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use controller::api::{self, HealthState, NodeState};
 use controller::deploy::UPLOAD_TYPE;
 use controller::shell::zenoh::{Bus, BusRole, Class};
+use protocol::backlog::{
+    Backlog, Late, LateColumn, LateContent, LateRecord, LateStream, LateSummary, Receipt,
+};
 use protocol::belt::{Fetch, Fetched, ObjectMeta};
-use protocol::event::EventQuery;
+use protocol::event::{Event, EventKind, EventQuery};
 use protocol::key::{BeltService, Keys, SimKeys};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery};
@@ -25,7 +28,7 @@ use protocol::{decode, encode};
 use serde::de::DeserializeOwned;
 use support::{FakeAgent, component, id, link, power, queue, signing, start, thermal};
 use types::{
-    Epoch, FleetId, FunctionId, LeaderEpoch, NodeId, ObjectId, OwnerEpoch, RunId, SkyClock,
+    BootId, Epoch, FleetId, FunctionId, LeaderEpoch, NodeId, ObjectId, OwnerEpoch, RunId, SkyClock,
     StateKey, TaskId, Version, WallTime, WorkflowId,
 };
 
@@ -331,6 +334,7 @@ async fn a_controller_commands_hears_serves_and_comes_back() {
     events_are_replayed_after_a_gap(&world, &first).await;
     garbage_is_counted(&world, &first).await;
     reports_are_shown(&world, &first).await;
+    what_comes_late_is_kept_and_counted_once(&world, &first).await;
     plan_and_modules_are_served(&world).await;
     objects_are_read_back(&first);
     directory_and_port_are_not_shared(&config, dir.path());
@@ -429,6 +433,58 @@ async fn garbage_is_counted(world: &World, process: &Process) {
         .await;
     assert_eq!(after.state, NodeState::Up, "the session is kept");
     assert!(after.flags.iter().any(|flag| flag.contains("claims to come from drone")));
+}
+
+/// A run that ended under an earlier start of the drone's agent, and many reports as one.
+async fn what_comes_late_is_kept_and_counted_once(world: &World, process: &Process) {
+    let before = process.node("drone").expect("the test's set-up works");
+    let boot = BootId(1_000);
+    let mut event = world.agent("drone", |agent, _| {
+        let is_run = |event: &&Event| matches!(event.kind, EventKind::RunFinished(_));
+        agent.events.iter().rev().find(is_run).expect("a run has ended").clone()
+    });
+    (event.header.boot, event.header.seq) = (boot, 40);
+    if let EventKind::RunFinished(record) = &mut event.kind {
+        record.run = RunId(9_000);
+    }
+    let frame = encode(&event).expect("the test's set-up works");
+    let summary = LateSummary {
+        group: Group::Power,
+        from: start(),
+        to: start().plus_s(8.0),
+        reports: 8,
+        columns: vec![LateColumn { count: 8, min: 0.5, mean: 0.6, max: 0.7 }],
+    };
+    let bring = |stream, number, content| {
+        let records = vec![LateRecord { id: number, content }];
+        let late = Some(Late { boot, stream, records });
+        let backlog = Backlog { node: id("drone"), boot: BootId(1), late };
+        (world.keys.backlog(&backlog.node), encode(&backlog).expect("the test's set-up works"))
+    };
+    for _ in 0..2 {
+        for (stream, number, content) in [
+            (LateStream::Events, 40, LateContent::Frame(frame.clone())),
+            (LateStream::Reports, 7, LateContent::Summary(summary.clone())),
+        ] {
+            let (key, frame) = bring(stream, number, content);
+            let answer = world.bus.query(&key, frame, Class::Bulk, PATIENCE).await;
+            let receipt: Receipt = decode(&answer.expect("a receipt")).expect("a receipt");
+            assert_eq!(receipt.late_through, Some(number));
+            assert_eq!(receipt.controller, id("controller"));
+            assert!(receipt.reports_through != 0 && receipt.reports_seen & 1 == 1, "{receipt:?}");
+        }
+    }
+    let runs: api::RunPage = process.get("/runs?workflow=flood").expect("the API answers");
+    assert_eq!(runs.runs.iter().filter(|run| run.run == RunId(9_000)).count(), 1);
+    let after = process.node("drone").expect("the test's set-up works");
+    assert_eq!(after.reports_late, before.reports_late + 8);
+    assert_eq!(after.events_late, before.events_late + 1);
+    assert_eq!(after.reports_missed, before.reports_missed, "of another start");
+    // Under the key of another node, nothing is taken and nothing is answered.
+    let (_, frame) = bring(LateStream::Events, 41, LateContent::Frame(frame));
+    let foreign = world.keys.backlog(&id("sat-1"));
+    let refused = world.bus.query(&foreign, frame, Class::Bulk, Duration::from_secs(2)).await;
+    assert!(refused.is_err(), "{refused:?}");
 }
 
 async fn reports_are_shown(world: &World, process: &Process) {

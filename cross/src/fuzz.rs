@@ -12,7 +12,7 @@ use crate::command::{self, print, say};
 use crate::workspace::Workspace;
 
 /// The targets: programs of the package `fuzz` are called `fuzz-` and this.
-const TARGETS: [&str; 4] = ["frames", "manifest", "module", "serial"];
+const TARGETS: [&str; 5] = ["frames", "manifest", "module", "segment", "serial"];
 /// How long each runs unless told otherwise, seconds.
 const SECONDS: u64 = 60;
 /// A day; more is a mistake.
@@ -199,7 +199,7 @@ fn found(folder: &Path) -> Result<BTreeSet<PathBuf>> {
 
 /// Where a target starts: frames from the golden files of the wire, and what is committed for it.
 fn write_seeds(workspace: &Workspace, target: &str, to: &Path) -> Result<()> {
-    if target != "module" {
+    if matches!(target, "frames" | "manifest") {
         let golden = workspace.path("crates/protocol/tests/golden");
         for entry in fs::read_dir(golden)? {
             let path = entry?.path();

@@ -159,6 +159,8 @@ pub struct ProcessBed {
     programs: Programs,
     children: BTreeMap<String, Child>,
     ended_cpu_s: f64,
+    /// What its processes log, if not what they do by themselves.
+    log: Option<&'static str>,
 }
 
 impl ProcessBed {
@@ -167,7 +169,20 @@ impl ProcessBed {
     /// # Errors
     /// [`BedError`] when a process cannot be started; those that run are stopped.
     pub fn start(layout: Layout, programs: Programs, fleet: &Fleet) -> Result<Self, BedError> {
-        let mut bed = Self { layout, programs, children: BTreeMap::new(), ended_cpu_s: 0.0 };
+        Self::start_logging(layout, programs, fleet, None)
+    }
+
+    /// The same, with another filter of what is logged (`STARBELT_LOG`).
+    ///
+    /// # Errors
+    /// As [`ProcessBed::start`].
+    pub fn start_logging(
+        layout: Layout,
+        programs: Programs,
+        fleet: &Fleet,
+        log: Option<&'static str>,
+    ) -> Result<Self, BedError> {
+        let mut bed = Self { layout, programs, children: BTreeMap::new(), ended_cpu_s: 0.0, log };
         bed.start_bridge()?;
         bed.start_controller()?;
         for node in fleet.nodes() {
@@ -216,6 +231,7 @@ impl ProcessBed {
             .open(&log_path)
             .map_err(io_error(format!("opening {}", log_path.display())))?;
         let child = Command::new(program)
+            .envs(self.log.map(|filter| ("STARBELT_LOG", filter)))
             .args(verb)
             .arg("--config")
             .arg(config)

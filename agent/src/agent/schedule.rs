@@ -8,7 +8,7 @@ use types::{Instant, NodeId};
 /// The groups that every node reports, in the order in which they are spread.
 ///
 /// What a node does not have, a graphics processor or a place, is not reported.
-pub(super) const GROUPS: [Group; 8] = [
+pub(super) const GROUPS: [Group; 9] = [
     Group::Power,
     Group::Thermal,
     Group::Compute,
@@ -17,6 +17,7 @@ pub(super) const GROUPS: [Group; 8] = [
     Group::Queue,
     Group::Gpu,
     Group::Position,
+    Group::Backlog,
 ];
 
 /// Things that recur, spread evenly over their interval.

@@ -14,6 +14,7 @@ use crate::state::{GroupEvent, GroupId, GroupStatus, Ownership, RoleChange, Tran
 
 mod reports;
 mod tasks;
+mod timed;
 
 /// Sky seconds per wall second in these stories.
 const RATE: f64 = 30.0;

@@ -8,13 +8,13 @@ use types::{Capacity, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskI
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
-    BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation, Problem,
+    BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation, Problem, QueueConfig,
     ReportConfig, SourceConfig, StoreSection,
 };
 use super::{body, mcu, program};
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 13] = [
+pub(super) const NAMES: [&str; 14] = [
     "node",
     "place",
     "receiver",
@@ -22,6 +22,7 @@ pub(super) const NAMES: [&str; 13] = [
     "bus",
     "sim",
     "store",
+    "queue",
     "report",
     "functions",
     "battery",
@@ -39,6 +40,14 @@ const VERSION: u64 = 1;
 const QUOTA_BYTES: u64 = 1 << 30;
 /// Least quota with which a group of state and its copy fit.
 const QUOTA_BYTES_MIN: u64 = 1 << 20;
+/// What is kept without a link unless told otherwise: a day of all groups at one report a second as they were, months of them thinned.
+const QUEUE_BYTES: u64 = 64 << 20;
+/// Least with which there are segments to thin.
+const QUEUE_BYTES_MIN: u64 = 256 << 10;
+const REPORT_TTL_S: u64 = 14 * 86_400;
+const EVENT_TTL_S: u64 = 90 * 86_400;
+/// Ten years.
+const TTL_S_MAX: u64 = 3_653 * 86_400;
 const REPORT_INTERVAL_MS: u64 = 1000;
 const PING_INTERVAL_MS: u64 = 2000;
 /// Least memory in which a function with the default grant of 32 MiB runs.
@@ -91,6 +100,7 @@ pub(super) fn read(
     let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name));
     let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
     let store = store(root.table("store"), base);
+    let queue = queue(root.table("queue"));
     let report = report(root.table("report"));
     let functions = functions(root.table("functions"), capacity.memory_mib);
     let inference = inference(root.table("inference"), base);
@@ -117,6 +127,7 @@ pub(super) fn read(
         bus,
         sim: sim.flatten(),
         store: store?,
+        queue,
         report,
         functions,
         inference,
@@ -219,6 +230,18 @@ fn store(mut section: Section<'_>, base: &Path) -> Option<StoreSection> {
         quota_bytes,
         audit_log: audit_log.map(|path| base.join(path)),
     })
+}
+
+fn queue(mut section: Section<'_>) -> QueueConfig {
+    let quota_bytes = section.integer("quota_bytes", QUEUE_BYTES_MIN..=1 << 40, QUEUE_BYTES);
+    let report_ttl = section.integer("report_ttl_s", 1..=TTL_S_MAX, REPORT_TTL_S);
+    let event_ttl = section.integer("event_ttl_s", 1..=TTL_S_MAX, EVENT_TTL_S);
+    section.finish();
+    QueueConfig {
+        quota_bytes,
+        report_ttl: Duration::from_secs(report_ttl),
+        event_ttl: Duration::from_secs(event_ttl),
+    }
 }
 
 fn report(mut section: Section<'_>) -> ReportConfig {

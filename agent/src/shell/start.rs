@@ -5,17 +5,17 @@ use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use protocol::decode;
 use protocol::desired::Desired;
-use protocol::plan::{PlanMessage, PlanQuery};
-use protocol::report::Header;
-use protocol::signed::Signers;
-use protocol::{decode, encode};
+use protocol::plan::PlanMessage;
 use runtime::{CacheConfig, RuntimeConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use types::{Arch, BootId, NodeId, SkyClock, Uptime};
+use types::{Arch, BootId, NodeId, SkyClock};
 
-use super::work::{CLOCK, Parts, SENSORS, Work};
+use super::backlog::{Keep, Keeping, keep};
+use super::chores::{chores, tell_of_boards};
+use super::work::{CLOCK, CONTROLLER, PLAN, Parts, SENSORS, Work};
 use super::zenoh::sim::{self, Told};
 use super::zenoh::{BusError, Fleet};
 use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell, gnss};
@@ -26,17 +26,17 @@ use crate::event::{Input, Record};
 use crate::exec::code::{CodeBook, Stores};
 use crate::exec::inference::{Models, ModelsError, News};
 use crate::exec::log::LogTap;
-use crate::exec::module::{ModuleError, ModuleStore, Modules as _};
+use crate::exec::module::{ModuleError, ModuleStore};
 use crate::exec::processes;
 use crate::exec::secret::{SecretError, device_secret};
-use crate::exec::topics::{Emission, topics};
+use crate::exec::topics::topics;
 use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
 use crate::plan::PlanBook;
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
+use crate::serial::Lines;
 use crate::serial::battery::BoardBattery;
-use crate::serial::{self, Lines};
 use crate::state::{StateError, StateService, StoreConfig};
 
 /// How long a node of an emulation waits for its clock: for ever would keep it from serving without a link.
@@ -48,25 +48,6 @@ const CLOCK_PATIENCE_AGAIN: Duration = Duration::from_millis(500);
 const REJOIN_PAUSE: Duration = Duration::from_millis(200);
 /// Pause before the emulation's bus is set up anew after it could not be.
 const SIM_RETRY: Duration = Duration::from_secs(1);
-/// Between two looks for a newer plan: every one is also put, so this only fills gaps.
-const PLAN_INTERVAL: Duration = Duration::from_secs(30);
-/// The same, as long as there is none.
-const PLAN_RETRY: Duration = Duration::from_secs(1);
-/// Plans that wait to be read.
-const PLANS_MAX: usize = 2;
-/// Between two looks for a newer list of signers: every one is also put, so this only fills gaps.
-const SIGNERS_INTERVAL: Duration = Duration::from_secs(30);
-/// Between two messages with lines of the same task.
-const LOG_INTERVAL: Duration = Duration::from_millis(200);
-/// Lists of signers that wait to be read.
-const SIGNERS_MAX: usize = 2;
-/// Between two times that battery and temperature are kept, garbage is collected, and functions are looked through whose
-/// time is over; calls of these are refused at once.
-const HOUSEKEEPING: Duration = Duration::from_secs(10);
-/// How long the objects of finished runs are kept, on the wall clock.
-const RUNS_KEPT: Duration = Duration::from_secs(24 * 3600);
-/// The same, when the store is more than four fifths full.
-const RUNS_KEPT_FULL: Duration = Duration::from_secs(600);
 /// Largest object of a data source.
 const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -112,10 +93,11 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let frames_dropped = Arc::new(AtomicU64::new(0));
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
     let mut background = Vec::from_iter(emulate(&config, news_sender, &frames_dropped));
-    let Opened { state, stores, trust, remembered, memory, clock: known } = open(&config).await?;
+    let Opened { state, stores, trust, remembered, memory, clock: known, plan, controller } =
+        open(&config).await?;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
     let (sensors, lines) = sense(&config, memory, &clock, &mut background);
-    let plan = PlanBook::new(config.node.clone());
+    let (keeping, said) = Keeping::new();
     tokio::time::sleep_until(may_join_at).await;
     let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
     let (logs, (topics, committed)) = (LogTap::default(), topics());
@@ -146,6 +128,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         plan: plan.clone(),
         inputs: input_sender,
         frames_dropped,
+        keeping,
     });
     if config.sim.is_some() {
         await_clock(&work, &mut news, known.is_some()).await;
@@ -155,6 +138,8 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let now = work.clock().now();
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
     work.fleet().serve(boot, question_sender).await?;
+    let kept = queue_of(&config, boot, &plan, controller);
+    background.push(tokio::spawn(keep(Arc::clone(&work), kept, said)));
     background.extend(chores(&work, plan, boot, (logs, committed)));
     let boards = tell_of_boards(Arc::clone(&work), lines, boot, config.report.interval);
     background.push(tokio::spawn(boards));
@@ -178,22 +163,6 @@ async fn open(config: &Config) -> Result<Opened, StartError> {
     let config = config.clone();
     let opened = tokio::task::spawn_blocking(move || open_store(&config)).await;
     opened.map_err(std::io::Error::other)?
-}
-
-/// What is done all the time.
-fn chores(
-    work: &Arc<Work>,
-    plan: PlanBook,
-    boot: BootId,
-    (logs, committed): (LogTap, mpsc::UnboundedReceiver<Emission>),
-) -> [JoinHandle<()>; 5] {
-    [
-        tokio::spawn(follow_plan(Arc::clone(work), plan)),
-        tokio::spawn(follow_signers(Arc::clone(work))),
-        tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
-        tokio::spawn(send_topics(Arc::clone(work), committed, boot)),
-        tokio::spawn(keep_house(Arc::clone(work))),
-    ]
 }
 
 /// Follows the emulation, if this node is part of one.
@@ -233,6 +202,8 @@ struct Opened {
     remembered: Remembered,
     memory: Memory,
     clock: Option<SkyClock>,
+    plan: PlanBook,
+    controller: Option<NodeId>,
 }
 
 fn open_store(config: &Config) -> Result<Opened, StartError> {
@@ -261,17 +232,36 @@ fn open_store(config: &Config) -> Result<Opened, StartError> {
         }
     });
     let fence = state.load_record(&Record::Fence.to_string()).map_err(unusable)?;
+    let timed = state.load_record(&Record::Timed.to_string()).map_err(unusable)?;
+    let plan = known_plan(&state, config).map_err(unusable)?;
+    let controller = state.load_record(CONTROLLER).map_err(unusable)?;
+    let controller = controller.and_then(|name| NodeId::new(str::from_utf8(&name).ok()?).ok());
     Ok(Opened {
+        plan,
+        controller,
         stores: Stores {
             modules: ModuleStore::open(config.store.dir.join("functions"))?,
             manifests: ModuleStore::of_manifests(config.store.dir.join("manifests"))?,
         },
         trust: TrustBook::open(state.clone()).map_err(unusable)?,
-        remembered: Remembered { desired, fence },
+        remembered: Remembered { desired, fence, timed },
         memory: json_record(&state, SENSORS).map_err(unusable)?.unwrap_or_default(),
         clock,
         state,
     })
+}
+
+/// The contact plan that an earlier start has left; one that cannot be read counts as absent.
+fn known_plan(state: &StateService, config: &Config) -> Result<PlanBook, StateError> {
+    let plan = PlanBook::new(config.node.clone());
+    if let Some(frame) = state.load_record(PLAN)? {
+        let taken = decode::<PlanMessage>(&frame).map_err(|error| error.to_string());
+        match taken.and_then(|message| plan.take(message).map_err(|error| error.to_string())) {
+            Ok(_) => tracing::info!(version = ?plan.version(), "contact plan of an earlier start"),
+            Err(error) => tracing::warn!(%error, "contact plan of an earlier start cannot be read"),
+        }
+    }
+    Ok(plan)
 }
 
 /// A record of the shell; one that cannot be read counts as absent.
@@ -331,6 +321,11 @@ fn hardware(config: &Config) -> std::io::Result<Hardware> {
         let root = config.sysfs_root.display();
         std::io::Error::new(error.kind(), format!("sensors.sysfs_root {root}: {error}"))
     })
+}
+
+fn queue_of(config: &Config, boot: BootId, plan: &PlanBook, controller: Option<NodeId>) -> Keep {
+    let dir = config.store.dir.join("queue");
+    Keep { dir, config: config.queue, boot, plan: plan.clone(), controller }
 }
 
 fn setup_of(config: &Config, boot: BootId) -> Setup {
@@ -400,172 +395,5 @@ async fn emulation(
             Err(error) => tracing::warn!(%error, "emulation"),
         }
         tokio::time::sleep(SIM_RETRY).await;
-    }
-}
-
-/// Follows the contact plan: what is put, and what was missed.
-async fn follow_plan(work: Arc<Work>, plan: PlanBook) {
-    let (frames, mut put) = mpsc::channel(PLANS_MAX);
-    if let Err(error) = work.fleet().follow_plan(frames).await {
-        tracing::error!(%error, "the contact plan is only asked for");
-    }
-    while work.is_wanted() {
-        let query = encode(&PlanQuery { have: plan.version() });
-        if let Ok(query) = query
-            && let Ok(frame) = work.fleet().plan(query).await
-        {
-            take_plan(&work, &plan, frame).await;
-        }
-        let pause = if plan.version().is_some() { PLAN_INTERVAL } else { PLAN_RETRY };
-        let next = tokio::time::Instant::now() + pause;
-        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
-            take_plan(&work, &plan, frame).await;
-        }
-        // Without a subscription there is nothing to receive, and nothing may spin.
-        tokio::time::sleep_until(next).await;
-    }
-}
-
-/// Follows whose signatures count: what is put, and what was missed.
-async fn follow_signers(work: Arc<Work>) {
-    let (frames, mut put) = mpsc::channel(SIGNERS_MAX);
-    if let Err(error) = work.fleet().follow_signers(frames).await {
-        tracing::error!(%error, "the list of signers is only asked for");
-    }
-    while work.is_wanted() {
-        match work.fleet().signers().await {
-            Ok(list) => work.trust(list).await,
-            Err(error) => tracing::debug!(%error, "signers"),
-        }
-        let next = tokio::time::Instant::now() + SIGNERS_INTERVAL;
-        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
-            match decode::<Signers>(&frame) {
-                Ok(list) => work.trust(list).await,
-                Err(error) => tracing::warn!(%error, "list of signers dropped"),
-            }
-        }
-        tokio::time::sleep_until(next).await;
-    }
-}
-
-/// Sends what functions log, a message for each task at most so often.
-async fn send_logs(work: Arc<Work>, logs: LogTap, boot: BootId) {
-    let mut seq = 0;
-    while work.is_wanted() {
-        logs.news().await;
-        // What comes meanwhile goes along.
-        tokio::time::sleep(LOG_INTERVAL).await;
-        loop {
-            let taken = logs.take();
-            if taken.is_empty() {
-                break;
-            }
-            for lines in taken {
-                seq += 1;
-                let now = work.clock().now();
-                let at = (now.sky, Duration::from_nanos(now.at.0));
-                match encode(&lines.batch(work.me(), boot, seq, at)) {
-                    Ok(frame) => work.fleet().publish_log(frame),
-                    Err(error) => tracing::error!(%error, "log cannot be sent"),
-                }
-            }
-        }
-    }
-}
-
-/// Sends what committed calls said on topics, in order.
-async fn send_topics(
-    work: Arc<Work>,
-    mut committed: mpsc::UnboundedReceiver<Emission>,
-    boot: BootId,
-) {
-    let mut seq = 0;
-    while let Some(emission) = committed.recv().await {
-        seq += 1;
-        let now = work.clock().now();
-        let uptime = Uptime(now.at.0 / 1_000_000);
-        let header = Header { node: work.me().clone(), boot, seq, at: now.sky, uptime };
-        // The room is taken until the message is gone.
-        let (message, _room) = emission.message(header);
-        let frame = match encode(&message) {
-            Ok(frame) => frame,
-            Err(error) => {
-                tracing::error!(%error, topic = message.topic, "message cannot be sent");
-                continue;
-            }
-        };
-        let fleet = work.fleet().clone();
-        let sent = move || fleet.publish_topic_blocking(&message.topic, frame);
-        if let Err(error) = tokio::task::spawn_blocking(sent).await {
-            tracing::error!(%error, "message was lost");
-        }
-    }
-}
-
-/// Tells of the boards at the serial lines.
-async fn tell_of_boards(work: Arc<Work>, lines: Lines, boot: BootId, interval: Duration) {
-    let mut seq = 0;
-    while work.is_wanted() && lines.iter().len() != 0 {
-        tokio::time::sleep(interval).await;
-        for line in lines.iter() {
-            let now = work.clock().now();
-            let uptime = Uptime(now.at.0 / 1_000_000);
-            let header =
-                Header { node: work.me().clone(), boot, seq: seq + 1, at: now.sky, uptime };
-            // One that was never heard has no key.
-            let Some(report) = serial::report::of(line, header) else { continue };
-            seq += 1;
-            match encode(&report) {
-                Ok(frame) => work.fleet().publish_board(report.uid, frame),
-                Err(error) => tracing::error!(%error, board = report.name, "report cannot be sent"),
-            }
-        }
-    }
-}
-
-async fn take_plan(work: &Arc<Work>, plan: &PlanBook, frame: Vec<u8>) {
-    let (work, plan) = (Arc::clone(work), plan.clone());
-    let taken = tokio::task::spawn_blocking(move || {
-        let message = match decode::<PlanMessage>(&frame) {
-            Ok(message) => message,
-            Err(error) => {
-                work.frames_dropped().fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-                return tracing::warn!(%error, "contact plan dropped");
-            }
-        };
-        let version = message.version;
-        match plan.take(message) {
-            Ok(true) => tracing::info!(%version, "contact plan"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%version, %error, "contact plan dropped"),
-        }
-    });
-    if let Err(error) = taken.await {
-        tracing::error!(%error, "contact plan was lost");
-    }
-}
-
-/// Keeps battery and temperature over restarts, and frees what old runs left.
-async fn keep_house(work: Arc<Work>) {
-    while work.is_wanted() {
-        tokio::time::sleep(HOUSEKEEPING).await;
-        work.keep_sensors();
-        work.stop_what_is_over();
-        let this = Arc::clone(&work);
-        let collected = tokio::task::spawn_blocking(move || {
-            let usage = this.state().usage();
-            let is_full = usage.quota_bytes / 5 * 4 < usage.bytes;
-            let kept = if is_full { RUNS_KEPT_FULL } else { RUNS_KEPT };
-            this.state().collect_garbage(this.clock().sky_before(kept))
-        });
-        match collected.await {
-            Ok(Ok(collected)) if collected.objects != 0 => {
-                let (objects, bytes) = (collected.objects, collected.bytes);
-                tracing::info!(objects, bytes, "old runs freed");
-            }
-            Ok(Ok(_)) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "old runs stay"),
-            Err(error) => tracing::error!(%error, "old runs stay"),
-        }
     }
 }

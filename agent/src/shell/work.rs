@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use protocol::call::{Call, Called};
 use protocol::desired::{FunctionRef, SourceRef, TaskSpec};
@@ -21,16 +22,18 @@ use tokio::task::JoinHandle;
 use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
+use super::backlog::{Keeping, Said};
 use super::calls;
 use super::sources::{self, SourceBook};
 use super::zenoh::Fleet;
 use crate::clock::Clock;
 use crate::event::{CallId, Input, Now, Output, Record, StageCall};
 use crate::exec::Executor;
-use crate::plan::PlanBook;
+use crate::plan::{Departure, PlanBook};
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
 use crate::state::{GroupEvent, GroupId, StateService};
+use crate::uplink::Sent;
 
 /// Memory for frames that are being worked on, in KiB: eight of the largest.
 const FRAMES_KIB_MAX: usize = 72 * 1024;
@@ -40,6 +43,14 @@ const EVENTS_MAX: usize = 256;
 pub(super) const SENSORS: &str = "sensors";
 /// The record of the sky clock.
 pub(super) const CLOCK: &str = "clock";
+/// The record of the contact plan: without a link, an appointment is still one.
+pub(super) const PLAN: &str = "plan";
+/// The record of the controller's name.
+pub(super) const CONTROLLER: &str = "controller";
+/// What is larger is sent when a window has room for it.
+const LARGE_BYTES: u64 = 1 << 20;
+/// Before a wait for a window is thought over, since there may be a newer plan.
+const DEPARTURE_AGAIN: Duration = Duration::from_secs(5);
 
 /// What the shell works with.
 pub(super) struct Parts {
@@ -55,6 +66,7 @@ pub(super) struct Parts {
     pub(super) plan: PlanBook,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) frames_dropped: Arc<AtomicU64>,
+    pub(super) keeping: Keeping,
 }
 
 /// Everything that the machine's outputs are done with.
@@ -143,6 +155,16 @@ impl Work {
     /// Whether there is still a loop to work for.
     pub(super) fn is_wanted(&self) -> bool {
         !self.parts.inputs.is_closed()
+    }
+
+    /// The way to what keeps reports and events.
+    pub(super) const fn keeping(&self) -> &Keeping {
+        &self.parts.keeping
+    }
+
+    /// Keeps a record of the shell.
+    pub(super) fn keep_record(&self, name: &'static str, bytes: Vec<u8>) {
+        self.order(Ordered::Keep(name, bytes));
     }
 
     /// Runs work beside the loop.
@@ -258,6 +280,7 @@ impl Work {
     /// Waits until what was ordered is done, and leaves the bus.
     pub(super) async fn finish(&self) {
         self.keep_sensors();
+        self.keeping().end().await;
         self.order(Ordered::End);
         for (_, load) in std::mem::take(&mut *locked(&self.loads)).into_values() {
             load.abort();
@@ -343,11 +366,31 @@ impl Work {
     fn replicate(self: &Arc<Self>, group: GroupId, to: NodeId) {
         let this = Arc::clone(self);
         self.crew().spawn(async move {
+            this.depart(&group, &to).await;
             let result = this.state().replicate(this.fleet(), &group, &to).await;
             tracing::info!(%group, %to, ?result, "group copied");
             let status = this.state().group_status(&group);
             this.tell(Input::Replicated { group, to, result, status }).await;
         });
+    }
+
+    /// Waits for a contact with room for a group.
+    async fn depart(&self, group: &GroupId, to: &NodeId) {
+        let mut has_waited = false;
+        loop {
+            let bytes = self.state().group_status(group).state_bytes;
+            // What is small goes as soon as there is a way.
+            let bytes = if bytes < LARGE_BYTES { 0 } else { bytes };
+            let now = self.clock().now();
+            let Departure::At(at) = self.parts.plan.departure(to, bytes, &now) else { return };
+            if !has_waited {
+                let wait_s = at.saturating_since(now.at).as_secs();
+                tracing::info!(%group, %to, bytes, wait_s, "waits for a contact with room");
+                has_waited = true;
+            }
+            let at = at.min(now.at.plus(DEPARTURE_AGAIN));
+            tokio::time::sleep_until(self.clock().system(at).into()).await;
+        }
     }
 
     fn hand_over(self: &Arc<Self>, group: GroupId, to: NodeId) {
@@ -428,7 +471,15 @@ impl Work {
 
     fn report(&self, report: &Report) {
         match protocol::encode(report) {
-            Ok(frame) => self.fleet().publish_report(report.body.group(), frame),
+            Ok(frame) => {
+                let group = report.body.group();
+                self.fleet().publish_report(group, frame.clone());
+                // What waits is not worth waiting itself.
+                if group != Group::Backlog {
+                    let (seq, at) = (report.header.seq, report.header.at);
+                    self.keeping().say(Said::Report(Sent { seq, group, at, frame }));
+                }
+            }
             Err(error) => {
                 self.reports_dropped.fetch_add(1, Ordering::Relaxed);
                 tracing::error!(%error, "report cannot be sent");
@@ -438,6 +489,12 @@ impl Work {
 
     fn event(&self, now: &Now, event: Box<Event>) {
         tracing::info!(seq = event.header.seq, sky = %now.sky, event = %report::words(&event), "event");
+        match protocol::encode(&*event) {
+            Ok(frame) => {
+                self.keeping().say(Said::Event { at: event.header.at, frame });
+            }
+            Err(error) => tracing::error!(%error, "event cannot be kept"),
+        }
         if self.events.try_send(event).is_err() {
             tracing::warn!("event left out; the replay has it");
         }

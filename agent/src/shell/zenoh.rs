@@ -261,6 +261,21 @@ impl Fleet {
         self.ask(&controller(), key, query, Class::Bulk, FETCH_TIMEOUT).await
     }
 
+    /// Asks the controller what came, and brings it what is late.
+    ///
+    /// # Errors
+    /// [`PeerError`] when nobody answers.
+    pub async fn backlog(
+        &self,
+        frame: Vec<u8>,
+        is_late: bool,
+        timeout: Duration,
+    ) -> Result<Vec<u8>, PeerError> {
+        let class = if is_late { Class::Bulk } else { Class::Interactive };
+        self.ask(&controller(), self.inner.keys.backlog(&self.inner.me), frame, class, timeout)
+            .await
+    }
+
     /// Publishes a report: latest wins, a congested link drops it.
     pub fn publish_report(&self, group: Group, frame: Vec<u8>) {
         let key = self.inner.keys.report(&self.inner.me, group);

@@ -1,5 +1,6 @@
 //! Agents as processes on loopback, over real sessions of the bus: one binary, since linking it takes a while.
 
+mod backlog;
 mod calls;
 #[path = "../support/component.rs"]
 mod component;

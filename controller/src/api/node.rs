@@ -1,6 +1,6 @@
 //! Nodes: what they are, how they are, what they host.
 
-use protocol::report::{CodeMode, Summary};
+use protocol::report::{BacklogReport, CodeMode, Summary};
 use serde::{Deserialize, Serialize};
 use types::{
     Arch, Backend, Capacity, EnergySource, Epoch, Geodetic, NodeId, NodeKind, OwnerEpoch, TaskId,
@@ -99,6 +99,12 @@ pub struct NodeInfo {
     pub reports: u64,
     /// Reports that got lost on the way (latest wins, so none is sent again).
     pub reports_missed: u64,
+    /// Reports that came late (kept in `late.ndjson` of the controller's state directory), thinned ones counted as what they stand for.
+    pub reports_late: u64,
+    /// Events that came late.
+    pub events_late: u64,
+    /// What waits on the node for a link, as it said last.
+    pub backlog: Option<BacklogReport>,
     /// Events taken.
     pub events: u64,
     /// Events that were gone when they were asked for again.

@@ -1,5 +1,6 @@
 //! `starbelt node`.
 
+use protocol::report::BacklogReport;
 use types::NodeId;
 
 use super::client::Client;
@@ -88,10 +89,17 @@ fn details(node: &NodeInfo) -> String {
         ("latency", number(node.latency_ms, "ms from the controller")),
         ("state held", known(node.state_bytes, |bytes| format!("{bytes} bytes"))),
         ("desired state", format!("{} made, {} acknowledged", node.generation, node.acknowledged)),
-        ("reports", format!("{} taken, {} missed", node.reports, node.reports_missed)),
+        (
+            "reports",
+            format!(
+                "{} taken, {} missed, {} late",
+                node.reports, node.reports_missed, node.reports_late
+            ),
+        ),
         ("events", format!("{} taken, {} lost", node.events, node.events_lost)),
         ("frames refused", node.frames_refused.to_string()),
     ];
+    rows.extend(node.backlog.as_ref().map(|backlog| ("backlog", backlog_words(backlog))));
     for task in &node.tasks {
         let phase = task.phase.as_deref().unwrap_or(UNKNOWN);
         let (workflow, name, role) = (&task.workflow, &task.task, &task.role);
@@ -100,4 +108,17 @@ fn details(node: &NodeInfo) -> String {
     }
     rows.extend(node.flags.iter().map(|flag| ("flag", flag.clone())));
     fields(&rows)
+}
+
+/// What waits on a node, and what it could not keep.
+fn backlog_words(backlog: &BacklogReport) -> String {
+    let kib = |bytes: u64| bytes / 1024;
+    let lost = backlog.lost_full + backlog.lost_expired + backlog.lost_memory;
+    format!(
+        "{} records, {} of {} KiB; {} thinned, {lost} lost",
+        backlog.records,
+        kib(backlog.disk_bytes),
+        kib(backlog.quota_bytes),
+        backlog.thinned
+    )
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use protocol::DecodeError;
 use protocol::event::NodeFacts;
 use protocol::report::{
-    ComputeReport, FunctionReport, Header, PositionReport, PowerReport, QueueReport, Report,
-    ReportBody, ThermalReport,
+    BacklogReport, ComputeReport, FunctionReport, Header, PositionReport, PowerReport, QueueReport,
+    Report, ReportBody, ThermalReport,
 };
 use types::{BootId, Epoch, Instant, NodeId, Uptime};
 
@@ -50,8 +50,12 @@ pub struct Node {
     pub(super) stream: Stream,
     /// Reports taken.
     pub reports: u64,
-    /// Reports that got lost on the way.
+    /// Reports that got lost on the way, and have not come late.
     pub reports_missed: u64,
+    /// Reports that came late, thinned ones counted as what they stand for.
+    pub reports_late: u64,
+    /// Events that came late.
+    pub events_late: u64,
     /// Frames that were refused.
     pub frames_refused: u64,
     /// Starts that were seen.
@@ -63,6 +67,8 @@ pub struct Node {
     boot: Option<BootId>,
     older_boots: VecDeque<BootId>,
     last_seq: u64,
+    /// Which reports came of the last 64 up to that: bit i is number `last_seq - i`.
+    seen: u64,
 }
 
 /// The newest report of each group.
@@ -84,8 +90,10 @@ pub struct Readings {
     pub function: Option<FunctionReport>,
     /// Queues.
     pub queue: Option<QueueReport>,
+    /// What waits for a link.
+    pub backlog: Option<BacklogReport>,
     /// When each of these was taken, in the order above, to tell its age.
-    pub taken: [Option<Instant>; 6],
+    pub taken: [Option<Instant>; 7],
 }
 
 impl Readings {
@@ -117,6 +125,10 @@ impl Readings {
                 self.queue = Some(queue);
                 5
             }
+            ReportBody::Backlog(backlog) => {
+                self.backlog = Some(backlog);
+                6
+            }
             // Samples of links are kept in order elsewhere; nobody asks for graphics processors yet.
             ReportBody::Link(_) | ReportBody::Gpu(_) => return,
         };
@@ -134,6 +146,8 @@ impl Node {
             stream: Stream::default(),
             reports: 0,
             reports_missed: 0,
+            reports_late: 0,
+            events_late: 0,
             frames_refused: 0,
             boots_seen: 0,
             flags: VecDeque::new(),
@@ -142,12 +156,36 @@ impl Node {
             boot: None,
             older_boots: VecDeque::new(),
             last_seq: 0,
+            seen: 0,
         }
     }
 
     /// Its name.
     pub const fn id(&self) -> &NodeId {
         &self.section.name
+    }
+
+    /// What came of a start of it, live: the highest number of a report, which of the last 64 came, and up to which
+    /// number all events came, where `late` of them came late.
+    pub fn receipt(&self, boot: BootId, late: u64) -> (u64, u64, u64) {
+        if self.boot != Some(boot) {
+            return (0, 0, late);
+        }
+        (self.last_seq, self.seen, self.stream.through(late))
+    }
+
+    /// A report came late.
+    pub(super) fn heard_late(&mut self, boot: BootId, seq: u64) {
+        self.reports_late += 1;
+        if self.boot == Some(boot) && seq <= self.last_seq {
+            self.reports_missed = self.reports_missed.saturating_sub(1);
+        }
+    }
+
+    /// An event came late; whether it is the next one of the present start.
+    pub(super) fn happened_late(&mut self, boot: BootId, seq: u64) -> bool {
+        self.events_late += 1;
+        self.boot == Some(boot) && self.stream.takes_late(seq)
     }
 
     /// Since its last report.
@@ -209,8 +247,12 @@ impl Node {
     ) -> Option<Vec<Change>> {
         let mut changes = self.meet(header.boot)?;
         if header.seq <= self.last_seq {
+            let behind = u32::try_from(self.last_seq - header.seq).unwrap_or(u32::MAX);
+            self.seen |= 1_u64.checked_shl(behind).unwrap_or(0);
             return None;
         }
+        let ahead = u32::try_from(header.seq - self.last_seq).unwrap_or(u32::MAX);
+        self.seen = self.seen.checked_shl(ahead).unwrap_or(0) | 1;
         if self.last_seq != 0 {
             self.reports_missed += header.seq - self.last_seq - 1;
         }
@@ -236,6 +278,7 @@ impl Node {
         self.boots_seen += 1;
         let before = self.boot.replace(boot);
         self.last_seq = 0;
+        self.seen = 0;
         self.stream.restart();
         let Some(before) = before else { return Some(Vec::new()) };
         if self.older_boots.len() == BOOTS_KEPT {

@@ -40,6 +40,8 @@ pub(super) struct Stream {
     gap_since: Option<Instant>,
     asked: Option<Instant>,
     empty_pages: u32,
+    /// The first and the last number that were given up.
+    given_up: Option<(u64, u64)>,
 }
 
 impl Stream {
@@ -109,6 +111,7 @@ impl Stream {
                 continue;
             }
             self.lost += seq - self.last - 1;
+            self.note_given_up(seq - 1);
             self.newest = self.newest.max(seq);
             self.take(seq);
             taken.push(event);
@@ -136,7 +139,33 @@ impl Stream {
             self.empty_pages = 0;
         }
         self.lost += gone;
+        self.note_given_up(self.last + gone);
         self.last += gone;
+    }
+
+    /// Up to which number everything came, where `late` came late.
+    pub(super) fn through(&self, late: u64) -> u64 {
+        match self.given_up {
+            Some((first, last)) if late < last => (first - 1).max(late),
+            Some(_) | None => self.last.max(late),
+        }
+    }
+
+    /// Whether an event is the next one: then it is taken as if it had come in time.
+    pub(super) fn takes_late(&mut self, seq: u64) -> bool {
+        let is_next = seq == self.last + 1;
+        if is_next {
+            self.newest = self.newest.max(seq);
+            self.take(seq);
+        }
+        is_next
+    }
+
+    fn note_given_up(&mut self, last: u64) {
+        if self.last < last {
+            let first = self.given_up.map_or(self.last + 1, |(first, _)| first);
+            self.given_up = Some((first, last));
+        }
     }
 
     fn take(&mut self, seq: u64) {

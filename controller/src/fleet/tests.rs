@@ -92,6 +92,7 @@ fn name(change: &Change) -> String {
         Change::Silent(_) => "silent".to_owned(),
         Change::Down { silence, .. } => format!("down after {} ms", silence.as_millis()),
         Change::Event(event) => format!("event {}", event.header.seq),
+        Change::Past(event) => format!("past event {}", event.header.seq),
         Change::Missing { from_seq, .. } => format!("missing from {from_seq}"),
         Change::Measured { .. } => "measured".to_owned(),
     }
@@ -421,4 +422,71 @@ proptest::proptest! {
         proptest::prop_assert_eq!(taken, expected);
         proptest::prop_assert_eq!(fleet.node(&id("sat-1")).unwrap().events().1, 0);
     }
+}
+
+fn late(boot: u64, seqs: &[u64]) -> Vec<Line> {
+    let line = |seq: &u64| {
+        let (node, boot) = (id("sat-1"), BootId(boot));
+        let said = Said::Event(Box::new(event(boot.0, *seq)));
+        Line { node, boot, stream: protocol::backlog::LateStream::Events, id: *seq, said }
+    };
+    seqs.iter().map(line).collect()
+}
+
+#[test]
+fn a_receipt_names_the_reports_that_came_and_the_events_without_a_gap() {
+    let mut fleet = fleet();
+    let receipt = |fleet: &Fleet, late| fleet.node(&id("sat-1")).unwrap().receipt(BootId(1), late);
+    assert_eq!(receipt(&fleet, 0), (0, 0, 0));
+    for seq in [1, 2, 4, 3, 7] {
+        fleet.report(at_ms(seq), QUEUE_KEY, &report(1, seq, 0)).unwrap();
+    }
+    assert_eq!(receipt(&fleet, 0), (7, 0b111_1001, 0));
+    fleet.report(at_ms(90), QUEUE_KEY, &report(1, 200, 0)).unwrap();
+    assert_eq!(receipt(&fleet, 0).1, 1, "what is too long ago is not named");
+    for seq in [1, 2, 3, 5] {
+        fleet.event(at_ms(100), EVENT_KEY, &encode(&event(1, seq)).unwrap()).unwrap();
+    }
+    assert_eq!(receipt(&fleet, 0).2, 3);
+    assert_eq!(fleet.node(&id("sat-1")).unwrap().receipt(BootId(2), 9), (0, 0, 9), "another start");
+}
+
+#[test]
+fn an_event_that_is_gone_is_not_receipted_until_it_came_late() {
+    let mut fleet = fleet();
+    fleet.event(at_ms(0), EVENT_KEY, &encode(&event(1, 1)).unwrap()).unwrap();
+    // The node remembers no more than the fifth of six.
+    let page = EventPage { events: vec![event(1, 6)], lost: 4 };
+    let page = encode(&page).unwrap();
+    fleet.replayed(at_ms(10), &id("sat-1"), Ok(&page)).unwrap();
+    let receipt =
+        |fleet: &Fleet, late| fleet.node(&id("sat-1")).unwrap().receipt(BootId(1), late).2;
+    assert_eq!(receipt(&fleet, 0), 1);
+    assert_eq!(receipt(&fleet, 3), 3);
+    assert_eq!(receipt(&fleet, 5), 6);
+}
+
+#[test]
+fn what_comes_late_is_history_and_renews_nothing() {
+    let mut fleet = fleet();
+    fleet.report(at_ms(0), QUEUE_KEY, &report(2, 1, 0)).unwrap();
+    fleet.report(at_ms(1), QUEUE_KEY, &report(2, 5, 0)).unwrap();
+    assert_eq!(fleet.node(&id("sat-1")).unwrap().reports_missed, 3);
+    let changes = fleet.late(late(1, &[7, 8]));
+    assert_eq!(changes.iter().map(name).collect::<Vec<_>>(), ["past event 7", "past event 8"]);
+    // Of the present start, the next one is taken as if it had come in time.
+    let changes = fleet.late(late(2, &[1, 3]));
+    assert_eq!(changes.iter().map(name).collect::<Vec<_>>(), ["event 1", "past event 3"]);
+    let line = |seq| {
+        let report: Report = decode(&report(2, seq, 0)).unwrap();
+        let said = Said::Report(Box::new(report));
+        let stream = protocol::backlog::LateStream::Reports;
+        Line { node: id("sat-1"), boot: BootId(2), stream, id: seq, said }
+    };
+    fleet.late(vec![line(2), line(3)]);
+    let node = fleet.node(&id("sat-1")).unwrap();
+    assert_eq!((node.reports, node.reports_missed, node.reports_late), (2, 1, 2));
+    assert_eq!(node.events_late, 4);
+    let down = fleet.tick(at_ms(3_001), |_| None);
+    assert!(matches!(&down[..], [Change::Down { .. }]), "{down:?}");
 }

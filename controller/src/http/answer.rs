@@ -6,8 +6,9 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::{ApiError, ErrorBody};
-use crate::controller::{RemoveError, SignerError, SubmitError, ViewError};
+use crate::controller::{CommandRefusal, RemoveError, SignerError, SubmitError, ViewError};
 use crate::deploy::PushError;
+use crate::shell::commands::CommandError;
 use crate::shell::objects::ReadError;
 use crate::shell::store::StoreError;
 
@@ -132,6 +133,27 @@ impl From<ReadError> for Failure {
             ReadError::Unavailable { .. } => {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
             }
+        }
+    }
+}
+
+impl From<CommandRefusal> for Failure {
+    fn from(error: CommandRefusal) -> Self {
+        match error {
+            CommandRefusal::View(error) => error.into(),
+            CommandRefusal::OtherEpoch { .. } => Self::conflict(error.to_string()),
+        }
+    }
+}
+
+impl From<CommandError> for Failure {
+    fn from(error: CommandError) -> Self {
+        let message = error.to_string();
+        match error {
+            CommandError::Silent { .. } => {
+                Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
+            }
+            CommandError::Refused { .. } => Self::conflict(message),
         }
     }
 }

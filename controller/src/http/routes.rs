@@ -1,6 +1,8 @@
 //! One handler per path.
 
+pub(super) mod command;
 pub(super) mod function;
+pub(super) mod late;
 pub(super) mod log;
 
 use std::sync::Arc;
@@ -196,9 +198,7 @@ pub(super) async fn object(
     asked: Asked<ObjectQuestion>,
 ) -> Answer<ObjectInfo> {
     let Query(asked) = asked?;
-    let reader = api.reader.as_ref();
-    let reader =
-        reader.ok_or_else(|| Failure::unavailable("this controller has no bus".to_owned()))?;
+    let reader = &api.reach()?.reader;
     let nodes = match asked.node {
         Some(node) => vec![api.shared.read(|controller, now| controller.node(now, &node))?.id],
         None => api.shared.read(|c, _| c.holders(&asked.workflow, &asked.task)),

@@ -1,6 +1,7 @@
 //! What the controller hears on the fleet's bus, and what it answers there: reports, events, plan, signers, modules.
 
-use protocol::key::{Keys, module_function};
+use protocol::backlog::Backlog;
+use protocol::key::{Keys, backlog_node, module_function};
 use protocol::module::{MODULE_CHUNK_BYTES, ModuleChunk, ModuleQuery};
 use protocol::plan::PlanQuery;
 use protocol::report::Ping;
@@ -8,7 +9,7 @@ use protocol::{decode, encode};
 use types::{FleetId, NodeId};
 
 use super::logs::LogBook;
-use super::run::Shared;
+use super::run::{Shared, Wake};
 use super::store::Modules;
 use super::zenoh::{Bus, BusError, Question};
 use crate::event::Input;
@@ -44,6 +45,18 @@ pub async fn attend(
     let plans = shared.clone();
     bus.serve(&keys.plan(), move |question| plan_answer(&plans, question)).await?;
     bus.serve(&keys.ping(me), pong).await?;
+    let receipts = shared.clone();
+    bus.hand_on(&keys.backlogs(), move |key, frame, answer| {
+        let backlog = match decode::<Backlog>(&frame) {
+            Ok(backlog) if backlog_node(key).as_ref() == Some(&backlog.node) => backlog,
+            Ok(backlog) => {
+                return tracing::warn!(key, node = %backlog.node, "backlog under another key");
+            }
+            Err(error) => return tracing::warn!(key, %error, "backlog refused"),
+        };
+        receipts.ask(Wake::Backlog(Box::new(backlog), answer));
+    })
+    .await?;
     let trusting = shared.clone();
     bus.serve(&keys.signers(), move |_| signers_answer(&trusting)).await?;
     let modules = modules.clone();

@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use placement::Workflow;
+use protocol::backlog::Backlog;
 use protocol::desired::Desired;
 use protocol::encode;
 use protocol::event::EventQuery;
@@ -20,17 +21,20 @@ use topology::ContactPlan;
 use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, SkyClock, WallTime};
 
 use super::bus_side;
+use super::commands::Commander;
 use super::feed::Predictor;
+use super::late_file::LateFile;
 use super::logs::LogBook;
 use super::objects::Reader;
 use super::store::{Modules, Store, StoreError};
-use super::zenoh::{Bus, BusError, BusRole, Class};
+use super::zenoh::{Answer, Bus, BusError, BusRole, Class};
 use crate::config::{Config, ConfigError};
 use crate::controller::{Controller, RemoveError, SavedFunction, SignerError, SubmitError};
 use crate::deploy::PushError;
 use crate::event::{Input, Now, Output};
 use crate::executor::ANSWER_TIMEOUT;
 use crate::http;
+use crate::late::last_id;
 
 /// Inputs that may wait; a thousand nodes report once a second. What finds it full is counted and dropped: the next
 /// report says the same, an event is asked for again.
@@ -81,6 +85,8 @@ pub enum RunError {
 pub enum Wake {
     /// An input of the controller.
     Input(Input),
+    /// A node asks for its receipt, and may bring what is late.
+    Backlog(Box<Backlog>, Answer),
     /// Someone submits a workflow.
     Submit(Box<Workflow>, oneshot::Sender<Result<(), SubmitError>>),
     /// Someone pushed a function.
@@ -179,6 +185,13 @@ impl Shared {
         }
     }
 
+    /// Brings a question; who asked asks again if it is dropped.
+    pub fn ask(&self, wake: Wake) {
+        if self.inbox.try_send(wake).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Brings something that must not be dropped; `false` when the owner has ended.
     pub async fn bring(&self, wake: Wake) -> bool {
         self.inbox.send(wake).await.is_ok()
@@ -196,6 +209,8 @@ impl Shared {
             Wake::Input(input) => {
                 (self.write(|controller, now| controller.handle(now, input)), Answered::NOBODY)
             }
+            // The owner answers these itself, see [`Owner::receipt`].
+            Wake::Backlog(..) => (Vec::new(), Answered::NOBODY),
             Wake::Submit(workflow, done) => {
                 let result = self.write(|controller, now| controller.submit(now, *workflow));
                 answered(done, result.map(unit))
@@ -236,7 +251,11 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     for problem in problems {
         tracing::error!(problem, "module is not served");
     }
-    let controller = Controller::new(config.clone(), epoch, saved, start_of_time());
+    let opened = LateFile::open(store.dir());
+    let (late, book) =
+        opened.map_err(|source| RunError::Io { what: "reading late.ndjson", source })?;
+    let mut controller = Controller::new(config.clone(), epoch, saved, start_of_time());
+    controller.remember_late(book);
     let (shared, wakes) = Shared::new(controller);
     let plans = PlanVersion(epoch.0.saturating_mul(PLANS_PER_EPOCH));
     let predictor = start_predictor(sky, &config, plans, &shared)?;
@@ -248,11 +267,15 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     let (fleet, me) = (&config.controller.fleet, &config.controller.name);
     bus_side::attend(&bus, fleet, me, &shared, (&modules, &logs)).await?;
     let clock = follow_clock(&config, &shared).await;
-    let reader = Reader::new(bus.clone(), keys.clone());
+    let reach = http::Reach {
+        reader: Reader::new(bus.clone(), keys.clone()),
+        commander: Commander::new(bus.clone(), keys.clone()),
+        state_dir: store.dir().to_owned(),
+    };
     let (stop_http, http_stops) = oneshot::channel::<()>();
     let server = http::serve(
         listener,
-        http::Api::new(shared.clone(), (modules, logs), Some(reader)),
+        http::Api::new(shared.clone(), (modules, logs), Some(reach)),
         async {
             // Either told to stop, or the owner has ended.
             http_stops.await.ok();
@@ -263,6 +286,7 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     let mut owner = Owner {
         shared,
         store,
+        late,
         predictor,
         bus,
         keys,
@@ -353,6 +377,7 @@ async fn stop_clock(clock: JoinHandle<Result<Bus, BusError>>) {
 struct Owner {
     shared: Shared,
     store: Store,
+    late: LateFile,
     predictor: Predictor,
     bus: Bus,
     keys: Keys,
@@ -385,6 +410,13 @@ impl Owner {
                     None => return Ok(()),
                 },
             };
+            let wake = match wake {
+                Wake::Backlog(backlog, answer) => {
+                    self.receipt(&backlog, answer)?;
+                    continue;
+                }
+                other => other,
+            };
             if let Wake::Input(Input::Plan(plan)) = &wake {
                 tracing::info!(version = %plan.version, until = %plan.end(), "contact plan");
                 self.publish(Arc::clone(plan));
@@ -393,6 +425,41 @@ impl Owner {
             self.carry_out(outputs)?;
             answered.say();
         }
+    }
+
+    /// Answers a node what came of it; what it brings late is durable before.
+    fn receipt(&mut self, backlog: &Backlog, answer: Answer) -> Result<(), RunError> {
+        let found = self.shared.read(|controller, _| controller.receipt(backlog));
+        let Some((mut receipt, lines)) = found else {
+            tracing::warn!(node = %backlog.node, "backlog of a node that the fleet does not have");
+            return Ok(());
+        };
+        let kept = lines.is_empty()
+            || {
+                let late = &mut self.late;
+                match tokio::task::block_in_place(|| late.keep(&lines)) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        tracing::error!(node = %backlog.node, %error, "what came late cannot be kept; the node keeps it");
+                        false
+                    }
+                }
+            };
+        if kept {
+            receipt.late_through = last_id(backlog);
+            let outputs = self.shared.write(|controller, now| controller.kept(now, backlog, lines));
+            self.carry_out(outputs)?;
+        }
+        match encode(&receipt) {
+            Ok(frame) => {
+                self.jobs.spawn(async move {
+                    answer.send(frame).await;
+                    None
+                });
+            }
+            Err(error) => tracing::error!(%error, "receipt cannot be sent"),
+        }
+        Ok(())
     }
 
     /// A new plan every `refresh_s` of sky time, and when the clock jumps.

@@ -180,6 +180,11 @@ impl Store {
         self.replace("state.json", &bytes)
     }
 
+    /// The directory.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Where modules lie.
     pub fn modules_dir(&self) -> PathBuf {
         self.dir.join("modules")

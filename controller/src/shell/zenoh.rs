@@ -119,6 +119,21 @@ pub struct Question<'a> {
     pub frame: &'a [u8],
 }
 
+/// The way back to who asked.
+#[derive(Debug)]
+pub struct Answer {
+    query: zenoh::query::Query,
+}
+
+impl Answer {
+    /// Sends the answer. May wait where the link is congested.
+    pub async fn send(self, frame: Vec<u8>) {
+        if let Err(error) = self.query.reply(self.query.key_expr().clone(), frame).await {
+            tracing::debug!(%error, "answer not sent");
+        }
+    }
+}
+
 /// A session.
 #[derive(Clone, Debug)]
 pub struct Bus {
@@ -189,6 +204,28 @@ impl Bus {
                 if let Err(error) = query.reply(query.key_expr().clone(), reply).wait() {
                     tracing::debug!(key = question.key, %error, "answer not sent");
                 }
+            })
+            .background()
+            .await
+            .map_err(declare("serving", key))
+    }
+
+    /// Hands questions to `key` to `take`, which answers them later or lets them drop, until the session closes.
+    ///
+    /// # Errors
+    /// [`BusError::Declare`] when the key is malformed.
+    pub async fn hand_on(
+        &self,
+        key: &str,
+        take: impl Fn(&str, Vec<u8>, Answer) + Send + Sync + 'static,
+    ) -> Result<(), BusError> {
+        self.session
+            .declare_queryable(key.to_owned())
+            .complete(true)
+            .callback(move |query| {
+                let frame = query.payload().map(|p| p.to_bytes().into_owned()).unwrap_or_default();
+                let key = query.key_expr().clone();
+                take(key.as_str(), frame, Answer { query });
             })
             .background()
             .await

@@ -85,6 +85,10 @@ pub enum Schema {
     Called = 34,
     /// [`crate::board::BoardReport`].
     BoardReport = 35,
+    /// [`crate::backlog::Backlog`].
+    Backlog = 36,
+    /// [`crate::backlog::Receipt`].
+    Receipt = 37,
 }
 
 /// A type that travels.

@@ -56,6 +56,33 @@ pub enum Verb {
         /// Until when (sky).
         expires: Epoch,
     },
+    /// Do something at a time, link or no link; what became of it is an event. The same epoch, id and `until` again
+    /// is the same command.
+    At {
+        /// Not before (sky).
+        at: Epoch,
+        /// Not after (sky).
+        until: Epoch,
+        /// What.
+        act: Act,
+    },
+    /// Take back a command of [`Verb::At`] that has not begun.
+    Cancel {
+        /// Its epoch.
+        epoch: LeaderEpoch,
+        /// Its id.
+        id: u64,
+    },
+}
+
+/// What can be done at a time. Numbered by position: append only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// Nothing; the event says that it was time.
+    Nop,
+    /// Take all reports.
+    ReportNow,
 }
 
 /// The answer.
@@ -86,6 +113,8 @@ pub enum CommandVerdict {
         /// Why.
         reason: String,
     },
+    /// Durable, and waits for its time.
+    Scheduled,
 }
 
 impl Message for Command {
@@ -97,9 +126,14 @@ impl Message for Command {
             Verb::FlTrain { task: text } | Verb::SetPolicy { policy: text, .. } => {
                 rule::reason(text)
             }
-            Verb::Nop | Verb::ReportNow | Verb::SetExecMode { .. } | Verb::RunProfileJob { .. } => {
-                Ok(())
+            Verb::At { at, until, .. } => {
+                (at <= until).then_some(()).ok_or("a command ends after it begins")
             }
+            Verb::Nop
+            | Verb::ReportNow
+            | Verb::SetExecMode { .. }
+            | Verb::RunProfileJob { .. }
+            | Verb::Cancel { .. } => Ok(()),
         }
     }
 }
@@ -114,7 +148,8 @@ impl Message for CommandReply {
             CommandVerdict::Done
             | CommandVerdict::Unsupported
             | CommandVerdict::Stale { .. }
-            | CommandVerdict::Expired => Ok(()),
+            | CommandVerdict::Expired
+            | CommandVerdict::Scheduled => Ok(()),
         }
     }
 }

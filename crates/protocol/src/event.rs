@@ -88,6 +88,43 @@ pub enum EventKind {
         /// On which device, or why, in words.
         reason: String,
     },
+    /// A command that had its time came to its end.
+    Timed {
+        /// The epoch of its controller.
+        epoch: LeaderEpoch,
+        /// The command.
+        id: u64,
+        /// How.
+        outcome: TimedOutcome,
+    },
+}
+
+/// How a command that had its time ended. It is executed once or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TimedOutcome {
+    /// Done in its time.
+    Done,
+    /// The node was not up in its time, or its clock was not.
+    Missed,
+    /// Taken back before.
+    Cancelled,
+    /// A controller of a higher epoch commands by now.
+    Stale,
+    /// The node went down between beginning and end; it is not begun again.
+    Interrupted,
+}
+
+impl TimedOutcome {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Done => "was done",
+            Self::Missed => "missed its time",
+            Self::Cancelled => "was taken back",
+            Self::Stale => "is of a controller that does not command any more",
+            Self::Interrupted => "was interrupted",
+        }
+    }
 }
 
 /// What can happen to a back end.
@@ -202,7 +239,8 @@ impl Message for Event {
             }
             EventKind::Prepared { .. }
             | EventKind::TookOver { .. }
-            | EventKind::FirstCall { .. } => Ok(()),
+            | EventKind::FirstCall { .. }
+            | EventKind::Timed { .. } => Ok(()),
         }
     }
 }

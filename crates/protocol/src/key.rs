@@ -147,6 +147,16 @@ impl Keys {
         format!("{}/_fn/*/module", self.prefix)
     }
 
+    /// Where a node asks for receipts and brings what is late, at the controller.
+    pub fn backlog(&self, node: &NodeId) -> String {
+        format!("{}/_ctl/backlog/{node}", self.prefix)
+    }
+
+    /// The same of all nodes.
+    pub fn backlogs(&self) -> String {
+        format!("{}/_ctl/backlog/*", self.prefix)
+    }
+
     /// Whose signatures the fleet takes, from the controller: put when that changes, and queried.
     pub fn signers(&self) -> String {
         format!("{}/_ctl/signers", self.prefix)
@@ -213,6 +223,12 @@ pub fn invoked_task(key: &str) -> Option<(WorkflowId, TaskId)> {
     let name = rest.strip_suffix("/invoke").or_else(|| rest.strip_suffix("/call"))?;
     let (workflow, task) = name.split_once('.')?;
     Some((WorkflowId::new(workflow).ok()?, TaskId::new(task).ok()?))
+}
+
+/// The node that the key of a backlog names.
+pub fn backlog_node(key: &str) -> Option<NodeId> {
+    let (_, node) = key.split_once("/_ctl/backlog/")?;
+    NodeId::new(node).ok()
 }
 
 /// The function that a module key names.

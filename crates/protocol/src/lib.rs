@@ -15,6 +15,8 @@
 extern crate alloc;
 
 #[cfg(feature = "fleet")]
+pub mod backlog;
+#[cfg(feature = "fleet")]
 pub mod belt;
 #[cfg(feature = "fleet")]
 pub mod board;

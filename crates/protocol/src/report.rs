@@ -36,6 +36,8 @@ pub enum Group {
     Function,
     /// Queues and what they dropped.
     Queue,
+    /// What waits for a link.
+    Backlog,
 }
 
 impl Group {
@@ -50,6 +52,7 @@ impl Group {
             Self::Position => "position",
             Self::Function => "function",
             Self::Queue => "queue",
+            Self::Backlog => "backlog",
         }
     }
 }
@@ -99,6 +102,8 @@ pub enum ReportBody {
     Function(FunctionReport),
     /// Queues and what they dropped.
     Queue(QueueReport),
+    /// What waits for a link.
+    Backlog(BacklogReport),
 }
 
 impl ReportBody {
@@ -113,6 +118,7 @@ impl ReportBody {
             Self::Position(_) => Group::Position,
             Self::Function(_) => Group::Function,
             Self::Queue(_) => Group::Queue,
+            Self::Backlog(_) => Group::Backlog,
         }
     }
 }
@@ -351,6 +357,47 @@ pub struct QueueReport {
     pub reports_dropped: u64,
 }
 
+/// What waits on disk for a link. Sums are since the start of the agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BacklogReport {
+    /// Records that wait.
+    pub records: u64,
+    /// Bytes on disk.
+    pub disk_bytes: u64,
+    /// Most bytes on disk.
+    pub quota_bytes: u64,
+    /// Bytes in memory, because the disk takes none.
+    pub memory_bytes: u64,
+    /// Records merged into sums for want of room.
+    pub thinned: u64,
+    /// Records given up for want of room on disk.
+    pub lost_full: u64,
+    /// Records that got too old.
+    pub lost_expired: u64,
+    /// Records given up for want of memory.
+    pub lost_memory: u64,
+    /// Bytes on disk that were damaged.
+    pub damaged_bytes: u64,
+    /// Failures of the disk.
+    pub disk_failures: u64,
+    /// How the line to the controller stands.
+    pub line: Line,
+}
+
+/// How a node's line to its controller stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Line {
+    /// No receipt came yet.
+    Unknown,
+    /// A receipt came within the lease.
+    Heard,
+    /// None did, as the contact plan predicts.
+    Expected,
+    /// None did, and the plan says nothing of that.
+    Silent,
+}
+
 /// A round-trip probe; the answer is the same frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
@@ -385,7 +432,7 @@ impl Message for Report {
                 let on_earth = position.position.checked().is_ok();
                 on_earth.then_some(()).ok_or("the position is not on Earth")
             }
-            ReportBody::Queue(_) => Ok(()),
+            ReportBody::Queue(_) | ReportBody::Backlog(_) => Ok(()),
         }
     }
 }

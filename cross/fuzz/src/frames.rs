@@ -78,5 +78,7 @@ pub fn frames(frame: &[u8]) {
         protocol::sim::SimFaultReply,
         protocol::report::Ping,
         protocol::board::BoardReport,
+        protocol::backlog::Backlog,
+        protocol::backlog::Receipt,
     );
 }

@@ -6,11 +6,13 @@
 mod frames;
 mod memory;
 mod module;
+mod segment;
 mod serial;
 
 pub use frames::{frames, manifest};
 pub use memory::{Counting, peak_of};
 pub use module::module;
+pub use segment::segment;
 pub use serial::serial;
 
 /// Checks that memory stayed in proportion: at most `per_byte` bytes for each of `bytes`, and `fixed` besides.

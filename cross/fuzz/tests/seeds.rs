@@ -90,6 +90,38 @@ fn the_largest_bodies_take_three_times_their_length_at_most() -> Result {
     Ok(())
 }
 
+/// A segment with a report, a sum of eight, and an event.
+fn a_segment() -> Vec<u8> {
+    use queue::{Column, Content, Record, segment};
+    let at = types::Epoch::from_unix_ns(1_700_000_000_000_000_000);
+    let name = segment::Name { start: 3, stream: 1, number: 2 };
+    let mut bytes = segment::Header { name, boot: 7, level: 1 }.to_bytes().to_vec();
+    let columns = vec![Column::over([1.0, 2.0, 3.0]), Column::UNKNOWN];
+    let contents =
+        [Content::Whole(vec![1, 1, 9]), Content::Summary(columns), Content::Whole(vec![])];
+    for (id, content) in (1..).zip(contents) {
+        let (stamp_ms, series) = (id * 1_000, 4);
+        Record { id, stamp_ms, from: at, to: at, stands_for: 1, series, content }.write(&mut bytes);
+    }
+    bytes
+}
+
+#[test]
+fn segments_of_the_queue_hold() -> Result {
+    let whole = a_segment();
+    for (_, bytes) in files("seeds/segment")? {
+        fuzz::segment(&bytes);
+    }
+    for at in 0..whole.len() {
+        fuzz::segment(&whole[..at]);
+        let mut turned = whole.clone();
+        turned[at] ^= 0xff;
+        fuzz::segment(&turned);
+    }
+    fuzz::segment(&whole);
+    Ok(())
+}
+
 #[test]
 fn modules_hold() -> Result {
     for (_, bytes) in files("seeds/module")? {

@@ -36,6 +36,7 @@ pub(super) const TABLE: &[Row] = &[
         outside: &["blake3", "serde", "thiserror"],
         dev: &["proptest"],
     },
+    Row { package: "queue", ours: &["types"], outside: &["crc", "thiserror"], dev: &[] },
     Row {
         package: "accel",
         ours: &["types"],
@@ -128,7 +129,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "agent",
-        ours: &["belt", "infer", "protocol", "runtime", "topology", "types"],
+        ours: &["belt", "infer", "protocol", "queue", "runtime", "topology", "types"],
         outside: &[
             "anyhow",
             "blake3",
@@ -237,13 +238,13 @@ pub(super) const TABLE: &[Row] = &[
             "ureq",
             "zenoh",
         ],
-        dev: &["tempfile", "topology"],
+        dev: &["agent", "queue", "tempfile", "topology"],
     },
     Row { package: "cross", ours: &["toolchain"], outside: &["anyhow", "serde_json"], dev: &[] },
     Row {
         package: "fuzz",
-        ours: &["accel", "protocol"],
-        outside: &["libfuzzer-sys"],
+        ours: &["accel", "protocol", "queue", "types"],
+        outside: &["crc", "libfuzzer-sys"],
         dev: &["wat"],
     },
 ];

@@ -153,7 +153,8 @@ fn a_command_of_a_new_controller_fences_the_old_one_for_ever() {
     let stale = Verdict::Stale { epoch: LeaderEpoch(4), generation: Generation(0) };
     let verdict = verdicts(&story.told(desired(3, 10, &[])));
     assert_eq!(verdict, std::slice::from_ref(&stale));
-    let remembered = Remembered { desired: Some(desired(3, 9, &[])), fence };
+    let remembered =
+        Remembered { desired: Some(desired(3, 9, &[])), fence, ..Remembered::default() };
     let (mut story, _) = Story::again(remembered, 0);
     assert_eq!(verdicts(&story.told(desired(3, 10, &[]))), [stale]);
 }

@@ -50,6 +50,7 @@ pub(super) fn sample(work: &Work, group: Group) -> Option<ReportBody> {
         }),
         Group::Gpu => ReportBody::Gpu(locked(&work.parts.hardware).gpu(Instant::now())?),
         Group::Position => ReportBody::Position(locked(&work.parts.sensors).position(now.sky)?),
+        Group::Backlog => ReportBody::Backlog(work.keeping().report()?),
     })
 }
 
@@ -79,6 +80,9 @@ pub(super) fn words(event: &Event) -> String {
             }
         }
         EventKind::Refused { reason } => format!("refused: {reason}"),
+        EventKind::Timed { epoch, id, outcome } => {
+            format!("command {id} of epoch {epoch} {}", outcome.words())
+        }
         EventKind::BackEnd { name, change, reason } => {
             format!("back end {name} {}: {reason}", change.words())
         }

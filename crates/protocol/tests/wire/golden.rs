@@ -59,4 +59,5 @@ golden! {
     module_chunk, command, command_reply, sim_clock, sim_env, sim_fault, sim_fault_reply, ping,
     manifest, signed_manifest, signers, log_batch, topic_message, call, called,
     board_report,
+    backlog, receipt, report_backlog, event_timed, command_at,
 }

@@ -142,4 +142,6 @@ every_message! {
     call: protocol::call::Call,
     called: protocol::call::Called,
     board_report: protocol::board::BoardReport,
+    backlog: protocol::backlog::Backlog,
+    receipt: protocol::backlog::Receipt,
 }

@@ -1,5 +1,6 @@
 //! The wire: golden bytes of every message, and what hostile bytes must not do.
 
+mod backlog;
 mod document;
 mod golden;
 mod hostile;

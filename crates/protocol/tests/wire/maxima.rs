@@ -1,5 +1,9 @@
 //! Bounds: a message at the largest that its rules allow fits its frame, and one step beyond is refused.
 
+use protocol::backlog::{
+    Backlog, LATE_COLUMNS_MAX, LATE_FRAME_BYTES_MAX, LATE_RECORDS_MAX, Late, LateColumn,
+    LateContent, LateRecord, LateStream, LateSummary,
+};
 use protocol::belt::{
     BUNDLE_OBJECTS_MAX, CHUNK_BYTES, Chunk, ChunkReply, FETCH_BYTES_MAX, Fetch, Fetched, Inventory,
     InventoryQuery, ObjectMeta, Offer, OfferReply, Purpose, Refusal,
@@ -25,8 +29,8 @@ use protocol::plan::{
     NODES_MAX, PAIRS_MAX, PlanMessage, PlanQuery, VALUES_MAX, WireNode, WirePair,
 };
 use protocol::report::{
-    CodeMode, FUNCTIONS_MAX, FunctionReport, Header, LINKS_MAX, LinkReport, LinkSample, Ping,
-    PowerReport, Reading, Report, ReportBody, Source, Summary, TaskStats,
+    CodeMode, FUNCTIONS_MAX, FunctionReport, Group, Header, LINKS_MAX, LinkReport, LinkSample,
+    Ping, PowerReport, Reading, Report, ReportBody, Source, Summary, TaskStats,
 };
 use protocol::signed::SignedManifest;
 use protocol::sim::{FaultAction, SimFault, SimFaultReply};
@@ -355,6 +359,45 @@ fn plan() -> PlanMessage {
     }
 }
 
+fn late_summary() -> LateSummary {
+    let column = LateColumn { count: u32::MAX, min: 0.0, mean: 0.5, max: 1.0 };
+    LateSummary {
+        group: Group::Backlog,
+        from: SKY,
+        to: SKY,
+        reports: u32::MAX,
+        columns: vec![column; LATE_COLUMNS_MAX],
+    }
+}
+
+fn backlog(content: LateContent, records: usize) -> Backlog {
+    let record = |at: usize| {
+        let id = u64::MAX - u64::try_from(records - at).expect("few");
+        LateRecord { id, content: content.clone() }
+    };
+    let records = (0..records).map(record).collect();
+    let late = Late { boot: BootId(u64::MAX), stream: LateStream::Reports, records };
+    Backlog { node: node(), boot: BootId(u64::MAX), late: Some(late) }
+}
+
+#[test]
+fn a_backlog_holds_so_many_records_in_order_and_no_more() {
+    let refused = |backlog: &Backlog| backlog.validate().is_err();
+    let summary = || LateContent::Summary(late_summary());
+    assert!(refused(&backlog(summary(), LATE_RECORDS_MAX + 1)));
+    assert!(refused(&backlog(summary(), 0)));
+    assert!(refused(&backlog(LateContent::Frame(vec![0; LATE_FRAME_BYTES_MAX + 1]), 1)));
+    assert!(refused(&backlog(LateContent::Frame(vec![0; LATE_FRAME_BYTES_MAX]), 3)));
+    let mut twice = backlog(summary(), 2);
+    if let Some(late) = &mut twice.late {
+        late.records[1].id = late.records[0].id;
+    }
+    assert!(refused(&twice));
+    let mut endless = late_summary();
+    endless.columns[0].mean = f64::NAN;
+    assert!(refused(&backlog(LateContent::Summary(endless), 1)));
+}
+
 fn command(verb: Verb) -> Command {
     Command {
         id: u64::MAX,
@@ -420,6 +463,9 @@ fn every_message_fits_its_frame_at_the_largest_that_its_rules_allow() {
     fits(&SimFault { node: node(), peer: Some(node()), action: FaultAction::Heal });
     fits(&SimFaultReply::NotFound { what: text(TEXT_BYTES_MAX) });
     fits(&Ping { nonce: u64::MAX });
+    fits(&backlog(LateContent::Summary(late_summary()), LATE_RECORDS_MAX));
+    fits(&backlog(LateContent::Frame(vec![0; LATE_FRAME_BYTES_MAX]), 2));
+    fits(&sample::receipt());
 }
 
 #[track_caller]

@@ -35,9 +35,10 @@ use types::{
     WorkflowId,
 };
 
+pub(crate) use crate::backlog::{backlog, command_at, event_timed, receipt, report_backlog};
 pub(crate) use crate::manifest::sample::{manifest, signed_manifest, signers};
 
-fn node(name: &str) -> NodeId {
+pub(crate) fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("a valid sample")
 }
 
@@ -49,7 +50,7 @@ fn task(name: &str) -> TaskId {
     TaskId::new(name).expect("a valid sample")
 }
 
-fn sky(seconds: i64) -> Epoch {
+pub(crate) fn sky(seconds: i64) -> Epoch {
     Epoch::from_unix_s(1_767_225_600 + seconds).expect("a valid sample")
 }
 
@@ -57,7 +58,7 @@ fn header(seq: u64) -> Header {
     Header { node: node("sat-1"), boot: BootId(77), seq, at: sky(1), uptime: Uptime(5_000) }
 }
 
-fn report(body: ReportBody) -> Report {
+pub(crate) fn report(body: ReportBody) -> Report {
     Report { header: header(9), last_event_seq: 3, body }
 }
 
@@ -222,7 +223,7 @@ fn facts() -> NodeFacts {
     }
 }
 
-fn event(kind: EventKind) -> Event {
+pub(crate) fn event(kind: EventKind) -> Event {
     Event { header: header(3), kind }
 }
 

@@ -2,8 +2,9 @@
 
 use protocol::belt::{ChunkReply, Fetched, OfferReply, Purpose, Refusal};
 use protocol::codec::{Message, decode, encode};
-use protocol::command::{CommandVerdict, Verb};
+use protocol::command::{Act, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{Phase, Role, Verdict};
+use protocol::event::{Event, EventKind, TimedOutcome};
 use protocol::invoke::{Fault, InvocationRecord, Invoked, Outcome, SingleCopy};
 use protocol::module::ModuleChunk;
 use protocol::report::{CodeMode, Group, NoReading, Reading, Report, ReportBody, Source};
@@ -192,7 +193,7 @@ fn kinds_of_nodes() {
     ];
     let event = |change: &dyn Fn(&mut protocol::event::NodeFacts)| {
         let mut event = sample::event_started();
-        if let protocol::event::EventKind::Started(facts) = &mut event.kind {
+        if let EventKind::Started(facts) = &mut event.kind {
             change(facts);
         }
         event
@@ -287,6 +288,28 @@ fn commands_and_their_answers() {
     ]);
     let commands = verbs.map(|verb| protocol::command::Command { verb, ..sample::command() });
     check("command_variants", commands, golden!("command_variants"));
+    let (at, until) = (Epoch::from_unix_ns(7), Epoch::from_unix_ns(8));
+    let verbs = [
+        Verb::At { at, until, act: Act::Nop },
+        Verb::At { at, until, act: Act::ReportNow },
+        Verb::Cancel { epoch: LeaderEpoch(3), id: 9 },
+    ];
+    let commands = verbs.map(|verb| protocol::command::Command { verb, ..sample::command() });
+    check("command_timed_variants", commands, golden!("command_timed_variants"));
+    let scheduled = CommandReply { id: 1, verdict: CommandVerdict::Scheduled };
+    check("command_reply_scheduled", [scheduled], golden!("command_reply_scheduled"));
+    let outcomes = [
+        TimedOutcome::Done,
+        TimedOutcome::Missed,
+        TimedOutcome::Cancelled,
+        TimedOutcome::Stale,
+        TimedOutcome::Interrupted,
+    ];
+    let events = outcomes.map(|outcome| {
+        let kind = EventKind::Timed { epoch: LeaderEpoch(3), id: 9, outcome };
+        Event { kind, ..sample::event_timed() }
+    });
+    check("event_timed_variants", events, golden!("event_timed_variants"));
     let verdicts = [
         CommandVerdict::Done,
         CommandVerdict::Unsupported,
@@ -294,7 +317,7 @@ fn commands_and_their_answers() {
         CommandVerdict::Expired,
         CommandVerdict::Denied { reason: text() },
     ];
-    let replies = verdicts.map(|verdict| protocol::command::CommandReply { id: 1, verdict });
+    let replies = verdicts.map(|verdict| CommandReply { id: 1, verdict });
     check("command_reply_variants", replies, golden!("command_reply_variants"));
 }
 
