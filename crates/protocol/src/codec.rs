@@ -89,6 +89,8 @@ pub enum Schema {
     Backlog = 36,
     /// [`crate::backlog::Receipt`].
     Receipt = 37,
+    /// [`crate::join::Members`].
+    Members = 40,
 }
 
 /// A type that travels.

@@ -162,6 +162,11 @@ impl Keys {
         format!("{}/_ctl/signers", self.prefix)
     }
 
+    /// Who belongs to the fleet, from the controller: put when that changes, and queried.
+    pub fn members(&self) -> String {
+        format!("{}/_ctl/members", self.prefix)
+    }
+
     /// Fleet segments that later work will use; nobody may name them otherwise.
     pub const RESERVED: [&'static str; 11] =
         ["_topo", "_fn", "_trig", "_use", "_wf", "_fl", "_slo", "_ctl", "_sim", "_mcu", "_state"];

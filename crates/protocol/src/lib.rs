@@ -5,7 +5,7 @@
 //! wire format: append only, golden bytes in `tests/golden` hold it.
 //!
 //! Reading order: [`codec`], [`key`], [`report`], [`board`], [`event`], [`log`], [`topic`], [`desired`], [`invoke`], [`call`], [`belt`],
-//! [`plan`], [`module`], [`command`], [`sim`], [`manifest`], [`signed`]; apart from them [`serial`], which microcontrollers speak.
+//! [`plan`], [`module`], [`command`], [`sim`], [`manifest`], [`signed`], [`join`], [`access`]; apart from them [`serial`], which microcontrollers speak.
 //!
 //! Without the feature `fleet` only [`serial`] is left, which needs neither an allocator nor the crate `types`: that is what firmware builds.
 #![no_std]
@@ -14,6 +14,8 @@
 #[cfg(feature = "fleet")]
 extern crate alloc;
 
+#[cfg(feature = "fleet")]
+pub mod access;
 #[cfg(feature = "fleet")]
 pub mod backlog;
 #[cfg(feature = "fleet")]
@@ -32,6 +34,8 @@ pub mod desired;
 pub mod event;
 #[cfg(feature = "fleet")]
 pub mod invoke;
+#[cfg(feature = "fleet")]
+pub mod join;
 #[cfg(feature = "fleet")]
 pub mod key;
 #[cfg(feature = "fleet")]

@@ -58,6 +58,7 @@ pub fn frames(frame: &[u8]) {
         protocol::invoke::Invoked,
         protocol::call::Call,
         protocol::call::Called,
+        protocol::join::Members,
         protocol::belt::Offer,
         protocol::belt::OfferReply,
         protocol::belt::Chunk,

@@ -60,4 +60,5 @@ golden! {
     manifest, signed_manifest, signers, log_batch, topic_message, call, called,
     board_report,
     backlog, receipt, report_backlog, event_timed, command_at,
+    members,
 }

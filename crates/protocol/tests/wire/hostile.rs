@@ -144,4 +144,5 @@ every_message! {
     board_report: protocol::board::BoardReport,
     backlog: protocol::backlog::Backlog,
     receipt: protocol::backlog::Receipt,
+    members: protocol::join::Members,
 }

@@ -4,6 +4,7 @@ mod backlog;
 mod document;
 mod golden;
 mod hostile;
+mod join;
 mod limits;
 mod log;
 mod manifest;

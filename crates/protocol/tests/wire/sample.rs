@@ -18,6 +18,7 @@ use protocol::invoke::{
     Budget, Committed, Fault, HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes,
     Outcome, SingleCopy,
 };
+use protocol::join::{self, Member, Members};
 use protocol::log::{LogBatch, LogLevel, LogLine};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery, WireNode, WirePair};
@@ -585,4 +586,19 @@ pub(crate) fn sim_fault_reply() -> SimFaultReply {
 
 pub(crate) fn ping() -> Ping {
     Ping { nonce: 0x0123_4567_89ab_cdef }
+}
+
+pub(crate) fn members() -> Members {
+    let member = |name, role| Member { name: node(name), role };
+    Members {
+        epoch: LeaderEpoch(3),
+        serial: 300,
+        members: vec![
+            member("controller", join::Role::Controller),
+            member("sat-1", join::Role::Node),
+            member("sat-2", join::Role::Relay),
+        ],
+        revoked: vec![node("sat-9")],
+        keys: vec![[0xab; 32]],
+    }
 }
