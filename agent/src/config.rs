@@ -40,6 +40,8 @@ pub struct Config {
     pub capacity: Capacity,
     /// How it meets the others.
     pub bus: BusConfig,
+    /// Its place in a fleet with certificates; `None` in an insecure one.
+    pub identity: Option<IdentityConfig>,
     /// Where the emulation is, if this node is part of one.
     pub sim: Option<Endpoint>,
     /// Where it keeps what must last.
@@ -69,12 +71,21 @@ pub struct Config {
 /// The fleet's bus.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BusConfig {
-    /// Where others reach this node; loopback only.
+    /// Where others reach this node.
     pub listen: Vec<Endpoint>,
     /// Where this node reaches others.
     pub connect: Vec<Endpoint>,
     /// Whom it measures links to.
     pub peers: Vec<NodeId>,
+}
+
+/// Its key and certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdentityConfig {
+    /// Their folder.
+    pub dir: PathBuf,
+    /// Where it joins and renews, like `https://controller:7449`.
+    pub controller: Option<String>,
 }
 
 /// The store.
@@ -343,13 +354,13 @@ pub struct SourceConfig {
     pub file: PathBuf,
 }
 
-/// An address of the bus: `tcp/<host>:<port>`.
+/// An address of the bus: `tls/<host>:<port>`, or `tcp/<host>:<port>` where that is allowed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint(String);
 
 /// An address that is none.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is not an address like tcp/127.0.0.1:7447")]
+#[error("{0:?} is not an address like tls/10.0.0.1:7447")]
 pub struct InvalidEndpoint(String);
 
 impl Endpoint {
@@ -358,9 +369,14 @@ impl Endpoint {
         &self.0
     }
 
+    /// Whether what goes over it is encrypted, between members of the fleet only.
+    pub fn is_secure(&self) -> bool {
+        self.0.starts_with("tls/")
+    }
+
     /// Whether only processes of this machine can reach it.
     pub fn is_loopback(&self) -> bool {
-        match self.0.strip_prefix("tcp/").and_then(|rest| rest.rsplit_once(':')) {
+        match self.0.split_once('/').and_then(|(_, rest)| rest.rsplit_once(':')) {
             Some(("localhost" | "[::1]", _)) => true,
             Some((host, _)) => {
                 host.parse::<std::net::Ipv4Addr>().is_ok_and(|address| address.is_loopback())
@@ -375,7 +391,8 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, InvalidEndpoint> {
         let invalid = || InvalidEndpoint(text.to_owned());
-        let rest = text.strip_prefix("tcp/").ok_or_else(invalid)?;
+        let rest = text.strip_prefix("tls/").or_else(|| text.strip_prefix("tcp/"));
+        let rest = rest.ok_or_else(invalid)?;
         let (host, port) = rest.rsplit_once(':').ok_or_else(invalid)?;
         let plain = |c: char| c.is_ascii_alphanumeric() || ".-[]:".contains(c);
         if host.is_empty() || !host.chars().all(plain) || port.parse::<u16>().is_err() {

@@ -1,17 +1,19 @@
 //! `starbelt-agent`: runs a node, or checks its configuration.
 
 mod doctor;
+mod join;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use agent::config::{Config, ConfigError};
+use agent::config::Config;
 use agent::exec::processes::{COMPILE_VERB, NATIVE_VERB, RUN_VERB};
 use agent::local;
-use agent::shell::{self, signal};
+use agent::shell::{self, Ended, signal};
 use clap::{Parser, Subcommand};
 
 /// Exit code of a bad configuration (sysexits.h, `EX_CONFIG`).
@@ -44,6 +46,8 @@ enum Verb {
         #[arg(long, value_name = "PID")]
         exit_with_parent: Option<i32>,
     },
+    /// Joins the fleet: makes a key here and gets a certificate for it.
+    Join(join::Join),
     /// Works on configurations.
     #[command(subcommand)]
     Config(ConfigVerb),
@@ -89,6 +93,7 @@ fn main() -> anyhow::Result<ExitCode> {
     let (path, runs) = match &verb {
         Verb::Run { config, .. } => (config, true),
         Verb::Config(ConfigVerb::Check { config }) => (config, false),
+        Verb::Join(asked) => (&asked.config, false),
         Verb::Doctor(asked) => match &asked.config {
             Some(config) => (config, false),
             None => return Ok(doctor::examine(asked, None)),
@@ -111,6 +116,9 @@ fn main() -> anyhow::Result<ExitCode> {
     if let Verb::Doctor(asked) = &verb {
         return Ok(doctor::examine(asked, Some(&config)));
     }
+    if let Verb::Join(asked) = &verb {
+        return Ok(join::join(&config, asked));
+    }
     if !runs {
         return Ok(ExitCode::SUCCESS);
     }
@@ -127,9 +135,28 @@ fn main() -> anyhow::Result<ExitCode> {
         .thread_stack_size(runtime::STACK_BYTES)
         .enable_all()
         .build()?;
-    reactor.block_on(shell::run(config))?;
+    let ended = match reactor.block_on(shell::run(config)) {
+        Ok(ended) => ended,
+        // As with a configuration that is wrong, starting again is of no use.
+        Err(shell::StartError::Membership(error)) => {
+            complain(&error);
+            return Ok(ExitCode::from(BAD_CONFIG));
+        }
+        Err(error) => return Err(error.into()),
+    };
     reactor.shutdown_timeout(END_PATIENCE);
-    Ok(ExitCode::SUCCESS)
+    match ended {
+        Ended::Told => Ok(ExitCode::SUCCESS),
+        Ended::Anew => Err(again().into()),
+    }
+}
+
+/// Becomes a new start of the same program, in the same process; comes back only when that fails.
+fn again() -> std::io::Error {
+    match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    }
 }
 
 /// Logs go to stderr; `STARBELT_LOG` filters them.
@@ -144,6 +171,6 @@ fn start_log() {
 }
 
 #[expect(clippy::print_stderr, reason = "a bad configuration is told plainly, one problem a line")]
-fn complain(error: &ConfigError) {
+fn complain(error: &dyn std::fmt::Display) {
     eprintln!("{error}");
 }

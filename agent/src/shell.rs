@@ -11,6 +11,7 @@ mod backlog;
 mod calls;
 mod chores;
 mod gnss;
+mod membership;
 mod questions;
 pub mod signal;
 mod sources;
@@ -26,6 +27,8 @@ use protocol::desired::Verdict;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use self::membership::Membership;
+pub use self::membership::MembershipError;
 use self::signal::Signals;
 pub use self::start::StartError;
 use self::work::Work;
@@ -50,11 +53,19 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`StartError`] when store, sources or bus cannot be opened.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config) -> Result<Ended, StartError> {
     let signals = Signals::listen()?;
     let shell = start::start(config).await?;
-    shell.live(signals).await;
-    Ok(())
+    Ok(shell.live(signals).await)
+}
+
+/// Why an agent has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// It has to start anew, with another certificate or other members.
+    Anew,
 }
 
 /// Everything that the loop owns.
@@ -67,6 +78,8 @@ struct Shell {
     /// Who waits for the machine's answer.
     waiting: BTreeMap<Ticket, Way>,
     next_ticket: u64,
+    /// In a fleet with certificates.
+    membership: Option<Membership>,
     /// Tasks that live as long as the shell.
     background: Vec<JoinHandle<()>>,
 }
@@ -81,15 +94,24 @@ enum Woken {
 }
 
 impl Shell {
-    async fn live(mut self, mut signals: Signals) {
-        let mut is_ending = false;
+    async fn live(mut self, mut signals: Signals) -> Ended {
+        let (mut is_ending, mut ended) = (false, Ended::Told);
+        let membership = self.membership.clone();
         let mut drained: Option<JoinHandle<u32>> = None;
         loop {
             let now = self.work.clock().now();
             let timer = self.agent.deadline(&now).map(|at| self.work.clock().system(at));
             let woken = tokio::select! {
                 biased;
-                () = signals.next(), if !is_ending => Woken::End,
+                // Told to end while it is about to start anew, it ends.
+                () = signals.next(), if !is_ending || ended == Ended::Anew => {
+                    ended = Ended::Told;
+                    Woken::End
+                }
+                () = anew(membership.as_ref()), if !is_ending => {
+                    ended = Ended::Anew;
+                    Woken::End
+                }
                 Some(input) = self.inputs.recv() => Woken::Input(input),
                 Some(question) = self.questions.recv() => Woken::Question(question),
                 Some(news) = self.news.recv() => Woken::News(news),
@@ -97,6 +119,7 @@ impl Shell {
                 () = finished(&mut drained) => break,
             };
             match woken {
+                Woken::End if is_ending => {}
                 Woken::End => {
                     is_ending = true;
                     tracing::info!("ending: calls in flight come to their end");
@@ -111,6 +134,9 @@ impl Shell {
             }
         }
         self.end().await;
+        // Told meanwhile, it does not start anew.
+        let is_told = tokio::time::timeout(Duration::ZERO, signals.next()).await.is_ok();
+        if is_told { Ended::Told } else { ended }
     }
 
     /// Lets the machine decide, and does what it says.
@@ -163,6 +189,13 @@ impl Shell {
             task.abort();
         }
         tracing::info!(complete = ended.is_ok(), "ended");
+    }
+}
+
+async fn anew(membership: Option<&Membership>) {
+    match membership {
+        Some(membership) => membership.anew().await,
+        None => std::future::pending().await,
     }
 }
 

@@ -7,6 +7,7 @@ mod folder;
 mod function;
 mod key;
 mod log;
+mod member;
 mod node;
 mod output;
 mod place;
@@ -19,7 +20,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use protocol::signed::KeyId;
-use types::{FunctionId, KeyName, NodeId, TaskId, WorkflowId};
+use types::{FleetId, FunctionId, KeyName, NodeId, TaskId, WorkflowId};
 
 use crate::exit_code;
 use client::Client;
@@ -77,6 +78,19 @@ enum Verb {
     /// Keys: who signs functions, and whose signatures the fleet takes.
     #[command(subcommand)]
     Key(KeyVerb),
+    /// Makes the authority of a fleet on this machine: the key that signs the certificates of all members.
+    Provision {
+        /// The fleet, as in the controller's configuration.
+        fleet: FleetId,
+        /// The folder of the authority; nothing in it is ever replaced.
+        #[arg(long, value_name = "DIR", default_value = "/var/lib/starbelt/ca")]
+        dir: PathBuf,
+    },
+    /// Joins the fleet as who the token names, a viewer or the emulation's bridge: makes a key here and gets a certificate for it.
+    /// Nodes join with `starbelt-agent join`.
+    Join(member::Join),
+    /// Gets the next certificate of a viewer or of the emulation's bridge with the present one; agents do so by themselves.
+    Renew(member::Place),
 }
 
 #[derive(Debug, Subcommand)]
@@ -92,6 +106,25 @@ enum NodeVerb {
     At(command::At),
     /// Takes such a command back, if it has not begun.
     TakeBack(command::TakeBack),
+    /// Makes a token with which one machine joins as a member, once; prints it.
+    Token {
+        /// The name that the machine will have.
+        name: NodeId,
+        /// A host name or IP address under which others will dial it; may be given again.
+        #[arg(long = "address", value_name = "HOST")]
+        addresses: Vec<String>,
+        /// For how long the token is good, minutes.
+        #[arg(long, value_name = "MINUTES", default_value_t = 60,
+              value_parser = clap::value_parser!(u32).range(1..=10_080))]
+        good_for: u32,
+    },
+    /// Never lets a member in again: closes its links, and refuses its certificates and its name for good.
+    Revoke {
+        /// Its name.
+        name: NodeId,
+    },
+    /// Lists who belongs to the fleet, and who has joined.
+    Members,
 }
 
 #[derive(Debug, Subcommand)]
@@ -252,6 +285,14 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Node(NodeVerb::Show { node }) => node::show(&client, format, node),
         Verb::Node(NodeVerb::At(asked)) => command::at(&client, format, asked),
         Verb::Node(NodeVerb::TakeBack(asked)) => command::take_back(&client, format, asked),
+        Verb::Node(NodeVerb::Token { name, addresses, good_for }) => {
+            member::token(&client, format, name, (addresses, good_for * 60))
+        }
+        Verb::Node(NodeVerb::Revoke { name }) => member::revoke(&client, format, name),
+        Verb::Node(NodeVerb::Members) => member::list(&client, format),
+        Verb::Provision { fleet, dir } => member::new(format, fleet, dir),
+        Verb::Join(asked) => member::join(format, asked),
+        Verb::Renew(place) => member::renew(format, place),
         Verb::Workflow(WorkflowVerb::Submit { file }) => workflow::submit(&client, format, file),
         Verb::Workflow(WorkflowVerb::Status { workflow }) => {
             workflow::status(&client, format, workflow)

@@ -3,10 +3,12 @@
 mod check;
 mod layer;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use protocol::join::Role;
 use serde::Deserialize;
 use types::{Arch, Capacity, FleetId, MiB, MilliCpu, NodeId, NodeKind};
 
@@ -77,9 +79,14 @@ pub struct Config {
     /// Our own lease.
     #[serde(default)]
     pub lease: LeaseSection,
+    /// The fleet's authority and who may join; absent: an insecure fleet on this machine.
+    pub identity: Option<IdentitySection>,
     /// The nodes of the fleet.
     #[serde(default)]
     pub node: Vec<NodeSection>,
+    /// Who belongs to the fleet besides.
+    #[serde(default)]
+    pub member: Vec<MemberSection>,
 }
 
 /// `[controller]`
@@ -99,12 +106,41 @@ pub struct ControllerSection {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusSection {
-    /// Addresses to listen on, like `tcp/127.0.0.1:7447`.
+    /// Addresses to listen on, like `tls/0.0.0.0:7447`.
     #[serde(default)]
     pub listen: Vec<String>,
     /// Addresses to dial.
     #[serde(default)]
     pub connect: Vec<String>,
+    /// Links are `tcp/`, on this machine only, and anybody on it may take part: for beds and trials.
+    #[serde(default)]
+    pub insecure: bool,
+}
+
+/// `[identity]`
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct IdentitySection {
+    /// The folder of the fleet's authority, made by `starbelt provision`; relative to the file.
+    pub authority: PathBuf,
+    /// Host names and IP addresses under which nodes dial the controller, besides its name.
+    #[serde(default)]
+    pub addresses: Vec<String>,
+    /// How long a certificate counts, seconds; it is renewed after two thirds of it.
+    #[serde(default = "default_life_s")]
+    pub life_s: u32,
+    /// Where nodes join and renew; absent: nowhere.
+    pub join: Option<SocketAddr>,
+}
+
+/// `[[member]]`: who belongs to the fleet and is no node.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MemberSection {
+    /// Its name.
+    pub name: NodeId,
+    /// What it may do: `viewer` or `bridge`.
+    pub role: Role,
 }
 
 /// `[sim]`
@@ -193,6 +229,9 @@ pub struct NodeSection {
     pub heat_capacity_j_k: Option<f64>,
     /// Heat that flows to the surroundings per kelvin, W/K.
     pub conductance_w_k: Option<f64>,
+    /// Others may be reached through it; then it is believed in what it passes on.
+    #[serde(default)]
+    pub relay: bool,
 }
 
 fn default_name() -> NodeId {
@@ -201,6 +240,11 @@ fn default_name() -> NodeId {
 
 fn default_http() -> SocketAddr {
     SocketAddr::from(([127, 0, 0, 1], 8080))
+}
+
+/// 90 days: renewed after 60, so that a node may be out of reach for a month.
+const fn default_life_s() -> u32 {
+    90 * 24 * 3600
 }
 
 const fn default_arch() -> Arch {
@@ -267,6 +311,16 @@ impl Config {
         let config: Self = layers.decode()?;
         check::check(&config, &layers)?;
         Ok(config)
+    }
+
+    /// Who belongs to the fleet, and in which role.
+    pub fn members(&self) -> BTreeMap<NodeId, Role> {
+        let node = |node: &NodeSection| {
+            (node.name.clone(), if node.relay { Role::Relay } else { Role::Node })
+        };
+        let others = self.member.iter().map(|member| (member.name.clone(), member.role));
+        let own = (self.controller.name.clone(), Role::Controller);
+        self.node.iter().map(node).chain(others).chain([own]).collect()
     }
 
     /// A path of the configuration, relative to the file that names it.

@@ -1,6 +1,7 @@
 //! The HTTP API: `/api/v1` on loopback, JSON, bounded bodies. Types are in [`crate::api`].
 
 mod answer;
+pub mod join;
 mod routes;
 mod upload;
 
@@ -19,6 +20,7 @@ use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::shell::commands::Commander;
+use crate::shell::keeper::Keeper;
 use crate::shell::logs::LogBook;
 use crate::shell::objects::Reader;
 use crate::shell::run::Shared;
@@ -42,6 +44,8 @@ pub struct Api {
     /// One permit for each client that follows a log.
     followers: Arc<Semaphore>,
     patience: Patience,
+    /// Absent in an insecure fleet.
+    keeper: Option<Keeper>,
 }
 
 /// The bus and the folder of a controller.
@@ -65,7 +69,13 @@ impl Api {
     pub fn new(shared: Shared, (modules, logs): (Modules, LogBook), reach: Option<Reach>) -> Self {
         let (uploads, patience) = (Semaphore::new(upload::UPLOADS_MAX), Patience::default());
         let followers = Arc::new(Semaphore::new(routes::log::FOLLOWERS_MAX));
-        Self { shared, modules, logs, reach, uploads, followers, patience }
+        Self { shared, modules, logs, reach, uploads, followers, patience, keeper: None }
+    }
+
+    /// Lets members in through this.
+    #[must_use]
+    pub fn with_keeper(self, keeper: Option<Keeper>) -> Self {
+        Self { keeper, ..self }
     }
 
     /// Waits so long for uploads.
@@ -112,6 +122,9 @@ fn router(api: Api) -> Router {
         .route("/functions/{name}/logs", get(routes::log::logs))
         .route("/keys", get(routes::function::keys).post(routes::function::trust))
         .route("/keys/{id}/revoke", post(routes::function::revoke))
+        .route("/members", get(routes::member::members))
+        .route("/members/{name}/token", post(routes::member::token))
+        .route("/members/{name}/revoke", post(routes::member::revoke))
         // An upload bounds itself.
         .layer(DefaultBodyLimit::max(WORKFLOW_BYTES_MAX));
     Router::new()

@@ -9,7 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, ConfigError};
 use crate::exit_code;
-use crate::shell::run::{RunError, run};
+use crate::shell::run::{Ended, RunError, run};
 use crate::shell::{signal, sky};
 
 /// Threads of the runtime: one owner decides, sockets need little.
@@ -76,6 +76,9 @@ pub fn main() -> ExitCode {
             ExitCode::from(match error {
                 RunError::Config(_) => exit_code::BAD_CONFIG,
                 RunError::Store(_)
+                | RunError::Keep(_)
+                | RunError::Join(_)
+                | RunError::Provider(_)
                 | RunError::Bus(_)
                 | RunError::Http { .. }
                 | RunError::Io { .. } => exit_code::FAILURE,
@@ -102,7 +105,22 @@ fn start(path: &Path, exit_with_parent: Option<i32>) -> Result<(), RunError> {
         .enable_all()
         .build()
         .map_err(|source| RunError::Io { what: "starting threads", source })?;
-    runtime.block_on(run(config, path))
+    let ended = runtime.block_on(run(config, path))?;
+    drop(runtime);
+    match ended {
+        Ended::Told => Ok(()),
+        Ended::Renewing => Err(RunError::Io { what: "starting anew", source: again() }),
+    }
+}
+
+/// Becomes a new start of the same program, in the same process; comes back only when that fails.
+fn again() -> std::io::Error {
+    use std::os::unix::process::CommandExt as _;
+    tracing::info!("starting anew with another certificate");
+    match std::env::current_exe() {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    }
 }
 
 fn check(path: &Path) -> Result<(), RunError> {

@@ -4,9 +4,10 @@
 //! [`planner`] and [`hosting`] (where everything goes), [`executor`] (making it so), [`topology_feed`] (the contact
 //! plan), [`shell`] (sockets, files, threads), [`http`] and [`api`] (what people and programs see), [`config`], [`launch`];
 //! [`function_file`], [`keys`], [`deploy`] and [`world`] (what is signed, by whom, and what it is checked against);
-//! [`cli`] is the operator's program, a client of the API.
+//! [`authority`] and [`registry`] (who is let in); [`cli`] is the operator's program, a client of the API.
 
 pub mod api;
+pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod controller;
@@ -24,6 +25,7 @@ pub mod keys;
 pub mod late;
 pub mod launch;
 pub mod planner;
+pub mod registry;
 pub mod shell;
 pub mod topology_feed;
 pub mod world;

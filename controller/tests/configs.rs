@@ -345,12 +345,40 @@ fn what_is_wrong_is_said_with_file_line_field_and_rule_and_all_at_once() {
     };
     let http = format!("controller.toml:{}: http.listen: 0.0.0.0:8080", line_of("0.0.0.0"));
     let reserve = format!("controller.toml:{}: node.reserve: 2 of drone", line_of("2.0 # of"));
-    for part in [http.as_str(), "no certificates are configured", reserve.as_str(), "0 to 1"] {
+    for part in [http.as_str(), "this API knows no certificates", reserve.as_str(), "0 to 1"] {
         assert!(message.contains(part), "{message}");
     }
     std::fs::write(&path, text.replace("refresh_s", "refesh_s")).expect("the test's set-up works");
     let message = Config::load(&path, std::iter::empty()).unwrap_err().to_string();
     assert!(message.contains("refesh_s") && message.contains("`refresh_s`"), "{message}");
+}
+
+#[test]
+fn links_are_tls_unless_insecure_is_asked_for_on_this_machine() {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let path = dir.path().join("controller.toml");
+    let load = |bus: &str, more: &str| {
+        let text = format!(
+            "version = 1\n[controller]\nfleet = \"f\"\nstate_dir = \"state\"\n[bus]\n{bus}\n[sky]\nfile = \"sky.toml\"\n{more}"
+        );
+        std::fs::write(&path, text).expect("the test's set-up works");
+        Config::load(&path, std::iter::empty()).map_err(|error| error.to_string())
+    };
+    let identity = "[identity]\nauthority = \"ca\"\njoin = \"0.0.0.0:7449\"\n";
+    for (bus, more, words) in [
+        ("listen = [\"tcp/127.0.0.1:1\"]", "", "is not encrypted"),
+        ("listen = [\"tcp/127.0.0.1:1\"]", identity, "is not encrypted"),
+        ("insecure = true\nlisten = [\"tcp/0.0.0.0:1\"]", "", "is not a loopback address"),
+        ("insecure = true\nconnect = [\"tcp/10.0.0.1:1\"]", "", "is not a loopback address"),
+        ("listen = [\"tls/0.0.0.0:1\"]", "", "needs certificates"),
+        ("insecure = true\nlisten = [\"tls/0.0.0.0:1\"]", "", "is encrypted, but"),
+        ("insecure = true", identity, "an [identity] is of no use"),
+    ] {
+        let message = load(bus, more).unwrap_err();
+        assert!(message.contains(words), "{bus} {more}: {message}");
+    }
+    load("listen = [\"tls/0.0.0.0:1\"]", identity).expect("certificates are configured");
+    load("insecure = true\nlisten = [\"tcp/127.0.0.1:1\"]", "").expect("it was asked for");
 }
 
 #[test]

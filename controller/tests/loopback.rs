@@ -65,8 +65,8 @@ impl World {
         let names = ["drone", "sat-1"];
         let agents = names.map(|name| (id(name), Arc::new(Mutex::new(FakeAgent::new(name, 1)))));
         let world = Self {
-            bus: Bus::open(&router(port)).await.expect("the test's set-up works"),
-            sim: Bus::open(&router(sim_port)).await.expect("the test's set-up works"),
+            bus: Bus::open(&router(port), None).await.expect("the test's set-up works"),
+            sim: Bus::open(&router(sim_port), None).await.expect("the test's set-up works"),
             keys: Keys::new(&FleetId::new("demo").expect("the test's set-up works")),
             clock: SkyClock::new(start(), wall(), RATE).expect("the test's set-up works"),
             agents: BTreeMap::from(agents),
@@ -288,7 +288,7 @@ fn write_config(dir: &Path, port: u16, sim_port: u16, http: u16) -> PathBuf {
     };
     let text = format!(
         "version = 1\n[controller]\nfleet = \"demo\"\nstate_dir = \"state\"\n\
-         [bus]\nlisten = [\"tcp/127.0.0.1:{}\"]\nconnect = [\"tcp/127.0.0.1:{port}\"]\n\
+         [bus]\ninsecure = true\nlisten = [\"tcp/127.0.0.1:{}\"]\nconnect = [\"tcp/127.0.0.1:{port}\"]\n\
          [sim]\nconnect = \"tcp/127.0.0.1:{sim_port}\"\n[http]\nlisten = \"127.0.0.1:{http}\"\n\
          [sky]\nfile = \"sky.toml\"\n{}{}",
         free_port(),

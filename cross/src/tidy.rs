@@ -154,7 +154,7 @@ fn check_claims(
     let is_file =
         |span: &str| files.iter().any(|f| f == span || f.starts_with(&format!("{span}/")));
     let has_test =
-        |file: &str, test: &str| read(file).is_some_and(|t| t.contains(&format!("fn {test}()")));
+        |file: &str, test: &str| read(file).is_some_and(|t| t.contains(&format!("fn {test}(")));
     let is_there = |span: &str| match (span.split_once("--example "), span.split_once('#')) {
         (Some((_, name)), _) => files.iter().any(|f| f.ends_with(&format!("/examples/{name}.rs"))),
         (None, Some((file, test))) => is_file(file) && has_test(file, test),

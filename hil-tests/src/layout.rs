@@ -192,7 +192,7 @@ impl Layout {
         let mut text = vec![format!(
             "version = 1\n\n[node]\nname = \"{node}\"\nkind = \"{}\"\nfleet = \"demo\"\n\
              \n[capacity]\nmilli_cpu = {}\nmemory_mib = {}\n\
-             \n[bus]\nlisten = [\"tcp/{}\"]\nconnect = [{}]\npeers = [{}]\n\
+             \n[bus]\ninsecure = true\nlisten = [\"tcp/{}\"]\nconnect = [{}]\npeers = [{}]\n\
              \n[sim]\nconnect = \"tcp/{}\"\n\
              \n[store]\ndir = {}\nquota_bytes = {QUOTA_BYTES}\naudit_log = {}\n\
              \n[report]\ninterval_ms = 1000\nping_interval_ms = 2000\n",
@@ -223,7 +223,7 @@ impl Layout {
         let node = NodeId::new(CONTROLLER).expect("a valid name");
         let mut text = vec![format!(
             "version = 1\n\n[controller]\nname = \"{CONTROLLER}\"\nfleet = \"demo\"\nstate_dir = {}\n\
-             \n[bus]\nlisten = [\"tcp/{}\"]\nconnect = [{}]\n\
+             \n[bus]\ninsecure = true\nlisten = [\"tcp/{}\"]\nconnect = [{}]\n\
              \n[sim]\nconnect = \"tcp/{}\"\n\
              \n[http]\nlisten = \"{}\"\n\
              \n[sky]\nfile = {}\n\
@@ -257,7 +257,7 @@ impl Layout {
     fn sim_toml(&self, fleet: &Fleet, options: &Options) -> String {
         let mut text = vec![format!(
             "version = 1\nstart = \"{}\"\nrate = {:?}\ntick_ms = 100\n\
-             \n[sky]\nfile = {}\n\n[bus]\nlisten = \"tcp/{}\"\n",
+             \n[sky]\nfile = {}\n\n[bus]\ninsecure = true\nlisten = \"tcp/{}\"\n",
             fleet.start,
             options.speed,
             quoted(&self.sky_path()),

@@ -10,10 +10,13 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "String", into = "String")]
 pub struct LoopbackAddr(SocketAddr);
 
-/// The address of a Zenoh session on this machine, written `tcp/127.0.0.1:7447`.
+/// The address of a Zenoh session: `tls/10.0.0.1:7447`, or `tcp/127.0.0.1:7447` on this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct BusAddr(LoopbackAddr);
+pub struct BusAddr {
+    addr: SocketAddr,
+    is_secure: bool,
+}
 
 /// Text that is no usable address.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,13 +25,10 @@ pub enum InvalidAddr {
     #[error("{0:?} is not an address like 127.0.0.1:7601")]
     Malformed(String),
     /// Not an endpoint of the bus.
-    #[error("{0:?} is not an endpoint like tcp/127.0.0.1:7447")]
-    NotTcp(String),
+    #[error("{0:?} is not an endpoint like tls/10.0.0.1:7447")]
+    NoEndpoint(String),
     /// Reachable from elsewhere.
-    #[error(
-        "{0} is not on loopback: no certificates are configured, and without them nothing listens \
-         beyond 127.0.0.1"
-    )]
+    #[error("{0} is not on loopback: without certificates (tls/) nothing listens beyond 127.0.0.1")]
     Exposed(SocketAddr),
     /// Port 0 would be another one at each start.
     #[error("{0} has port 0, which nobody could dial")]
@@ -57,14 +57,19 @@ impl LoopbackAddr {
 }
 
 impl BusAddr {
-    /// The endpoint at `addr`.
+    /// The insecure endpoint at `addr`.
     pub const fn new(addr: LoopbackAddr) -> Self {
-        Self(addr)
+        Self { addr: addr.0, is_secure: false }
     }
 
     /// Where it listens.
-    pub const fn addr(self) -> LoopbackAddr {
-        self.0
+    pub const fn addr(self) -> SocketAddr {
+        self.addr
+    }
+
+    /// Whether what goes over it is encrypted, between members of the fleet only.
+    pub const fn is_secure(self) -> bool {
+        self.is_secure
     }
 }
 
@@ -81,9 +86,14 @@ impl TryFrom<String> for BusAddr {
     type Error = InvalidAddr;
 
     fn try_from(text: String) -> Result<Self, InvalidAddr> {
-        match text.strip_prefix("tcp/") {
-            Some(addr) => LoopbackAddr::try_from(addr.to_owned()).map(Self),
-            None => Err(InvalidAddr::NotTcp(text)),
+        if let Some(addr) = text.strip_prefix("tcp/") {
+            return LoopbackAddr::try_from(addr.to_owned()).map(Self::new);
+        }
+        let addr = text.strip_prefix("tls/").and_then(|addr| addr.parse::<SocketAddr>().ok());
+        match addr {
+            Some(addr) if addr.port() == 0 => Err(InvalidAddr::NoPort(addr)),
+            Some(addr) => Ok(Self { addr, is_secure: true }),
+            None => Err(InvalidAddr::NoEndpoint(text)),
         }
     }
 }
@@ -96,7 +106,7 @@ impl fmt::Display for LoopbackAddr {
 
 impl fmt::Display for BusAddr {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tcp/{}", self.0)
+        write!(f, "{}/{}", if self.is_secure { "tls" } else { "tcp" }, self.addr)
     }
 }
 
@@ -138,6 +148,10 @@ mod tests {
     fn a_bus_address_is_a_zenoh_endpoint() {
         let addr = BusAddr::try_from("tcp/127.0.0.1:7447".to_owned()).unwrap();
         assert_eq!(addr.to_string(), "tcp/127.0.0.1:7447");
+        let addr = BusAddr::try_from("tls/10.0.0.1:7447".to_owned()).unwrap();
+        assert_eq!((addr.to_string().as_str(), addr.is_secure()), ("tls/10.0.0.1:7447", true));
+        assert!(BusAddr::try_from("tcp/10.0.0.1:7447".to_owned()).is_err());
+        assert!(BusAddr::try_from("tls/10.0.0.1:0".to_owned()).is_err());
         assert!(BusAddr::try_from("127.0.0.1:7447".to_owned()).is_err());
         assert!(BusAddr::try_from("udp/127.0.0.1:7447".to_owned()).is_err());
     }

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use orbit::{EndpointKind, Sky};
 use protocol::sim::{SimClock, SimFault, SimFaultReply};
+use secure::identity::{Identity, IdentityError};
+use secure::revoked::OtherProvider;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::{Interval, MissedTickBehavior, interval};
 use types::{InvalidSkyClock, NodeId, SkyClock};
@@ -50,6 +52,12 @@ pub enum BridgeError {
     /// The session fails.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// Its key and certificate.
+    #[error(transparent)]
+    Identity(#[from] IdentityError),
+    /// Other cryptography.
+    #[error(transparent)]
+    Provider(#[from] OtherProvider),
     /// The clock cannot run.
     #[error(transparent)]
     Clock(#[from] InvalidSkyClock),
@@ -155,7 +163,7 @@ fn strangers(config: &SimConfig, sky: &Sky, document: &Document) -> Vec<Problem>
 fn open_ports(config: &SimConfig) -> Result<BoundPorts, BridgeError> {
     let mut refused = Vec::new();
     let listen = config.bus.listen.addr();
-    if let Err(error) = TcpListener::bind(listen.get()) {
+    if let Err(error) = TcpListener::bind(listen) {
         refused.push(format!("port {listen} for the emulation session cannot be opened: {error}"));
     }
     let pairs = match config.shaper {
@@ -170,6 +178,20 @@ fn open_ports(config: &SimConfig) -> Result<BoundPorts, BridgeError> {
             Err(BridgeError::Ports(refused))
         }
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Says until when the bridge's certificate counts: it is renewed by hand, and taken at a start.
+fn tell_life(identity: &Identity, dir: &Path) {
+    let until = types::Epoch::from_unix_s(identity.facts.not_after_s);
+    let until = until.map_or_else(|| "some far time".to_owned(), |until| format!("{until:.0}"));
+    let dir = dir.display();
+    if identity.life().due_s(0) <= wall_now().0 / 1_000_000_000 {
+        tracing::warn!(
+            "the bridge's certificate counts until {until} only: run `starbelt renew --dir {dir} --at …`, then start the bridge anew"
+        );
+    } else {
+        tracing::info!(%until, "the bridge's certificate counts; `starbelt renew` gets the next one");
     }
 }
 
@@ -225,7 +247,16 @@ impl Bridge {
         let tick = Duration::from_millis(u64::from(config.tick_ms));
         let follower = SkyFollower::start(sky.clone(), clock, tick, shaper.links())?;
         let nodes = sky.endpoints().iter().map(|endpoint| &endpoint.node);
-        let bus = SimBus::open(config.bus.listen, nodes).await?;
+        let identity = match &config.bus.identity {
+            Some(dir) => {
+                secure::revoked::install()?;
+                let identity = Identity::load(dir)?;
+                tell_life(&identity, dir);
+                Some(identity)
+            }
+            None => None,
+        };
+        let bus = SimBus::open(config.bus.listen, identity.as_ref(), nodes).await?;
         let (satellites, pairs) = (sky.satellites(), config.pairs.len());
         tracing::info!(
             sky = %clock.sky_at, rate = clock.rate, satellites, pairs, listen = %config.bus.listen,

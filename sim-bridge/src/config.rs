@@ -74,11 +74,17 @@ pub struct SkyConfig {
 }
 
 /// The session of the emulation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct BusConfig {
     /// Where it listens.
     pub listen: BusAddr,
+    /// It listens on `tcp/`, on this machine only, and anybody on it may take part.
+    #[serde(default)]
+    pub insecure: bool,
+    /// The folder with the bridge's key and certificate, relative to this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<PathBuf>,
 }
 
 /// One pair of nodes.
@@ -134,6 +140,7 @@ impl SimConfig {
             return Err(FileError::Invalid(problems));
         }
         config.sky.file = file.with_file_name(&config.sky.file);
+        config.bus.identity = config.bus.identity.map(|dir| file.with_file_name(dir));
         Ok((config, document))
     }
 
@@ -163,8 +170,23 @@ impl SimConfig {
             let rule = format!("{} pairs are more than {PAIRS_MAX}", self.pairs.len());
             say(&[Step::Key("pair")], rule);
         }
+        self.check_bus(&mut say);
         self.check_pairs(&mut say);
         problems
+    }
+
+    fn check_bus(&self, say: &mut impl FnMut(&[Step<'_>], String)) {
+        let BusConfig { listen, insecure, identity } = &self.bus;
+        let rule = match (listen.is_secure(), insecure, identity) {
+            (true, false, Some(_)) | (false, true, None) => return,
+            (_, true, Some(_)) => "an identity is of no use while insecure is set; leave one out",
+            (true, true, None) => "is encrypted, but insecure is set, which is for tcp/ alone",
+            (true, false, None) => "needs certificates: say in identity where they are",
+            (false, false, _) => {
+                "is not encrypted; use tls/ with an identity, or, for a trial on this machine alone, say insecure = true"
+            }
+        };
+        say(&[Step::Key("bus"), Step::Key("listen")], format!("{listen}: {rule}"));
     }
 
     fn check_pairs(&self, say: &mut impl FnMut(&[Step<'_>], String)) {
@@ -179,12 +201,12 @@ impl SimConfig {
             if let Some(first) = names.insert(pair.id(), index) {
                 say(&at("a"), format!("{} is pair[{first}] already", pair.id()));
             }
-            if let Some(user) = ports.insert(pair.listen, format!("pair[{index}].listen")) {
+            if let Some(user) = ports.insert(pair.listen.get(), format!("pair[{index}].listen")) {
                 say(&at("listen"), format!("{} is the address of {user} already", pair.listen));
             }
         }
         for (index, pair) in self.pairs.iter().enumerate() {
-            if let Some(user) = ports.get(&pair.forward) {
+            if let Some(user) = ports.get(&pair.forward.get()) {
                 let at = [Step::Key("pair"), Step::Index(index), Step::Key("forward")];
                 say(&at, format!("{} is where the bridge itself listens ({user})", pair.forward));
             }

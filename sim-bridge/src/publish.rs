@@ -2,14 +2,20 @@
 //!
 //! The bridge alone speaks: access control lets others subscribe and ask below `_sim/**` and drops
 //! everything else, so neither a fleet's keys nor a forged clock pass from one client to another.
+//! Where members have certificates, only controllers and bridges ask for faults.
 
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use protocol::join::{Members, Role};
 use protocol::key::SimKeys;
 use protocol::sim::{FaultAction, SimClock, SimEnv, SimFault, SimFaultReply};
 use protocol::{EncodeError, Message, decode, encode};
+use secure::gate::Gate;
+use secure::identity::Identity;
+use serde_json::json;
+use tokio::runtime::Handle;
 use types::NodeId;
 use zenoh::handlers::FifoChannelHandler;
 use zenoh::pubsub::Publisher;
@@ -96,11 +102,21 @@ impl SimBus {
     /// [`BusError::Open`] when the address is taken, [`BusError::Declare`] otherwise.
     pub async fn open(
         listen: BusAddr,
+        identity: Option<&Identity>,
         nodes: impl Iterator<Item = &NodeId>,
     ) -> Result<Self, BusError> {
         let refused = |reason: zenoh::Error| BusError::Open { listen, reason: reason.to_string() };
-        let config = Config::from_json5(&settings(listen)).map_err(refused)?;
-        let session = zenoh::open(config).await.map_err(refused)?;
+        let members = identity.map(|identity| &identity.members);
+        let mut config = Config::from_json5(&settings(listen, members)).map_err(refused)?;
+        let session = match identity {
+            None => zenoh::open(config).await.map_err(refused)?,
+            Some(identity) => {
+                secure::settings::identify(&mut config, &identity.paths).map_err(refused)?;
+                let gate = Gate::new(Handle::current());
+                gate.refuse(&identity.members);
+                secure::gate::open(config, &gate).await.map_err(refused)?
+            }
+        };
         let clock = publisher(&session, SimKeys::CLOCK.to_owned()).await?;
         let mut envs = BTreeMap::new();
         for node in nodes {
@@ -253,8 +269,8 @@ pub const fn action_name(action: FaultAction) -> &'static str {
     }
 }
 
-fn settings(listen: BusAddr) -> String {
-    let all = SimKeys::ALL;
+fn settings(listen: BusAddr, members: Option<&Members>) -> String {
+    let rules = rules(members);
     format!(
         r#"{{
   mode: "router",
@@ -266,22 +282,50 @@ fn settings(listen: BusAddr) -> String {
     unicast: {{ max_sessions: {SESSIONS_MAX} }},
     link: {{ protocols: ["tcp"], rx: {{ max_message_size: {MESSAGE_BYTES_MAX} }} }},
   }},
-  access_control: {{
-    enabled: true,
-    default_permission: "deny",
-    rules: [
-      {{
-        id: "ask", permission: "allow", flows: ["ingress"],
-        messages: ["declare_subscriber", "query"], key_exprs: ["{all}"],
-      }},
-      {{
-        id: "tell", permission: "allow", flows: ["egress"],
-        messages: ["put", "reply", "declare_queryable"], key_exprs: ["{all}"],
-      }},
-    ],
-    subjects: [{{ id: "anybody" }}],
-    policies: [{{ rules: ["ask", "tell"], subjects: ["anybody"] }}],
-  }},
+  access_control: {rules},
 }}"#
     )
+}
+
+/// Who may ask for what. Without certificates nobody is told from anybody: such a bridge listens on this machine only.
+fn rules(members: Option<&Members>) -> serde_json::Value {
+    let sky = match members {
+        Some(_) => vec![SimKeys::CLOCK.to_owned(), SimKeys::ENVS.to_owned()],
+        None => vec![SimKeys::ALL.to_owned()],
+    };
+    let mut rules = rules_on("sky", &sky);
+    let mut subjects = vec![json!({ "id": "anybody" })];
+    let mut policies = vec![json!({ "rules": ["ask sky", "tell sky"], "subjects": ["anybody"] })];
+    let members = members.map(|members| members.members.as_slice()).unwrap_or_default();
+    let operators: Vec<&str> = members
+        .iter()
+        .filter(|member| matches!(member.role, Role::Controller | Role::Bridge))
+        .map(|member| member.name.as_str())
+        .collect();
+    // An empty list of names would be refused.
+    if !operators.is_empty() {
+        rules.extend(rules_on("faults", &[SimKeys::FAULT.to_owned()]));
+        subjects.push(json!({ "id": "operators", "cert_common_names": operators }));
+        policies.push(json!({ "rules": ["ask faults", "tell faults"], "subjects": ["operators"] }));
+    }
+    json!({
+        "enabled": true,
+        "default_permission": "deny",
+        "rules": rules,
+        "subjects": subjects,
+        "policies": policies,
+    })
+}
+
+/// Asking and being told at some keys.
+fn rules_on(what: &str, keys: &[String]) -> Vec<serde_json::Value> {
+    let rule = |id: String, flow: &str, messages: &[&str]| {
+        json!({
+            "id": id, "permission": "allow", "flows": [flow], "messages": messages, "key_exprs": keys,
+        })
+    };
+    vec![
+        rule(format!("ask {what}"), "ingress", &["declare_subscriber", "query"]),
+        rule(format!("tell {what}"), "egress", &["put", "reply", "declare_queryable"]),
+    ]
 }

@@ -53,7 +53,7 @@ impl Bed {
         let dir = tempfile::tempdir().expect("a folder can be made");
         let (bus, pair, forward) = (free_port(), free_port(), free_port());
         let sim = format!(
-            "version = 1\nrate = 30.0\n[sky]\nfile = \"sky.toml\"\n[bus]\nlisten = \"tcp/{bus}\"\n\
+            "version = 1\nrate = 30.0\n[sky]\nfile = \"sky.toml\"\n[bus]\ninsecure = true\nlisten = \"tcp/{bus}\"\n\
              [[pair]]\na = \"one\"\nb = \"two\"\nlisten = \"{pair}\"\nforward = \"{forward}\"\n"
         );
         std::fs::write(dir.path().join("sky.toml"), SKY).expect("it can be written");

@@ -79,7 +79,7 @@ async fn serve(bus: SimBus) {
 
 async fn bus() -> BusAddr {
     let addr = free_addr();
-    let bus = SimBus::open(addr, [node()].iter()).await.expect("the bus opens");
+    let bus = SimBus::open(addr, None, [node()].iter()).await.expect("the bus opens");
     tokio::spawn(serve(bus));
     addr
 }
@@ -184,7 +184,7 @@ async fn a_fault_is_answered_and_a_broken_one_is_refused() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn faults_that_do_not_decode_are_counted() {
     let addr = free_addr();
-    let bus = SimBus::open(addr, [node()].iter()).await.unwrap();
+    let bus = SimBus::open(addr, None, [node()].iter()).await.unwrap();
     let demo = client(addr).await;
     let ask = async {
         for _ in 0..3 {

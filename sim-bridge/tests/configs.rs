@@ -107,7 +107,7 @@ fn what_is_wrong_is_told_with_file_line_and_field() {
 #[test]
 fn all_broken_rules_are_told_at_once() {
     let text = "version = 7\nrate = -1.0\ntick_ms = 5000\n[sky]\nfile = 'x'\n\
-                [bus]\nlisten = 'tcp/127.0.0.1:7447'\n";
+                [bus]\ninsecure = true\nlisten = 'tcp/127.0.0.1:7447'\n";
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("sim.toml");
     std::fs::write(&file, text).unwrap();

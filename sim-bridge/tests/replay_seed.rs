@@ -84,7 +84,7 @@ fn nodes_of_one_place_are_linked_without_delay_and_others_are_not() {
 
 #[test]
 fn a_replay_starts_as_told_or_at_the_newest_elements() {
-    let text = "version = 1\nrate = 30.0\n[sky]\nfile = 'x'\n[bus]\nlisten = 'tcp/127.0.0.1:1'";
+    let text = "version = 1\nrate = 30.0\n[sky]\nfile = 'x'\n[bus]\ninsecure = true\nlisten = 'tcp/127.0.0.1:1'";
     let mut config: SimConfig = toml::from_str(text).unwrap();
     let tle = include_str!("data/two-epochs.tle");
     let spec: SkySpec = toml::from_str("[constellation]\nfile = 'two-epochs.tle'").unwrap();

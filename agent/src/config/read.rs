@@ -202,6 +202,18 @@ impl<'p> Section<'p> {
         }
     }
 
+    /// `true` or `false`; false if it is not written.
+    pub(super) fn flag(&mut self, key: &'static str) -> bool {
+        let Some(entry) = self.take(key) else { return false };
+        match entry.value {
+            Value::Bool(value) => value,
+            other => {
+                self.complain(&entry.origin, key, format!("{other} is not true or false"));
+                false
+            }
+        }
+    }
+
     /// Refuses keys that later versions read, which is not the same as a slip of the pen.
     pub(super) fn refuse_reserved(&mut self, keys: &[&str]) {
         for key in keys {

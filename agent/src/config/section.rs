@@ -8,18 +8,19 @@ use types::{Capacity, Geodetic, MiB, MilliCpu, NodeId, NodeKind, StateKey, TaskI
 use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
-    BusConfig, Config, Endpoint, FunctionsConfig, InferenceConfig, Isolation, Problem, QueueConfig,
-    ReportConfig, SourceConfig, StoreSection,
+    BusConfig, Config, Endpoint, FunctionsConfig, IdentityConfig, InferenceConfig, Isolation,
+    Problem, QueueConfig, ReportConfig, SourceConfig, StoreSection,
 };
 use super::{body, mcu, program};
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 14] = [
+pub(super) const NAMES: [&str; 15] = [
     "node",
     "place",
     "receiver",
     "capacity",
     "bus",
+    "identity",
     "sim",
     "store",
     "queue",
@@ -97,8 +98,11 @@ pub(super) fn read(
     let place = if root.has("place") { place(root.table("place"), kind) } else { None };
     let receiver = if root.has("receiver") { receiver(root.table("receiver")) } else { None };
     let capacity = capacity(root.table("capacity"));
-    let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name));
-    let sim = if root.has("sim") { Some(sim(root.table("sim"))) } else { None };
+    let identity =
+        if root.has("identity") { Some(identity(root.table("identity"), base)) } else { None };
+    let mut links = Links { insecure: false, has_identity: identity.is_some() };
+    let bus = bus(root.table("bus"), node.as_ref().map(|(name, _, _)| name), &mut links);
+    let sim = if root.has("sim") { Some(sim(root.table("sim"), links)) } else { None };
     let store = store(root.table("store"), base);
     let queue = queue(root.table("queue"));
     let report = report(root.table("report"));
@@ -125,6 +129,7 @@ pub(super) fn read(
         receiver,
         capacity,
         bus,
+        identity: identity.flatten(),
         sim: sim.flatten(),
         store: store?,
         queue,
@@ -188,10 +193,24 @@ fn capacity(mut section: Section<'_>) -> Capacity {
     Capacity { milli_cpu, memory_mib }
 }
 
-fn bus(mut section: Section<'_>, me: Option<&NodeId>) -> BusConfig {
+/// Which addresses may be used.
+#[derive(Clone, Copy)]
+struct Links {
+    /// Somebody asked for links without encryption, on this machine.
+    insecure: bool,
+    has_identity: bool,
+}
+
+fn bus(mut section: Section<'_>, me: Option<&NodeId>, links: &mut Links) -> BusConfig {
+    links.insecure = section.flag("insecure");
+    if links.insecure && links.has_identity {
+        let rule = "an [identity] is of no use in an insecure fleet; leave one of them out";
+        section.refuse("insecure", rule.to_owned());
+    }
+    let links = *links;
     let bus = BusConfig {
-        listen: section.list("listen", loopback),
-        connect: section.list("connect", |text| text.parse::<Endpoint>()),
+        listen: section.list("listen", |text| address(text, links)),
+        connect: section.list("connect", |text| address(text, links)),
         peers: section.list("peers", |text| match text.parse::<NodeId>() {
             Ok(peer) if Some(&peer) == me => Err(format!("{peer} is this node itself")),
             Ok(peer) => Ok(peer),
@@ -202,20 +221,42 @@ fn bus(mut section: Section<'_>, me: Option<&NodeId>) -> BusConfig {
     bus
 }
 
-/// Nothing listens beyond this machine until certificates are configured.
-fn loopback(text: &str) -> Result<Endpoint, String> {
+/// A link is TLS between members of the fleet, or stays on this machine and was asked to be insecure.
+fn address(text: &str, links: Links) -> Result<Endpoint, String> {
     let endpoint: Endpoint = text.parse().map_err(|error| format!("{error}"))?;
-    if endpoint.is_loopback() {
-        return Ok(endpoint);
+    match (endpoint.is_secure(), links.insecure) {
+        (true, true) => Err(format!(
+            "{endpoint} is encrypted, but bus.insecure is set, which is for tcp/ on this machine alone; leave that out"
+        )),
+        (true, false) if !links.has_identity => Err(format!(
+            "{endpoint} needs certificates: say in [identity] where they are, and join with starbelt-agent join"
+        )),
+        (true, false) => Ok(endpoint),
+        (false, true) if endpoint.is_loopback() => Ok(endpoint),
+        (false, true) => Err(format!(
+            "{endpoint} can be reached from other machines, which needs certificates; bus.insecure is for \
+             tcp/127.0.0.1:<port> alone"
+        )),
+        (false, false) => Err(format!(
+            "{endpoint} is not encrypted; use tls/ with certificates and an [identity], or, for a trial on this machine \
+             alone, say insecure = true in [bus]"
+        )),
     }
-    Err(format!(
-        "{endpoint} can be reached from other machines, which needs certificates, and none are \
-         configured; listen on tcp/127.0.0.1:<port>"
-    ))
 }
 
-fn sim(mut section: Section<'_>) -> Option<Endpoint> {
-    let connect = section.needed("connect");
+fn identity(mut section: Section<'_>, base: &Path) -> Option<IdentityConfig> {
+    let dir: Option<PathBuf> = section.needed("dir");
+    let controller = section.converted("controller", |url| match url.strip_prefix("https://") {
+        Some(host) if !host.is_empty() => Ok(url.to_owned()),
+        Some(_) | None => Err(format!("{url:?} is not an address like https://controller:7449")),
+    });
+    section.finish();
+    Some(IdentityConfig { dir: base.join(dir?), controller })
+}
+
+fn sim(mut section: Section<'_>, links: Links) -> Option<Endpoint> {
+    section.require("connect");
+    let connect = section.converted("connect", |text| address(text, links));
     section.finish();
     connect
 }

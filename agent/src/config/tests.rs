@@ -12,6 +12,7 @@ fleet = "demo"
 milli_cpu = 4000
 memory_mib = 4096
 [bus]
+insecure = true
 listen = ["tcp/127.0.0.1:7501"]
 connect = ["tcp/127.0.0.1:7601"]
 peers = ["drone"]
@@ -63,9 +64,9 @@ fn everything_wrong_is_told_at_once_with_file_line_field_and_rule() {
         &[
             "agent.toml, line 5, node.kind: \"sattelite\" is none of \"satellite\", \"ground-station\"",
             "agent.toml, line 6, node.flet: unknown key; did you mean fleet?",
-            "agent.toml, line 18, report.interval_ms: 1 is not a whole number from 50 to",
-            "agent.toml, line 19, report.ping_interval: unknown key; did you mean ping_interval_ms?",
-            "agent.toml, line 20, baterry: unknown key; did you mean battery?",
+            "agent.toml, line 19, report.interval_ms: 1 is not a whole number from 50 to",
+            "agent.toml, line 20, report.ping_interval: unknown key; did you mean ping_interval_ms?",
+            "agent.toml, line 21, baterry: unknown key; did you mean battery?",
         ],
     );
 }
@@ -89,10 +90,10 @@ fn what_is_missing_is_named() {
 fn sections_of_later_versions_are_refused_by_name_and_line() {
     let text = format!("{GOOD}[sizing]\nx = 1\n[[cost]]\n[learning.rounds]\n[costs]\n");
     let expected = [
-        "agent.toml, line 16, sizing: not supported by this version",
-        "agent.toml, line 18, cost: not supported by this version",
-        "agent.toml, line 19, learning: not supported by this version",
-        "agent.toml, line 20, costs: unknown key",
+        "agent.toml, line 17, sizing: not supported by this version",
+        "agent.toml, line 19, cost: not supported by this version",
+        "agent.toml, line 20, learning: not supported by this version",
+        "agent.toml, line 21, costs: unknown key",
     ];
     refused(&text, &expected);
 }
@@ -101,7 +102,7 @@ fn sections_of_later_versions_are_refused_by_name_and_line() {
 fn nothing_listens_beyond_this_machine() {
     for open in ["tcp/0.0.0.0:7501", "tcp/[::]:7501", "tcp/192.168.1.7:7501", "tcp/host:1"] {
         let text = GOOD.replace("tcp/127.0.0.1:7501", open);
-        refused(&text, &["line 11, bus.listen: "]);
+        refused(&text, &["line 12, bus.listen: "]);
         let message = load(&[&text], &[]).unwrap_err();
         assert!(message.contains("certificates") && message.contains(open), "{message}");
     }
@@ -109,6 +110,34 @@ fn nothing_listens_beyond_this_machine() {
         load(&[&GOOD.replace("tcp/127.0.0.1:7501", closed)], &[]).unwrap();
     }
     refused(&GOOD.replace("tcp/127.0.0.1:7501", "udp/127.0.0.1:1"), &["is not an address like"]);
+}
+
+#[test]
+fn links_are_tls_unless_insecure_is_asked_for_on_this_machine() {
+    let plain = GOOD.replace("insecure = true\n", "");
+    refused(
+        &plain,
+        &[
+            "bus.listen: tcp/127.0.0.1:7501 is not encrypted",
+            "bus.connect: tcp/127.0.0.1:7601 is not encrypted",
+        ],
+    );
+    let tls = plain.replace("tcp/127.0.0.1", "tls/10.0.0.1");
+    refused(
+        &tls,
+        &[
+            "bus.listen: tls/10.0.0.1:7501 needs certificates",
+            "bus.connect: tls/10.0.0.1:7601 needs certificates",
+        ],
+    );
+    let identity = "[identity]\ndir = \"identity\"\ncontroller = \"https://10.0.0.1:7449\"\n";
+    let config = load(&[&format!("{tls}{identity}")], &[]).unwrap();
+    assert_eq!(config.identity.unwrap().dir, Path::new("base/identity"));
+    refused(&format!("{GOOD}{identity}"), &["bus.insecure: an [identity] is of no use"]);
+    let dialled = GOOD.replace("tcp/127.0.0.1:7601", "tcp/10.0.0.1:7601");
+    refused(&dialled, &["bus.connect: tcp/10.0.0.1:7601 can be reached from other machines"]);
+    let unencrypted = format!("{tls}{}", identity.replace("https", "http"));
+    refused(&unencrypted, &["identity.controller: \"http://10.0.0.1:7449\" is not an address"]);
 }
 
 #[test]

@@ -298,7 +298,8 @@ impl Known {
     }
 }
 
-fn built_at() -> Epoch {
+/// When this program was built.
+pub fn built_at() -> Epoch {
     let built = BUILT_AT_S.parse().ok().and_then(Epoch::from_unix_s);
     built.unwrap_or(Epoch::from_unix_ns(0))
 }

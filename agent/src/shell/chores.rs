@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use types::{BootId, Uptime};
 
+use super::membership::Membership;
 use super::work::{PLAN, Work};
 use crate::exec::log::LogTap;
 use crate::exec::module::Modules as _;
@@ -43,17 +44,18 @@ const RUNS_KEPT_FULL: Duration = Duration::from_secs(600);
 /// What is done all the time.
 pub(super) fn chores(
     work: &Arc<Work>,
-    plan: PlanBook,
-    boot: BootId,
+    membership: Option<&Membership>,
+    (plan, boot): (PlanBook, BootId),
     (logs, committed): (LogTap, mpsc::UnboundedReceiver<Emission>),
-) -> [JoinHandle<()>; 5] {
-    [
+) -> Vec<JoinHandle<()>> {
+    let all = [
         tokio::spawn(follow_plan(Arc::clone(work), plan)),
         tokio::spawn(follow_signers(Arc::clone(work))),
         tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
         tokio::spawn(send_topics(Arc::clone(work), committed, boot)),
         tokio::spawn(keep_house(Arc::clone(work))),
-    ]
+    ];
+    all.into_iter().chain(membership.iter().flat_map(|member| member.attend(work))).collect()
 }
 
 /// Follows the contact plan: what is put, and what was missed.

@@ -15,9 +15,10 @@ use types::{Arch, BootId, NodeId, SkyClock};
 
 use super::backlog::{Keep, Keeping, keep};
 use super::chores::{chores, tell_of_boards};
+use super::membership::{Membership, MembershipError};
 use super::work::{CLOCK, CONTROLLER, PLAN, Parts, SENSORS, Work};
 use super::zenoh::sim::{self, Told};
-use super::zenoh::{BusError, Fleet};
+use super::zenoh::{BusError, Fleet, Security};
 use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell, gnss};
 use crate::agent::{Agent, Remembered, Setup};
 use crate::clock::Clock;
@@ -85,6 +86,9 @@ pub enum StartError {
     /// The bus cannot be opened.
     #[error(transparent)]
     Bus(#[from] BusError),
+    /// This node is no member of its fleet.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
 }
 
 /// Opens everything.
@@ -92,14 +96,15 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let may_join_at = tokio::time::Instant::now() + REJOIN_PAUSE;
     let frames_dropped = Arc::new(AtomicU64::new(0));
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
-    let mut background = Vec::from_iter(emulate(&config, news_sender, &frames_dropped));
+    let (membership, security, for_sim) = join_fleet(&config).await?;
+    let mut background = Vec::from_iter(emulate(&config, for_sim, news_sender, &frames_dropped));
     let Opened { state, stores, trust, remembered, memory, clock: known, plan, controller } =
         open(&config).await?;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
     let (sensors, lines) = sense(&config, memory, &clock, &mut background);
     let (keeping, said) = Keeping::new();
     tokio::time::sleep_until(may_join_at).await;
-    let fleet = Fleet::open(&config, Arc::clone(&frames_dropped)).await?;
+    let fleet = Fleet::open(&config, security, Arc::clone(&frames_dropped)).await?;
     let (logs, (topics, committed)) = (LogTap::default(), topics());
     let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let models = start_models(&config, input_sender.clone()).await?;
@@ -134,15 +139,14 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         await_clock(&work, &mut news, known.is_some()).await;
     }
     let boot = boot_id(&config.node, &work);
-    let (question_sender, questions) = mpsc::channel(QUESTIONS_MAX);
     let now = work.clock().now();
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
+    let (question_sender, questions) = mpsc::channel(QUESTIONS_MAX);
     work.fleet().serve(boot, question_sender).await?;
     let kept = queue_of(&config, boot, &plan, controller);
-    background.push(tokio::spawn(keep(Arc::clone(&work), kept, said)));
-    background.extend(chores(&work, plan, boot, (logs, committed)));
+    background.extend(chores(&work, membership.as_ref(), (plan, boot), (logs, committed)));
     let boards = tell_of_boards(Arc::clone(&work), lines, boot, config.report.interval);
-    background.push(tokio::spawn(boards));
+    background.extend([tokio::spawn(keep(Arc::clone(&work), kept, said)), tokio::spawn(boards)]);
     let mut shell = Shell {
         agent,
         work,
@@ -151,6 +155,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         news,
         waiting: std::collections::BTreeMap::new(),
         next_ticket: 0,
+        membership,
         background,
     };
     tracing::info!(node = %config.node, boot = boot.0, sky = %now.sky, "up");
@@ -165,15 +170,26 @@ async fn open(config: &Config) -> Result<Opened, StartError> {
     opened.map_err(std::io::Error::other)?
 }
 
+/// This node as a member, and what its two sessions need for it; nothing of that in an insecure fleet.
+async fn join_fleet(
+    config: &Config,
+) -> Result<(Option<Membership>, Option<Security>, Option<Security>), MembershipError> {
+    let Some(membership) = Membership::open(config)? else { return Ok((None, None, None)) };
+    membership.sane_clock().await;
+    let (fleet, sim) = (membership.security(config, true), membership.security(config, false));
+    Ok((Some(membership), Some(fleet), Some(sim)))
+}
+
 /// Follows the emulation, if this node is part of one.
 fn emulate(
     config: &Config,
+    security: Option<Security>,
     news: mpsc::Sender<Told>,
     frames_dropped: &Arc<AtomicU64>,
 ) -> Option<JoinHandle<()>> {
     let (bridge, me, dropped) =
         (config.sim.clone()?, config.node.clone(), Arc::clone(frames_dropped));
-    Some(tokio::spawn(emulation(bridge, me, news, dropped)))
+    Some(tokio::spawn(emulation((bridge, security), me, news, dropped)))
 }
 
 /// Starts what runs models; what happens to its back ends becomes events of the node.
@@ -384,13 +400,15 @@ async fn await_clock(work: &Work, news: &mut mpsc::Receiver<Told>, is_known: boo
 
 /// Keeps the session of the emulation for as long as the agent lives.
 async fn emulation(
-    bridge: Endpoint,
+    (bridge, security): (Endpoint, Option<Security>),
     me: NodeId,
     told: mpsc::Sender<Told>,
     dropped: Arc<AtomicU64>,
 ) {
     while !told.is_closed() {
-        match sim::follow(&bridge, &me, told.clone(), Arc::clone(&dropped)).await {
+        match sim::follow((&bridge, security.as_ref()), &me, told.clone(), Arc::clone(&dropped))
+            .await
+        {
             Ok(_session) => std::future::pending::<()>().await,
             Err(error) => tracing::warn!(%error, "emulation"),
         }

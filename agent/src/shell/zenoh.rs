@@ -10,11 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use protocol::access::Policy;
+use protocol::join::Members;
 use protocol::key::{BeltService, Keys, invoked_task};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::report::{Group, Ping};
 use protocol::signed::Signers;
 use protocol::{decode, encode};
+use secure::gate::Gate;
+use secure::identity::Paths;
 use tokio::sync::{mpsc, oneshot};
 use types::{BootId, FunctionId, NodeId, TaskId, WorkflowId};
 use zenoh::Wait as _;
@@ -49,6 +53,28 @@ pub struct BusError {
 impl BusError {
     fn of(what: &str) -> impl Fn(zenoh::Error) -> Self + use<'_> {
         move |error| Self { what: what.to_owned(), reason: error.to_string() }
+    }
+}
+
+/// What makes a session one between members of the fleet.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// The identity of this node.
+    pub paths: Paths,
+    /// The fleet's rules; absent on the emulation's network, where the bridge has its own.
+    pub policies: Option<(types::FleetId, Vec<Policy>)>,
+    /// Closes the links of who was revoked.
+    pub gate: Gate,
+}
+
+/// Opens a session, with a gate where there is security.
+async fn open(
+    settings: zenoh::Config,
+    security: Option<&Security>,
+) -> zenoh::Result<zenoh::Session> {
+    match security {
+        Some(security) => secure::gate::open(settings, &security.gate).await,
+        None => zenoh::open(settings).await,
     }
 }
 
@@ -162,11 +188,15 @@ impl Fleet {
     ///
     /// # Errors
     /// [`BusError`] when a listen address cannot be taken.
-    pub async fn open(config: &Config, frames_dropped: Arc<AtomicU64>) -> Result<Self, BusError> {
-        let settings = settings::fleet(config)?;
+    pub async fn open(
+        config: &Config,
+        security: Option<Security>,
+        frames_dropped: Arc<AtomicU64>,
+    ) -> Result<Self, BusError> {
+        let settings = settings::fleet(config, security.as_ref())?;
         let listen: Vec<_> = config.bus.listen.iter().map(|endpoint| endpoint.as_str()).collect();
         let what = format!("the bus cannot be opened on {}", listen.join(", "));
-        let session = zenoh::open(settings).await.map_err(BusError::of(&what))?;
+        let session = open(settings, security.as_ref()).await.map_err(BusError::of(&what))?;
         let inner = Inner {
             session,
             keys: Keys::new(&config.fleet),
@@ -239,6 +269,27 @@ impl Fleet {
     /// [`BusError`] when the key cannot be declared.
     pub async fn follow_signers(&self, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {
         self.follow(self.inner.keys.signers(), frames).await
+    }
+
+    /// Follows who belongs to the fleet, in the same way.
+    ///
+    /// # Errors
+    /// [`BusError`] when the key cannot be declared.
+    pub async fn follow_members(&self, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {
+        self.follow(self.inner.keys.members(), frames).await
+    }
+
+    /// Asks who belongs to the fleet.
+    ///
+    /// # Errors
+    /// [`PeerError`] when nobody answers.
+    pub async fn members(&self) -> Result<Members, PeerError> {
+        let (node, key) = (controller(), self.inner.keys.members());
+        let answer = self.ask(&node, key, Vec::new(), Class::Interactive, FETCH_TIMEOUT).await?;
+        decode(&answer).map_err(|error| {
+            self.inner.frames_dropped.fetch_add(1, Ordering::Relaxed);
+            PeerError::Unreachable { node, reason: error.to_string() }
+        })
     }
 
     async fn follow(&self, key: String, frames: mpsc::Sender<Vec<u8>>) -> Result<(), BusError> {

@@ -248,14 +248,14 @@ fn a_bad_configuration_is_told_and_nothing_starts() {
     let path = dir.path().join("agent.toml");
     let text = "version = 1\n[node]\nname = \"sat-1\"\nkind = \"edge\"\nfleet = \"f\"\n\
                 [capacity]\nmilli_cpu = 1\nmemory_mib = 1\n\
-                [bus]\nlisten = [\"tcp/0.0.0.0:7447\"]\n[store]\ndirr = \"state\"\n";
+                [bus]\ninsecure = true\nlisten = [\"tcp/0.0.0.0:7447\"]\n[store]\ndirr = \"state\"\n";
     std::fs::write(&path, text).unwrap();
     let path = path.to_str().unwrap();
     for arguments in [vec!["run", "--config", path], vec!["config", "check", "--config", path]] {
         let (code, said) = run_to_end(&arguments);
         assert_eq!(code, Some(78), "{said}");
         for part in
-            ["agent.toml, line 10, bus.listen", "certificates", "line 12, store.dirr: unknown"]
+            ["agent.toml, line 11, bus.listen", "certificates", "line 13, store.dirr: unknown"]
         {
             assert!(said.contains(part), "{part:?} is not in {said}");
         }
@@ -273,7 +273,7 @@ fn a_port_that_is_taken_ends_the_agent_with_the_address() {
     let text = format!(
         "version = 1\n[node]\nname = \"sat-1\"\nkind = \"edge\"\nfleet = \"f\"\n\
          [capacity]\nmilli_cpu = 1\nmemory_mib = 1\n\
-         [bus]\nlisten = [\"{address}\"]\n[store]\ndir = \"state\"\n"
+         [bus]\ninsecure = true\nlisten = [\"{address}\"]\n[store]\ndir = \"state\"\n"
     );
     std::fs::write(&path, text).unwrap();
     let (code, said) = run_to_end(&["run", "--config", path.to_str().unwrap()]);

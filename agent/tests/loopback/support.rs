@@ -118,7 +118,7 @@ impl Agent {
         let text = format!(
             "version = 1\n[node]\nname = \"{name}\"\nkind = \"edge\"\nfleet = \"test\"\n\
              [capacity]\nmilli_cpu = 4000\nmemory_mib = 1024\n\
-             [bus]\nlisten = [\"tcp/127.0.0.1:{port}\"]\nconnect = [{}]\npeers = {peers:?}\n\
+             [bus]\ninsecure = true\nlisten = [\"tcp/127.0.0.1:{port}\"]\nconnect = [{}]\npeers = {peers:?}\n\
              [store]\ndir = \"{name}-store\"\naudit_log = \"{name}-audit.jsonl\"\n\
              [report]\ninterval_ms = 200\nping_interval_ms = 200\n{extra}",
             dials.join(", ")

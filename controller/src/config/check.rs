@@ -2,7 +2,10 @@
 
 use std::net::{SocketAddr, ToSocketAddrs};
 
+use protocol::join::{MEMBERS_MAX, Role};
+
 use super::{Config, ConfigError, Layers, NodeSection, Problem};
+use crate::registry::ADDRESSES_MAX;
 
 /// Most nodes of a fleet, as on the wire.
 const NODES_MAX: usize = 256;
@@ -23,6 +26,7 @@ pub(super) fn check(config: &Config, layers: &Layers) -> Result<(), ConfigError>
         );
     }
     check_addresses(config, &mut say);
+    check_members(config, &mut say);
     check_plan(config, &mut say);
     if config.lease.ms < 100 || 3_600_000 < config.lease.ms {
         say("lease", 0, "ms", format!("{} is outside 100 to 3600000", config.lease.ms));
@@ -45,35 +49,91 @@ fn check_addresses(config: &Config, say: &mut impl FnMut(&str, usize, &str, Stri
         say("http", 0, "listen", beyond_loopback(&config.http.listen.to_string()));
     }
     for address in &config.bus.listen {
-        match tcp_address(address) {
-            Ok(socket) if socket.ip().is_loopback() => {}
-            Ok(_) => say("bus", 0, "listen", beyond_loopback(address)),
-            Err(rule) => say("bus", 0, "listen", rule),
+        if let Err(rule) = check_address(config, address) {
+            say("bus", 0, "listen", rule);
         }
     }
     for address in &config.bus.connect {
-        if let Err(rule) = tcp_address(address) {
+        if let Err(rule) = check_address(config, address) {
             say("bus", 0, "connect", rule);
         }
     }
-    if let Some(Err(rule)) = config.sim.as_ref().map(|sim| tcp_address(&sim.connect)) {
+    if let Some(Err(rule)) = config.sim.as_ref().map(|sim| check_address(config, &sim.connect)) {
         say("sim", 0, "connect", rule);
     }
 }
 
 fn beyond_loopback(address: &str) -> String {
     format!(
-        "{address} is not a loopback address, and no certificates are configured; listen on 127.0.0.1 (or [::1])"
+        "{address} is not a loopback address, and this API knows no certificates; listen on 127.0.0.1 (or [::1])"
     )
 }
 
-fn tcp_address(text: &str) -> Result<SocketAddr, String> {
-    let rule = || format!("{text:?} is not an address like tcp/127.0.0.1:7447");
-    let rest = text.strip_prefix("tcp/").ok_or_else(rule)?;
-    match rest.parse() {
-        Ok(address) => Ok(address),
-        // A name must resolve now; numbers never ask anyone.
-        Err(_) => rest.to_socket_addrs().ok().and_then(|mut found| found.next()).ok_or_else(rule),
+/// A link is TLS between members of the fleet, or stays on this machine and was asked to be insecure.
+fn check_address(config: &Config, text: &str) -> Result<(), String> {
+    let rule = || format!("{text:?} is not an address like tls/10.0.0.1:7447");
+    let (protocol, rest) = text.split_once('/').ok_or_else(rule)?;
+    match (protocol, config.bus.insecure) {
+        ("tls", true) => Err(format!(
+            "{text} is encrypted, but bus.insecure is set, which is for tcp/ on this machine alone; leave that out"
+        )),
+        ("tls", false) if config.identity.is_none() => Err(format!(
+            "{text} needs certificates: run starbelt provision, and name its folder in [identity]"
+        )),
+        // Names are resolved when they are dialled: they may be unknown where there is no link yet.
+        ("tls", false) => {
+            let (host, port) = rest.rsplit_once(':').ok_or_else(rule)?;
+            let is_right = !host.is_empty() && port.parse::<u16>().is_ok();
+            is_right.then_some(()).ok_or_else(rule)
+        }
+        ("tcp", true) => match tcp_address(rest).ok_or_else(rule)?.ip().is_loopback() {
+            true => Ok(()),
+            false => Err(format!(
+                "{text} is not a loopback address; bus.insecure is for this machine alone, links to others are tls/"
+            )),
+        },
+        ("tcp", false) => Err(format!(
+            "{text} is not encrypted; use tls/ with an [identity], or, for a trial on this machine alone, say insecure = true in [bus]"
+        )),
+        _ => Err(rule()),
+    }
+}
+
+fn tcp_address(rest: &str) -> Option<SocketAddr> {
+    // A name must resolve now; numbers never ask anyone.
+    rest.parse().ok().or_else(|| rest.to_socket_addrs().ok()?.next())
+}
+
+fn check_members(config: &Config, say: &mut impl FnMut(&str, usize, &str, String)) {
+    if let Some(identity) = &config.identity {
+        if !(10..=630_720_000).contains(&identity.life_s) {
+            let rule = format!("{} is outside 10 to 630720000", identity.life_s);
+            say("identity", 0, "life_s", rule);
+        }
+        if ADDRESSES_MAX < identity.addresses.len() {
+            let rule = format!("a certificate has at most {ADDRESSES_MAX} names and addresses");
+            say("identity", 0, "addresses", rule);
+        }
+        if config.bus.insecure {
+            let rule =
+                "an [identity] is of no use while bus.insecure is set; leave one of them out";
+            say("identity", 0, "authority", rule.to_owned());
+        }
+    }
+    if MEMBERS_MAX - NODES_MAX - 1 < config.member.len() {
+        say("member", 0, "name", "a fleet has at most 255 members besides its nodes".to_owned());
+    }
+    for (nth, member) in config.member.iter().enumerate() {
+        if !matches!(member.role, Role::Viewer | Role::Bridge) {
+            let rule = "a member besides the nodes is a viewer or a bridge".to_owned();
+            say("member", nth, "role", rule);
+        }
+        let is_taken = member.name == config.controller.name
+            || config.node.iter().any(|node| node.name == member.name)
+            || config.member[..nth].iter().any(|other| other.name == member.name);
+        if is_taken {
+            say("member", nth, "name", format!("{} is taken already", member.name));
+        }
     }
 }
 

@@ -8,7 +8,9 @@ use axum::response::{IntoResponse, Response};
 use crate::api::{ApiError, ErrorBody};
 use crate::controller::{CommandRefusal, RemoveError, SignerError, SubmitError, ViewError};
 use crate::deploy::PushError;
+use crate::registry::JoinError;
 use crate::shell::commands::CommandError;
+use crate::shell::keeper::KeepError;
 use crate::shell::objects::ReadError;
 use crate::shell::store::StoreError;
 
@@ -154,6 +156,23 @@ impl From<CommandError> for Failure {
                 Self::new(StatusCode::GATEWAY_TIMEOUT, "timeout", message)
             }
             CommandError::Refused { .. } => Self::conflict(message),
+        }
+    }
+}
+
+impl From<KeepError> for Failure {
+    fn from(error: KeepError) -> Self {
+        let message = error.to_string();
+        match error {
+            KeepError::Join(JoinError::NoMember(_)) => Self::not_found(message),
+            KeepError::Join(_) => Self::conflict(message),
+            KeepError::Request(_) => Self::bad_config(message),
+            KeepError::Authority(_)
+            | KeepError::Files(_)
+            | KeepError::Corrupt { .. }
+            | KeepError::Randomness(_) => {
+                Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+            }
         }
     }
 }

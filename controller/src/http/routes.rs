@@ -4,6 +4,7 @@ pub(super) mod command;
 pub(super) mod function;
 pub(super) mod late;
 pub(super) mod log;
+pub(super) mod member;
 
 use std::sync::Arc;
 

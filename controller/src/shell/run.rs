@@ -10,22 +10,25 @@ use protocol::backlog::Backlog;
 use protocol::desired::Desired;
 use protocol::encode;
 use protocol::event::EventQuery;
-use protocol::key::{Keys, SimKeys};
+use protocol::key::Keys;
 use protocol::signed::KeyId;
-use protocol::sim::SimClock;
+use secure::revoked::OtherProvider;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use topology::ContactPlan;
-use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, SkyClock, WallTime};
+use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, WallTime};
 
 use super::bus_side;
+use super::clock;
 use super::commands::Commander;
 use super::feed::Predictor;
+use super::keeper::KeepError;
 use super::late_file::LateFile;
 use super::logs::LogBook;
 use super::objects::Reader;
+use super::secured::Secured;
 use super::store::{Modules, Store, StoreError};
 use super::zenoh::{Answer, Bus, BusError, BusRole, Class};
 use crate::config::{Config, ConfigError};
@@ -34,6 +37,7 @@ use crate::deploy::PushError;
 use crate::event::{Input, Now, Output};
 use crate::executor::ANSWER_TIMEOUT;
 use crate::http;
+use crate::http::join::ListenError;
 use crate::late::last_id;
 
 /// Inputs that may wait; a thousand nodes report once a second. What finds it full is counted and dropped: the next
@@ -43,8 +47,6 @@ const INBOX_MAX: usize = 4_096;
 const TICK: Duration = Duration::from_millis(250);
 /// How long answers under way may take when the controller stops (wall).
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
-/// Between two tries to reach the sim-bridge (wall).
-const UPLINK_PAUSE: Duration = Duration::from_millis(300);
 /// Plans of one epoch; the next epoch counts on from there.
 const PLANS_PER_EPOCH: u64 = 1_000_000;
 
@@ -70,6 +72,15 @@ pub enum RunError {
         /// Why not.
         source: std::io::Error,
     },
+    /// Who is let in.
+    #[error("{0}")]
+    Keep(#[from] KeepError),
+    /// Where members join.
+    #[error("{0}")]
+    Join(#[from] ListenError),
+    /// Other cryptography.
+    #[error("{0}")]
+    Provider(#[from] OtherProvider),
     /// The operating system.
     #[error("{what}: {source}")]
     Io {
@@ -235,22 +246,29 @@ impl Shared {
     }
 }
 
-/// Runs until SIGINT or SIGTERM.
+/// Why a controller has ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// It was told to.
+    Told,
+    /// Its certificate is to be renewed: it starts anew with another.
+    Renewing,
+}
+
+/// Runs until SIGINT or SIGTERM, or until it has to start anew.
 ///
 /// # Errors
 /// [`RunError`] when something that it needs cannot be had at the start.
-pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
+pub async fn run(config: Config, config_file: &Path) -> Result<Ended, RunError> {
     let sky = super::sky::load(&Config::resolve(config_file, &config.sky.file))?;
-    let store = Store::open(&Config::resolve(config_file, &config.controller.state_dir))?;
+    let state_dir = Config::resolve(config_file, &config.controller.state_dir);
+    let store = Store::open(&state_dir)?;
     let saved = store.load()?;
     let address = config.http.listen;
     let listener =
         TcpListener::bind(address).await.map_err(|source| RunError::Http { address, source })?;
     let epoch = store.next_epoch()?;
-    let (modules, problems) = Modules::open(store.modules_dir(), &saved.functions);
-    for problem in problems {
-        tracing::error!(problem, "module is not served");
-    }
+    let modules = open_modules(&store, &saved.functions);
     let opened = LateFile::open(store.dir());
     let (late, book) =
         opened.map_err(|source| RunError::Io { what: "reading late.ndjson", source })?;
@@ -261,12 +279,14 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     let predictor = start_predictor(sky, &config, plans, &shared)?;
     let role =
         BusRole::Router { listen: config.bus.listen.clone(), connect: config.bus.connect.clone() };
-    let bus = Bus::open(&role).await?;
+    let secured = Secured::open(&config, (config_file, &state_dir), epoch)?;
+    let bus = Bus::open(&role, secured.as_ref().map(|secured| &secured.fleet)).await?;
     let keys = Keys::new(&config.controller.fleet);
     let logs = LogBook::new(config.controller.fleet.clone());
     let (fleet, me) = (&config.controller.fleet, &config.controller.name);
     bus_side::attend(&bus, fleet, me, &shared, (&modules, &logs)).await?;
-    let clock = follow_clock(&config, &shared).await;
+    let clock = clock::follow(&config, &shared, secured.as_ref()).await;
+    let keeping = Secured::serve(secured.as_ref(), &bus, &keys).await?;
     let reach = http::Reach {
         reader: Reader::new(bus.clone(), keys.clone()),
         commander: Commander::new(bus.clone(), keys.clone()),
@@ -275,7 +295,8 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     let (stop_http, http_stops) = oneshot::channel::<()>();
     let server = http::serve(
         listener,
-        http::Api::new(shared.clone(), (modules, logs), Some(reach)),
+        http::Api::new(shared.clone(), (modules, logs), Some(reach))
+            .with_keeper(secured.as_ref().map(|secured| secured.keeper.clone())),
         async {
             // Either told to stop, or the owner has ended.
             http_stops.await.ok();
@@ -294,7 +315,8 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
         plan_at: None,
         refresh_s: f64::from(config.plan.refresh_s),
     };
-    let ended = owner.attend(wakes).await;
+    let ended = owner.attend(wakes, secured.as_ref()).await;
+    drop(keeping);
     stop_http.send(()).ok();
     let abort = server.abort_handle();
     if tokio::time::timeout(STOP_TIMEOUT, server).await.is_err() {
@@ -304,10 +326,18 @@ pub async fn run(config: Config, config_file: &Path) -> Result<(), RunError> {
     owner.jobs.shutdown().await;
     owner.bus.leave();
     if let Some(clock) = clock {
-        stop_clock(clock).await;
+        clock::stop(clock).await;
     }
     tracing::info!("controller stops");
     ended
+}
+
+fn open_modules(store: &Store, functions: &[SavedFunction]) -> Modules {
+    let (modules, problems) = Modules::open(store.modules_dir(), functions);
+    for problem in problems {
+        tracing::error!(problem, "module is not served");
+    }
+    modules
 }
 
 fn start_of_time() -> Now {
@@ -332,47 +362,6 @@ fn start_predictor(
     .map_err(|source| RunError::Io { what: "starting the thread that predicts", source })
 }
 
-/// The sky clock: the real one, or told by the bridge on a session of its own. That session opens only when the
-/// bridge is there, so a task waits for it.
-async fn follow_clock(
-    config: &Config,
-    shared: &Shared,
-) -> Option<JoinHandle<Result<Bus, BusError>>> {
-    let Some(sim) = &config.sim else {
-        shared.bring(Wake::Input(Input::Clock(SkyClock::REAL))).await;
-        return None;
-    };
-    let role = BusRole::Client { connect: sim.connect.clone() };
-    let sink = shared.clone();
-    Some(tokio::spawn(async move {
-        let bus = loop {
-            match Bus::open(&role).await {
-                Ok(bus) => break bus,
-                Err(error) => tracing::debug!(%error, "waiting for the sim-bridge"),
-            }
-            tokio::time::sleep(UPLINK_PAUSE).await;
-        };
-        let hear = move |_: &str, frame: Vec<u8>| match protocol::decode::<SimClock>(&frame) {
-            Ok(told) => sink.offer(Input::Clock(told.clock)),
-            Err(error) => tracing::warn!(%error, "clock refused"),
-        };
-        bus.subscribe(SimKeys::CLOCK, hear).await?;
-        Ok(bus)
-    }))
-}
-
-async fn stop_clock(clock: JoinHandle<Result<Bus, BusError>>) {
-    if !clock.is_finished() {
-        clock.abort();
-    }
-    match clock.await {
-        Ok(Ok(bus)) => bus.close().await,
-        Ok(Err(error)) => tracing::warn!(%error, "the clock was never followed"),
-        // It still waited for the bridge.
-        Err(_) => {}
-    }
-}
-
 /// The owner of the decisions.
 struct Owner {
     shared: Shared,
@@ -389,15 +378,22 @@ struct Owner {
 }
 
 impl Owner {
-    async fn attend(&mut self, mut wakes: mpsc::Receiver<Wake>) -> Result<(), RunError> {
+    async fn attend(
+        &mut self,
+        mut wakes: mpsc::Receiver<Wake>,
+        secured: Option<&Secured>,
+    ) -> Result<Ended, RunError> {
         let mut stop = super::signal::Stop::listen()
             .map_err(|source| RunError::Io { what: "listening to signals", source })?;
         let mut tick: Interval = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Skip);
         loop {
             let wake = tokio::select! {
-                () = stop.told() => return Ok(()),
+                () = stop.told() => return Ok(Ended::Told),
                 _ = tick.tick() => {
+                    if secured.is_some_and(Secured::is_due) {
+                        return Ok(Ended::Renewing);
+                    }
                     self.order_plan();
                     Wake::Input(Input::Tick)
                 }
@@ -407,7 +403,7 @@ impl Owner {
                 },
                 wake = wakes.recv() => match wake {
                     Some(wake) => wake,
-                    None => return Ok(()),
+                    None => return Ok(Ended::Told),
                 },
             };
             let wake = match wake {

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
+use protocol::access::Policy;
+use secure::gate::Gate;
+use secure::identity::Paths;
+use secure::settings;
 use serde_json::json;
+use types::FleetId;
 use zenoh::Wait;
 use zenoh::qos::{CongestionControl, Priority};
 
@@ -67,6 +72,17 @@ impl Class {
             Self::Command | Self::Data | Self::Bulk => CongestionControl::Block,
         }
     }
+}
+
+/// What makes a session one between members of the fleet.
+#[derive(Clone, Debug)]
+pub struct Security {
+    /// The controller's own identity.
+    pub paths: Paths,
+    /// The fleet's rules; absent on the emulation's network, where the bridge has its own.
+    pub policies: Option<(FleetId, Vec<Policy>)>,
+    /// Closes the links of who was revoked.
+    pub gate: Gate,
 }
 
 /// What failed on the bus.
@@ -145,19 +161,25 @@ impl Bus {
     ///
     /// # Errors
     /// [`BusError::Open`] when an address cannot be listened on, is malformed, or the uplink does not answer.
-    pub async fn open(role: &BusRole) -> Result<Self, BusError> {
+    pub async fn open(role: &BusRole, security: Option<&Security>) -> Result<Self, BusError> {
         let name = match role {
             BusRole::Router { .. } => "router",
             BusRole::Client { .. } => "client",
         };
         let refuse = |error: zenoh::Error| BusError::Open { role: name, reason: error.to_string() };
-        let config = zenoh::Config::from_json5(&settings(role)).map_err(refuse)?;
-        // Opening blocks its thread, for a client until the uplink answers or the time is up.
-        let opened = tokio::task::spawn_blocking(move || zenoh::open(config).wait()).await;
-        let session = match opened {
-            Ok(opened) => opened.map_err(refuse)?,
-            Err(error) => return Err(BusError::Open { role: name, reason: error.to_string() }),
+        let mut config = zenoh::Config::from_json5(&settings_of(role)).map_err(refuse)?;
+        let Some(security) = security else {
+            config.insert_json5("transport/link/protocols", r#"["tcp"]"#).map_err(refuse)?;
+            // Opening blocks its thread, for a client until the uplink answers or the time is up.
+            let opened = tokio::task::spawn_blocking(move || zenoh::open(config).wait()).await;
+            let opened = opened.map_err(|error| refuse(Box::new(error)))?;
+            return Ok(Self { session: opened.map_err(refuse)? });
         };
+        settings::identify(&mut config, &security.paths).map_err(refuse)?;
+        if let Some((fleet, policies)) = &security.policies {
+            settings::restrict(&mut config, fleet, policies).map_err(refuse)?;
+        }
+        let session = secure::gate::open(config, &security.gate).await.map_err(refuse)?;
         Ok(Self { session })
     }
 
@@ -304,7 +326,7 @@ fn declare(what: &'static str, key: &str) -> impl FnOnce(zenoh::Error) -> BusErr
 }
 
 /// The configuration of a session as JSON: explicit endpoints only, nothing is scouted.
-fn settings(role: &BusRole) -> String {
+fn settings_of(role: &BusRole) -> String {
     let (mode, listen, connect, timeout_ms) = match role {
         BusRole::Router { listen, connect } => ("router", listen.clone(), connect.clone(), -1),
         BusRole::Client { connect } => {

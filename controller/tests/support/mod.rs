@@ -291,6 +291,7 @@ pub(crate) fn config(prediction: bool) -> Config {
         fleet = "demo"
         state_dir = "state"
         [bus]
+        insecure = true
         [sim]
         connect = "tcp/127.0.0.1:1"
         [sky]

@@ -179,6 +179,8 @@ pub struct SimKeys;
 impl SimKeys {
     /// The clock of the replay: put every second, and queried at start.
     pub const CLOCK: &'static str = "_sim/clock";
+    /// The environments of all nodes.
+    pub const ENVS: &'static str = "_sim/env/*";
     /// Injects or heals a fault.
     pub const FAULT: &'static str = "_sim/fault";
     /// Everything of the emulation.

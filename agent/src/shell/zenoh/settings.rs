@@ -2,7 +2,7 @@
 
 use zenoh::Config as Settings;
 
-use super::BusError;
+use super::{BusError, Security};
 use crate::config::{Config, Endpoint};
 
 /// Largest message that an agent takes: a body of 8 MiB and its header.
@@ -15,8 +15,8 @@ const LEASE: (u32, u32) = (4000, 4);
 const RETRY: (u32, u32) = (200, 500);
 
 /// The session of the fleet: a router with explicit endpoints that dials for ever.
-pub(super) fn fleet(config: &Config) -> Result<Settings, BusError> {
-    let mut settings = common()?;
+pub(super) fn fleet(config: &Config, security: Option<&Security>) -> Result<Settings, BusError> {
+    let mut settings = common(security)?;
     set(&mut settings, "mode", "\"router\"")?;
     set(&mut settings, "listen/endpoints", &list(&config.bus.listen))?;
     set(&mut settings, "connect/endpoints", &list(&config.bus.connect))?;
@@ -24,14 +24,14 @@ pub(super) fn fleet(config: &Config) -> Result<Settings, BusError> {
 }
 
 /// The session of the emulation: a client of the bridge, which relays nothing.
-pub(super) fn sim(bridge: &Endpoint) -> Result<Settings, BusError> {
-    let mut settings = common()?;
+pub(super) fn sim(bridge: &Endpoint, security: Option<&Security>) -> Result<Settings, BusError> {
+    let mut settings = common(security)?;
     set(&mut settings, "mode", "\"client\"")?;
     set(&mut settings, "connect/endpoints", &list(std::slice::from_ref(bridge)))?;
     Ok(settings)
 }
 
-fn common() -> Result<Settings, BusError> {
+fn common(security: Option<&Security>) -> Result<Settings, BusError> {
     let mut settings = Settings::default();
     let (lease_ms, keep_alive) = LEASE;
     let (first_ms, last_ms) = RETRY;
@@ -53,6 +53,12 @@ fn common() -> Result<Settings, BusError> {
         ("transport/link/protocols", "[\"tcp\"]".to_owned()),
     ] {
         set(&mut settings, key, &value)?;
+    }
+    let Some(security) = security else { return Ok(settings) };
+    secure::settings::identify(&mut settings, &security.paths).map_err(BusError::of("identity"))?;
+    if let Some((fleet, policies)) = &security.policies {
+        secure::settings::restrict(&mut settings, fleet, policies)
+            .map_err(BusError::of("access rules"))?;
     }
     Ok(settings)
 }

@@ -14,7 +14,7 @@ use zenoh::Wait as _;
 use zenoh::query::Reply;
 use zenoh::sample::Sample;
 
-use super::{BusError, bytes_of, settings};
+use super::{BusError, Security, bytes_of, settings};
 use crate::config::Endpoint;
 
 /// How long the bridge may take to tell the time.
@@ -35,12 +35,13 @@ pub enum Told {
 /// # Errors
 /// [`BusError`] when the session cannot be set up at all.
 pub async fn follow(
-    bridge: &Endpoint,
+    (bridge, security): (&Endpoint, Option<&Security>),
     me: &NodeId,
     told: mpsc::Sender<Told>,
     dropped: Arc<AtomicU64>,
 ) -> Result<EmulationBus, BusError> {
-    let session = zenoh::open(settings::sim(bridge)?).await.map_err(BusError::of("emulation"))?;
+    let session = super::open(settings::sim(bridge, security)?, security).await;
+    let session = session.map_err(BusError::of("emulation"))?;
     let take = move |frame: &[u8], is_clock: bool| {
         let news = if is_clock {
             decode::<SimClock>(frame).map(|message| Told::Clock(message.clock))

@@ -1,13 +1,29 @@
-//! The list of members: the largest one, and one step beyond.
+//! The list of members: a usual one, the largest one, and one step beyond.
 
 use protocol::join::{MEMBERS_MAX, Member, Members, REVOKED_MAX, Role};
 use types::{LeaderEpoch, NodeId};
 
 use crate::maxima::{self, fits, is_refused};
+use crate::sample::node;
 
 /// A greater number makes a greater name.
 fn name(number: usize) -> NodeId {
     NodeId::new(&maxima::name(number)).expect("a valid name")
+}
+
+pub(crate) fn members() -> Members {
+    let member = |name, role| Member { name: node(name), role };
+    Members {
+        epoch: LeaderEpoch(3),
+        serial: 300,
+        members: vec![
+            member("controller", Role::Controller),
+            member("sat-1", Role::Node),
+            member("sat-2", Role::Relay),
+        ],
+        revoked: vec![node("sat-9")],
+        keys: vec![[0xab; 32]],
+    }
 }
 
 fn largest() -> Members {

@@ -18,7 +18,6 @@ use protocol::invoke::{
     Budget, Committed, Fault, HandOver, Input, InvocationRecord, Invoke, Invoked, LinkBytes,
     Outcome, SingleCopy,
 };
-use protocol::join::{self, Member, Members};
 use protocol::log::{LogBatch, LogLevel, LogLine};
 use protocol::module::{ModuleChunk, ModuleQuery};
 use protocol::plan::{PlanMessage, PlanQuery, WireNode, WirePair};
@@ -37,6 +36,7 @@ use types::{
 };
 
 pub(crate) use crate::backlog::{backlog, command_at, event_timed, receipt, report_backlog};
+pub(crate) use crate::join::members;
 pub(crate) use crate::manifest::sample::{manifest, signed_manifest, signers};
 
 pub(crate) fn node(name: &str) -> NodeId {
@@ -586,19 +586,4 @@ pub(crate) fn sim_fault_reply() -> SimFaultReply {
 
 pub(crate) fn ping() -> Ping {
     Ping { nonce: 0x0123_4567_89ab_cdef }
-}
-
-pub(crate) fn members() -> Members {
-    let member = |name, role| Member { name: node(name), role };
-    Members {
-        epoch: LeaderEpoch(3),
-        serial: 300,
-        members: vec![
-            member("controller", join::Role::Controller),
-            member("sat-1", join::Role::Node),
-            member("sat-2", join::Role::Relay),
-        ],
-        revoked: vec![node("sat-9")],
-        keys: vec![[0xab; 32]],
-    }
 }
