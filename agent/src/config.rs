@@ -5,6 +5,7 @@
 
 mod body;
 mod mcu;
+mod mqtt;
 mod program;
 mod read;
 mod section;
@@ -17,6 +18,9 @@ use std::time::Duration;
 
 use types::{Capacity, EnergySource, FleetId, Geodetic, NodeId, NodeKind, StateKey, TaskId};
 
+pub use self::mqtt::{
+    BrokerUrl, InvalidBroker, MqttConfig, MqttNodes, MqttProfile, MqttProtocol, MqttTls,
+};
 use self::tree::Origin;
 use crate::sensor::charge::PackSpec;
 
@@ -66,6 +70,8 @@ pub struct Config {
     pub sources: Vec<SourceConfig>,
     /// The directory whose files trigger the runs that this node drives.
     pub input: Option<PathBuf>,
+    /// The bridge to an MQTT broker, if it is enabled.
+    pub mqtt: Option<MqttConfig>,
 }
 
 /// The fleet's bus.

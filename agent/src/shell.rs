@@ -8,6 +8,7 @@
 //! ```
 
 mod backlog;
+mod bridge;
 mod calls;
 mod chores;
 mod gnss;
@@ -184,6 +185,7 @@ impl Shell {
     }
 
     async fn end(self) {
+        self.work.tap().end().await;
         let ended = tokio::time::timeout(FLUSH_PATIENCE, self.work.finish()).await;
         for task in &self.background {
             task.abort();

@@ -265,6 +265,6 @@ impl<'p> Section<'p> {
 }
 
 fn nearest<'a>(key: &str, known: &BTreeSet<&'a str>) -> Option<&'a str> {
-    let near = known.iter().map(|name| (strsim::levenshtein(key, name), *name)).min()?;
+    let near = known.iter().map(|name| (strsim::osa_distance(key, name), *name)).min()?;
     (near.0 <= TYPO_LETTERS_MAX && near.0 < key.len()).then_some(near.1)
 }

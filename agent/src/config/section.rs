@@ -11,10 +11,10 @@ use super::{
     BusConfig, Config, Endpoint, FunctionsConfig, IdentityConfig, InferenceConfig, Isolation,
     Problem, QueueConfig, ReportConfig, SourceConfig, StoreSection,
 };
-use super::{body, mcu, program};
+use super::{body, mcu, mqtt, program};
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 15] = [
+pub(super) const NAMES: [&str; 16] = [
     "node",
     "place",
     "receiver",
@@ -30,6 +30,7 @@ pub(super) const NAMES: [&str; 15] = [
     "thermal",
     "sensors",
     "input",
+    "mqtt",
 ];
 
 /// Sections that later versions read.
@@ -118,6 +119,8 @@ pub(super) fn read(
         .map(|(table, origin)| source(Section::new("source", origin, table, root.problems()), base))
         .collect::<Vec<_>>();
     let input = if root.has("input") { Some(input(root.table("input"), base)) } else { None };
+    let names = (node.as_ref().map(|node| &node.0), node.as_ref().map(|node| &node.2));
+    let mqtt = mqtt::read(root.table("mqtt"), base, names);
     root.refuse_reserved(&RESERVED);
     root.finish();
     let (name, kind, fleet) = node?;
@@ -142,6 +145,7 @@ pub(super) fn read(
         boards,
         sources: sources.into_iter().collect::<Option<_>>()?,
         input: input.flatten(),
+        mqtt,
     })
 }
 

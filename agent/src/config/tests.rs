@@ -406,3 +406,69 @@ fn boards_that_cannot_be_are_refused() {
     let twice = ["two boards are named \"eps\"", "a node has one battery"];
     refused(&(GOOD.to_owned() + BOARD + BOARD), &twice);
 }
+
+const MQTT: &str = r#"
+[mqtt]
+enabled = true
+url = "mqtts://broker.example"
+profiles = ["sparkplug", "native", "native"]
+read_only = false
+commands = ["report-now"]
+offline = "queue"
+username = "sat"
+password_file = "password"
+[mqtt.tls]
+ca = "ca.pem"
+cert = "sat.crt"
+key = "sat.key"
+[mqtt.aws]
+thing = "thing:1"
+"#;
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn a_bridge_is_off_and_read_only_unless_told_otherwise() {
+    assert_eq!(load(&[GOOD], &[]).unwrap().mqtt, None);
+    let off = MQTT.replace("enabled = true", "enabled = false");
+    assert_eq!(load(&[&format!("{GOOD}{off}")], &[]).unwrap().mqtt, None, "checked, and off");
+    let mqtt = load(&[&format!("{GOOD}{MQTT}")], &[]).unwrap().mqtt.unwrap();
+    assert_eq!(mqtt.broker.to_string(), "mqtts://broker.example:8883");
+    assert_eq!(mqtt.profiles, [MqttProfile::Native, MqttProfile::Sparkplug]);
+    assert_eq!((mqtt.client_id.as_str(), mqtt.sparkplug_group.as_str()), ("sat-1", "demo"));
+    assert_eq!((mqtt.aws_thing.as_str(), mqtt.queues, mqtt.read_only), ("thing:1", true, false));
+    assert_eq!(mqtt.login, Some(("sat".to_owned(), "base/password".into())));
+    assert_eq!(mqtt.tls.identity, Some(("base/sat.crt".into(), "base/sat.key".into())));
+    let bare = "[mqtt]\nenabled = true\nurl = \"mqtt://127.0.0.1\"\nprofiles = [\"aws\"]\n";
+    let mqtt = load(&[&format!("{GOOD}{bare}")], &[]).unwrap().mqtt.unwrap();
+    assert!(mqtt.read_only && mqtt.commands.is_empty() && !mqtt.queues);
+    assert_eq!(mqtt.protocol, MqttProtocol::V5);
+}
+
+#[cfg(feature = "mqtt")]
+#[test]
+fn what_is_wrong_with_a_bridge_is_told() {
+    let file = |from: &str, to: &str| format!("{GOOD}{}", MQTT.replace(from, to));
+    refused(
+        &file("url = \"mqtts", "url = \"mqtt"),
+        &["mqtt.url: mqtt://broker.example:1883 is read"],
+    );
+    let allowed = file("url = \"mqtts", "plain_text = true\nurl = \"mqtt");
+    assert!(load(&[&allowed], &[]).is_ok());
+    refused(
+        &file("url", "ulr"),
+        &["mqtt.ulr: unknown key; did you mean url?", "mqtt.url: it must be given"],
+    );
+    refused(&file("read_only = false\n", ""), &["commands are obeyed only with read_only = false"]);
+    refused(&file("report-now", "reboot"), &["\"reboot\" is none of \"nop\", \"report-now\""]);
+    refused(&file("password_file = \"password\"\n", ""), &["given together, or neither"]);
+    refused(&file("key = \"sat.key\"\n", ""), &["mqtt.tls.key: cert and key are given together"]);
+    refused(&file("thing:1", "thing/1"), &["mqtt.aws.thing: \"thing/1\" is not 1 to 64"]);
+    refused(&file("\"sparkplug\"", "\"spark\""), &["\"spark\" is none of \"native\""]);
+    refused(&file("\"sparkplug\", \"native\", \"native\"", ""), &["says nothing"]);
+}
+
+#[cfg(not(feature = "mqtt"))]
+#[test]
+fn an_agent_without_the_bridge_says_how_to_get_it() {
+    refused(&format!("{GOOD}{MQTT}"), &["build it with --features mqtt"]);
+}

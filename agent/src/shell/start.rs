@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use types::{Arch, BootId, NodeId, SkyClock};
 
 use super::backlog::{Keep, Keeping, keep};
+use super::bridge;
 use super::chores::{chores, tell_of_boards};
 use super::membership::{Membership, MembershipError};
 use super::work::{CLOCK, CONTROLLER, PLAN, Parts, SENSORS, Work};
@@ -83,6 +84,10 @@ pub enum StartError {
     /// Models cannot be run.
     #[error(transparent)]
     Models(#[from] ModelsError),
+    /// The bridge to an MQTT broker cannot be started.
+    #[cfg(feature = "mqtt")]
+    #[error(transparent)]
+    Mqtt(#[from] crate::mqtt::MqttError),
     /// The bus cannot be opened.
     #[error(transparent)]
     Bus(#[from] BusError),
@@ -124,6 +129,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let work = Work::new(Parts {
         me: config.node.clone(),
         input_dir: config.input.clone(),
+        tap: bridge::start(&config, &clock, &mut background)?,
         clock,
         state,
         exec,
@@ -135,9 +141,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         frames_dropped,
         keeping,
     });
-    if config.sim.is_some() {
-        await_clock(&work, &mut news, known.is_some()).await;
-    }
+    await_clock(&config, &work, &mut news, known.is_some()).await;
     let boot = boot_id(&config.node, &work);
     let now = work.clock().now();
     let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
@@ -147,6 +151,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     background.extend(chores(&work, membership.as_ref(), (plan, boot), (logs, committed)));
     let boards = tell_of_boards(Arc::clone(&work), lines, boot, config.report.interval);
     background.extend([tokio::spawn(keep(Arc::clone(&work), kept, said)), tokio::spawn(boards)]);
+    bridge::attend(&config, &work, &mut background);
     let mut shell = Shell {
         agent,
         work,
@@ -379,7 +384,15 @@ fn boot_id(node: &NodeId, work: &Work) -> BootId {
 }
 
 /// Waits a while for the clock of the emulation.
-async fn await_clock(work: &Work, news: &mut mpsc::Receiver<Told>, is_known: bool) {
+async fn await_clock(
+    config: &Config,
+    work: &Work,
+    news: &mut mpsc::Receiver<Told>,
+    is_known: bool,
+) {
+    if config.sim.is_none() {
+        return;
+    }
     let patience = if is_known { CLOCK_PATIENCE_AGAIN } else { CLOCK_PATIENCE };
     let heard = async {
         loop {

@@ -23,6 +23,7 @@ use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
 use super::backlog::{Keeping, Said};
+use super::bridge::Tap;
 use super::calls;
 use super::sources::{self, SourceBook};
 use super::zenoh::Fleet;
@@ -64,6 +65,7 @@ pub(super) struct Parts {
     /// What the sensors ask; locked only where it may block.
     pub(super) hardware: Mutex<Hardware>,
     pub(super) plan: PlanBook,
+    pub(super) tap: Tap,
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) frames_dropped: Arc<AtomicU64>,
     pub(super) keeping: Keeping,
@@ -150,6 +152,17 @@ impl Work {
 
     pub(super) fn fleet(&self) -> &Fleet {
         &self.parts.fleet
+    }
+
+    /// Who else hears reports and events.
+    pub(super) fn tap(&self) -> &Tap {
+        &self.parts.tap
+    }
+
+    /// The contact plan.
+    #[cfg(feature = "mqtt")]
+    pub(super) fn plan(&self) -> &PlanBook {
+        &self.parts.plan
     }
 
     /// Whether there is still a loop to work for.
@@ -470,6 +483,7 @@ impl Work {
     }
 
     fn report(&self, report: &Report) {
+        self.tap().report(report);
         match protocol::encode(report) {
             Ok(frame) => {
                 let group = report.body.group();
@@ -488,6 +502,7 @@ impl Work {
     }
 
     fn event(&self, now: &Now, event: Box<Event>) {
+        self.tap().event(&event);
         tracing::info!(seq = event.header.seq, sky = %now.sky, event = %report::words(&event), "event");
         match protocol::encode(&*event) {
             Ok(frame) => {

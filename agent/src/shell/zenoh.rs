@@ -303,6 +303,36 @@ impl Fleet {
         declared.background().await.map_err(BusError::of(&key))
     }
 
+    /// Follows reports and events of all nodes, each with its key; while `told` is full they are left out and counted.
+    ///
+    /// # Errors
+    /// [`BusError`] when a key cannot be declared.
+    #[cfg(feature = "mqtt")]
+    pub async fn follow_nodes(
+        &self,
+        told: mpsc::Sender<(String, Vec<u8>)>,
+    ) -> Result<(), BusError> {
+        for key in [self.inner.keys.reports(), self.inner.keys.all_events()] {
+            let (told, dropped) = (told.clone(), Arc::clone(&self.inner.frames_dropped));
+            let take = move |sample: Sample| {
+                let key = sample.key_expr().as_str().to_owned();
+                if told.try_send((key, bytes_of(sample.payload()))).is_err() {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                }
+            };
+            let declared = self.inner.session.declare_subscriber(key.clone()).callback(take);
+            declared.background().await.map_err(BusError::of(&key))?;
+        }
+        Ok(())
+    }
+
+    /// Whether the key of a report or event is that of its node.
+    #[cfg(feature = "mqtt")]
+    pub fn is_key_of(&self, key: &str, node: &NodeId, group: Option<Group>) -> bool {
+        let keys = &self.inner.keys;
+        key == group.map_or_else(|| keys.events(node), |group| keys.report(node, group))
+    }
+
     /// Asks for the plan.
     ///
     /// # Errors

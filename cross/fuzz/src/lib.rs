@@ -6,12 +6,14 @@
 mod frames;
 mod memory;
 mod module;
+mod mqtt;
 mod segment;
 mod serial;
 
 pub use frames::{frames, manifest};
 pub use memory::{Counting, peak_of};
 pub use module::module;
+pub use mqtt::mqtt;
 pub use segment::segment;
 pub use serial::serial;
 

@@ -136,6 +136,23 @@ fn modules_hold() -> Result {
 }
 
 #[test]
+fn messages_of_brokers_hold() -> Result {
+    for (_, bytes) in files("seeds/mqtt")? {
+        for first in 0..=u8::MAX {
+            let mut other = bytes.clone();
+            other[0] = first;
+            fuzz::mqtt(&other);
+        }
+        for at in 0..bytes.len() {
+            fuzz::mqtt(&bytes[..at]);
+        }
+    }
+    // The longest list of the shortest metrics.
+    fuzz::mqtt(&[&[1][..], &[0x12, 0].repeat(2048)].concat());
+    Ok(())
+}
+
+#[test]
 fn the_seeds_are_what_their_texts_say() -> Result {
     for (name, text) in files("texts")? {
         let file = Path::new(&name).with_extension("wasm");
