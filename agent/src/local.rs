@@ -2,10 +2,10 @@
 //!
 //! stdin is the body, stdout the answer; the log of the function and what the call cost go to stderr.
 
-mod host;
+pub(crate) mod host;
 mod kept;
 mod program;
-mod told;
+pub(crate) mod told;
 
 use std::fs::File;
 use std::io::{self, Read, Write as _};

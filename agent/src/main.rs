@@ -12,8 +12,8 @@ use std::time::Duration;
 
 use agent::config::Config;
 use agent::exec::processes::{COMPILE_VERB, NATIVE_VERB, RUN_VERB};
-use agent::local;
 use agent::shell::{self, Ended, signal};
+use agent::{local, selftest};
 use clap::{Parser, Subcommand};
 
 /// Exit code of a bad configuration (sysexits.h, `EX_CONFIG`).
@@ -23,7 +23,7 @@ const REACTOR_THREADS: usize = 2;
 /// Threads for disk, guests and congested sends; they come and go.
 const BLOCKING_THREADS_MAX: usize = 16;
 /// How long such a thread waits for more work: short, so that an idle agent has few threads.
-const BLOCKING_KEEP: Duration = Duration::from_millis(100);
+const BLOCKING_KEEP: Duration = Duration::from_millis(20);
 /// How long what still blocks at the end is waited for.
 const END_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -67,6 +67,8 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<OsString>,
     },
+    /// Tries this program on this machine, part by part: functions, store, probes, bus. Needs no configuration and no network.
+    Selftest(selftest::SelfTest),
     /// Says which sensors this machine has and why it lacks others; with a configuration also what holds the functions that run here, whether
     /// they learn where it is, and what runs models and kernels.
     Doctor(doctor::Asked),
@@ -99,6 +101,7 @@ fn main() -> anyhow::Result<ExitCode> {
             None => return Ok(doctor::examine(asked, None)),
         },
         Verb::Fn(FnVerb::Run(asked)) => return Ok(local::run(asked)),
+        Verb::Selftest(asked) => return Ok(selftest::run(asked)),
         Verb::CompileModule => return Ok(runtime::compile_child()),
         Verb::RunFunctions => return Ok(runtime::runner()),
         Verb::BecomeProgram { arguments } => {

@@ -17,6 +17,7 @@ mod questions;
 pub mod signal;
 mod sources;
 mod start;
+mod watchdog;
 mod work;
 pub mod zenoh;
 
@@ -38,6 +39,7 @@ use self::zenoh::{Question, Way};
 use crate::agent::Agent;
 use crate::config::Config;
 use crate::event::{Input, Now, Output, Ticket};
+use crate::health::Pulse;
 
 /// Questions that may wait for the shell; more are refused at once.
 const QUESTIONS_MAX: usize = 256;
@@ -81,6 +83,8 @@ struct Shell {
     next_ticket: u64,
     /// In a fleet with certificates.
     membership: Option<Membership>,
+    /// With what the loop answers that it comes round.
+    pulse: Pulse,
     /// Tasks that live as long as the shell.
     background: Vec<JoinHandle<()>>,
 }
@@ -90,13 +94,14 @@ enum Woken {
     Question(Question),
     Input(Input),
     News(Told),
+    Asked,
     Timer,
     End,
 }
 
 impl Shell {
     async fn live(mut self, mut signals: Signals) -> Ended {
-        let (mut is_ending, mut ended) = (false, Ended::Told);
+        let (mut is_ready, mut is_ending, mut ended) = (false, false, Ended::Told);
         let membership = self.membership.clone();
         let mut drained: Option<JoinHandle<u32>> = None;
         loop {
@@ -113,6 +118,7 @@ impl Shell {
                     ended = Ended::Anew;
                     Woken::End
                 }
+                () = self.pulse.asked() => Woken::Asked,
                 Some(input) = self.inputs.recv() => Woken::Input(input),
                 Some(question) = self.questions.recv() => Woken::Question(question),
                 Some(news) = self.news.recv() => Woken::News(news),
@@ -120,17 +126,26 @@ impl Shell {
                 () = finished(&mut drained) => break,
             };
             match woken {
-                Woken::End if is_ending => {}
+                Woken::End if is_ending => tell_of_end(ended),
                 Woken::End => {
                     is_ending = true;
+                    tell_of_end(ended);
                     tracing::info!("ending: calls in flight come to their end");
                     self.handle(Input::Stopping);
                     let exec = self.work.exec().clone();
                     drained = Some(tokio::spawn(async move { exec.drain(DRAIN_PATIENCE).await }));
                 }
-                Woken::Input(input) => self.handle(input),
+                Woken::Input(input) => {
+                    let is_sample = matches!(input, Input::Sampled(_));
+                    self.handle(input);
+                    if is_sample && !is_ready {
+                        is_ready = true;
+                        watchdog::ready(&self.work);
+                    }
+                }
                 Woken::Question(question) => questions::take(&mut self, question),
                 Woken::News(news) => self.hear(news),
+                Woken::Asked => {}
                 Woken::Timer => self.handle(Input::Timer),
             }
         }
@@ -191,6 +206,13 @@ impl Shell {
             task.abort();
         }
         tracing::info!(complete = ended.is_ok(), "ended");
+    }
+}
+
+/// Who starts anew stays the same service for whoever manages it.
+fn tell_of_end(ended: Ended) {
+    if ended == Ended::Told {
+        watchdog::stopping();
     }
 }
 

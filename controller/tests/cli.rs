@@ -293,6 +293,17 @@ fn config_check_says_what_is_wrong_and_ends_with_78() {
     assert!(stdout.contains("good, 3 nodes, 1584 satellites"), "{stdout}");
 
     let dir = tempfile::tempdir().expect("the test's set-up works");
+    // The example of the package, with the sky that comes along.
+    let packages = configs.join("../../cross/packages/starbelt-controller");
+    for (from, to) in [
+        (packages.join("controller.toml"), "controller.toml"),
+        (configs.join("../sky/walker-72x22.toml"), "sky.toml"),
+    ] {
+        std::fs::copy(from, dir.path().join(to)).expect("the test's set-up works");
+    }
+    let (code, _, stderr) = check(&dir.path().join("controller.toml"));
+    assert_eq!((code, stderr.as_str()), (0, ""));
+
     let text =
         std::fs::read_to_string(configs.join("laptop.toml")).expect("the test's set-up works");
     let bad = text.replace("ms = 3000", "ms = 3").replace("tcp/127.0.0.1:7501", "udp/here");

@@ -1,5 +1,7 @@
 //! `bench`: builds what is measured in the release profile, and measures it.
 
+mod agent;
+
 use anyhow::{Result, bail};
 
 use crate::command::{self, print, say};
@@ -9,10 +11,17 @@ use crate::workspace::Workspace;
 /// What `bench` can be told.
 const USAGE: &str = "\
 usage: cargo xtask bench runtime [OPTIONS]
+       cargo xtask bench agent [--quick] [--check] [--program FILE] [--controller FILE]
+runtime: functions, beside others
   --json FILE  also writes the rows to a file
   --quick      small inputs only: two minutes instead of a quarter of an hour
   --markdown   prints the tables as pages of the documentation have them
   --only TITLE only the groups of rows whose title contains this
+agent: what an idle one costs that a controller hears, a quarter of an hour
+  --quick      40 seconds
+  --check      fails if it is more than an idle agent may cost
+  --program    an agent that is built already, such as that of a package
+  --controller a controller that is built already
 ";
 
 /// The bench of the runtime: its package and program.
@@ -30,8 +39,15 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         Some((part, rest)) if part == "runtime" && !rest.iter().any(is_help) => {
             runtime(workspace, rest)
         }
-        Some((first, _)) if is_help(first) || first == "runtime" => print(USAGE),
-        Some((part, _)) => bail!("there is no bench of {part:?}, only of the runtime\n{USAGE}"),
+        Some((part, rest)) if part == "agent" && !rest.iter().any(is_help) => {
+            agent::run(workspace, rest)
+        }
+        Some((first, _)) if is_help(first) || ["runtime", "agent"].contains(&first.as_str()) => {
+            print(USAGE)
+        }
+        Some((part, _)) => {
+            bail!("there is no bench of {part:?}, only of the runtime and of the agent\n{USAGE}")
+        }
         None => bail!("name the part that is to be measured\n{USAGE}"),
     }
 }

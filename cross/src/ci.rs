@@ -1,4 +1,5 @@
-//! `ci`: what `.ci/run` does, so that what passes here passes there.
+//! `ci`: what `.ci/run` does, so that what passes here passes there; but for the packages of boards, which need compilers that not every
+//! desk has: `cargo xtask build --board NAME --selftest`.
 
 use anyhow::{Result, bail};
 

@@ -9,10 +9,12 @@ use crate::demo::NotReady;
 use crate::workspace::Workspace;
 
 mod bench;
+mod build;
 mod ci;
 mod demo;
 mod functions;
 mod fuzz;
+mod idle;
 mod layering;
 mod lint;
 mod mcu;
@@ -29,7 +31,7 @@ struct Verb {
 }
 
 /// All verbs, in the order of the help.
-const VERBS: [Verb; 12] = [
+const VERBS: [Verb; 13] = [
     Verb {
         name: "demo",
         about: "build what it needs and run a constellation on this machine [options of the demo]",
@@ -49,6 +51,11 @@ const VERBS: [Verb; 12] = [
         name: "functions",
         about: "build the example functions [--compiler installed|rustup|debian]",
         run: functions::run,
+    },
+    Verb {
+        name: "build",
+        about: "build for a board: stripped programs, packages, sums [--board BOARD] [--help]",
+        run: build::run,
     },
     Verb {
         name: "fuzz",
@@ -72,7 +79,7 @@ const VERBS: [Verb; 12] = [
     },
     Verb {
         name: "bench",
-        about: "measure a part in the release profile [runtime] [--json FILE] [--quick]",
+        about: "measure a part as it is shipped [runtime|agent] [--quick] [--help]",
         run: bench::run,
     },
     Verb { name: "tidy", about: "rules of the house that no other tool checks", run: tidy::run },

@@ -18,6 +18,12 @@ pub(crate) struct Workspace {
     pub(crate) metadata: Value,
 }
 
+/// The root as tests find it.
+#[cfg(test)]
+pub(crate) fn root_of_tests() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
 impl Workspace {
     /// Asks cargo about the workspace around this crate.
     ///

@@ -64,6 +64,19 @@ fn a_bed_survives_being_written() {
     }
 }
 
+#[test]
+fn the_example_of_the_package_is_good() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let dir = tempfile::tempdir().expect("a folder can be made");
+    for (from, to) in [
+        ("cross/packages/starbelt-sim/sim.toml", "sim.toml"),
+        ("configs/sky/single-plane.toml", "sky.toml"),
+    ] {
+        std::fs::copy(root.join(from), dir.path().join(to)).expect("it can be copied");
+    }
+    Prepared::load(&dir.path().join("sim.toml")).expect("it is good");
+}
+
 /// Changes the shipped bed and expects this complaint.
 #[track_caller]
 fn check(from: &str, to: &str, expected: &str) {

@@ -273,6 +273,14 @@ fn every_example_is_valid() {
 }
 
 #[test]
+fn the_example_of_the_package_is_valid() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let config = Config::load(&root.join("cross/packages/starbelt-agent/agent.toml"), []).unwrap();
+    // The folder that its service may write to.
+    assert_eq!(config.store.dir, Path::new("/var/lib/starbelt"));
+}
+
+#[test]
 fn functions_run_in_one_runner_unless_told_otherwise() {
     let functions = load(&[GOOD], &[]).unwrap().functions;
     assert_eq!(

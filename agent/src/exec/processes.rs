@@ -9,7 +9,7 @@ use runtime::{
 use crate::config::{Config, Isolation};
 
 /// This program, also after an upgrade has put another in its place.
-pub(super) const OWN_PROGRAM: &str = "/proc/self/exe";
+pub(crate) const OWN_PROGRAM: &str = "/proc/self/exe";
 /// Processor of the runner of one call without a node: one function has one thread.
 const LOCAL_MILLI_CPU: u32 = 1_000;
 /// The verb with which it compiles one component and ends.

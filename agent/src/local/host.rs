@@ -19,22 +19,22 @@ use crate::state::{
 };
 
 /// What the node is called that is none.
-pub(super) const NODE: &str = "here";
+pub(crate) const NODE: &str = "here";
 /// The task that objects come from.
 const TASK: &str = "input";
 
 /// Values and the count of their writes.
-pub(super) type Values = BTreeMap<StateKey, (Vec<u8>, u64)>;
+pub(crate) type Values = BTreeMap<StateKey, (Vec<u8>, u64)>;
 
 /// Serves one call, with the limits that a node has.
 #[derive(Debug)]
-pub(super) struct LocalHost {
-    pub(super) state: Values,
-    pub(super) inputs: Vec<(StateKey, Vec<u8>)>,
-    pub(super) outputs: BTreeMap<StateKey, Vec<u8>>,
-    pub(super) emitted: Vec<(String, usize)>,
+pub(crate) struct LocalHost {
+    pub(crate) state: Values,
+    pub(crate) inputs: Vec<(StateKey, Vec<u8>)>,
+    pub(crate) outputs: BTreeMap<StateKey, Vec<u8>>,
+    pub(crate) emitted: Vec<(String, usize)>,
     /// Calls of the state interface, and bytes that crossed there.
-    pub(super) state_ops: u32,
+    pub(crate) state_ops: u32,
     state_bytes: usize,
     name: FunctionId,
     granted: Granted,
@@ -44,14 +44,14 @@ pub(super) struct LocalHost {
 
 /// What the function may use here; the rest is denied.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Granted {
-    pub(super) prefixes: Vec<StateKey>,
-    pub(super) topics: Vec<String>,
-    pub(super) models: Vec<String>,
+pub(crate) struct Granted {
+    pub(crate) prefixes: Vec<StateKey>,
+    pub(crate) topics: Vec<String>,
+    pub(crate) models: Vec<String>,
 }
 
 impl LocalHost {
-    pub(super) fn new(name: &FunctionId, granted: Granted, models: Option<Models>) -> Self {
+    pub(crate) fn new(name: &FunctionId, granted: Granted, models: Option<Models>) -> Self {
         Self {
             state: Values::new(),
             inputs: Vec::new(),

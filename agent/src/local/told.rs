@@ -9,12 +9,12 @@ use super::LocalRun;
 use super::host::LocalHost;
 
 /// One line; a closed stderr is not worth an error.
-pub(super) fn line(text: &str) {
+pub(crate) fn line(text: &str) {
     writeln!(std::io::stderr().lock(), "{text}").ok();
 }
 
 /// An error and what caused it, in one line.
-pub(super) fn chain(error: &dyn Error) -> String {
+pub(crate) fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {
@@ -67,7 +67,7 @@ fn mode(mode: HandOver) -> &'static str {
 }
 
 /// Nanoseconds, readable: `870 ns`, `61 µs`, `12.4 ms`, `2.1 s`.
-pub(super) fn time(ns: u64) -> String {
+pub(crate) fn time(ns: u64) -> String {
     match ns {
         0..1_000 => format!("{ns} ns"),
         1_000..1_000_000 => format!("{} µs", ns / 1_000),

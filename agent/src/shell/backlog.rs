@@ -117,7 +117,8 @@ pub(super) async fn keep(work: Arc<Work>, keep: Keep, mut hears: mpsc::Unbounded
     let (quota_bytes, streams) = (keep.config.quota_bytes, streams(&keep.config));
     let (dir, boot) = (keep.dir, keep.boot.0);
     let open = move || Queue::open(Files::new(dir), Limits::new(quota_bytes), &streams, boot, now);
-    let queue = match tokio::task::spawn_blocking(open).await {
+    let mut pulse = work.health().pulse("backlog");
+    let queue = match pulse.during(tokio::task::spawn_blocking(open)).await {
         Ok(queue) => queue,
         Err(error) => return tracing::error!(%error, "the backlog cannot be kept"),
     };
@@ -138,6 +139,7 @@ pub(super) async fn keep(work: Arc<Work>, keep: Keep, mut hears: mpsc::Unbounded
         let wake = keeper.work.clock().system(keeper.wake_at());
         tokio::select! {
             biased;
+            () = pulse.asked() => {}
             answer = answered(&mut keeper.asking) => keeper.answered(answer).await,
             said = hears.recv() => match said {
                 Some(Said::Report(sent)) => keeper.sent(sent),

@@ -12,10 +12,12 @@ use tokio::task::JoinHandle;
 use types::{BootId, Uptime};
 
 use super::membership::Membership;
+use super::watchdog;
 use super::work::{PLAN, Work};
 use crate::exec::log::LogTap;
 use crate::exec::module::Modules as _;
 use crate::exec::topics::Emission;
+use crate::health::Pulse;
 use crate::plan::PlanBook;
 use crate::serial::{self, Lines};
 
@@ -48,18 +50,20 @@ pub(super) fn chores(
     (plan, boot): (PlanBook, BootId),
     (logs, committed): (LogTap, mpsc::UnboundedReceiver<Emission>),
 ) -> Vec<JoinHandle<()>> {
+    let pulse = |task| work.health().pulse(task);
     let all = [
-        tokio::spawn(follow_plan(Arc::clone(work), plan)),
-        tokio::spawn(follow_signers(Arc::clone(work))),
-        tokio::spawn(send_logs(Arc::clone(work), logs, boot)),
-        tokio::spawn(send_topics(Arc::clone(work), committed, boot)),
-        tokio::spawn(keep_house(Arc::clone(work))),
+        tokio::spawn(follow_plan(Arc::clone(work), plan, pulse("plan"))),
+        tokio::spawn(follow_signers(Arc::clone(work), pulse("signers"))),
+        tokio::spawn(send_logs(Arc::clone(work), logs, boot, pulse("logs"))),
+        tokio::spawn(send_topics(Arc::clone(work), committed, boot, pulse("topics"))),
+        tokio::spawn(keep_house(Arc::clone(work), pulse("house"))),
+        tokio::spawn(watchdog::watch_over(Arc::clone(work))),
     ];
     all.into_iter().chain(membership.iter().flat_map(|member| member.attend(work))).collect()
 }
 
 /// Follows the contact plan: what is put, and what was missed.
-async fn follow_plan(work: Arc<Work>, plan: PlanBook) {
+async fn follow_plan(work: Arc<Work>, plan: PlanBook, mut pulse: Pulse) {
     let (frames, mut put) = mpsc::channel(PLANS_MAX);
     if let Err(error) = work.fleet().follow_plan(frames).await {
         tracing::error!(%error, "the contact plan is only asked for");
@@ -74,16 +78,16 @@ async fn follow_plan(work: Arc<Work>, plan: PlanBook) {
         }
         let pause = if plan.version().is_some() { PLAN_INTERVAL } else { PLAN_RETRY };
         let next = tokio::time::Instant::now() + pause;
-        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
+        while let Ok(Some(frame)) = pulse.during(tokio::time::timeout_at(next, put.recv())).await {
             take_plan(&work, &plan, frame, &mut kept_at).await;
         }
         // Without a subscription there is nothing to receive, and nothing may spin.
-        tokio::time::sleep_until(next).await;
+        pulse.during(tokio::time::sleep_until(next)).await;
     }
 }
 
 /// Follows whose signatures count: what is put, and what was missed.
-async fn follow_signers(work: Arc<Work>) {
+async fn follow_signers(work: Arc<Work>, mut pulse: Pulse) {
     let (frames, mut put) = mpsc::channel(SIGNERS_MAX);
     if let Err(error) = work.fleet().follow_signers(frames).await {
         tracing::error!(%error, "the list of signers is only asked for");
@@ -94,21 +98,21 @@ async fn follow_signers(work: Arc<Work>) {
             Err(error) => tracing::debug!(%error, "signers"),
         }
         let next = tokio::time::Instant::now() + SIGNERS_INTERVAL;
-        while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
+        while let Ok(Some(frame)) = pulse.during(tokio::time::timeout_at(next, put.recv())).await {
             match decode::<Signers>(&frame) {
                 Ok(list) => work.trust(list).await,
                 Err(error) => tracing::warn!(%error, "list of signers dropped"),
             }
         }
-        tokio::time::sleep_until(next).await;
+        pulse.during(tokio::time::sleep_until(next)).await;
     }
 }
 
 /// Sends what functions log, a message for each task at most so often.
-async fn send_logs(work: Arc<Work>, logs: LogTap, boot: BootId) {
+async fn send_logs(work: Arc<Work>, logs: LogTap, boot: BootId, mut pulse: Pulse) {
     let mut seq = 0;
     while work.is_wanted() {
-        logs.news().await;
+        pulse.during(logs.news()).await;
         // What comes meanwhile goes along.
         tokio::time::sleep(LOG_INTERVAL).await;
         loop {
@@ -134,9 +138,10 @@ async fn send_topics(
     work: Arc<Work>,
     mut committed: mpsc::UnboundedReceiver<Emission>,
     boot: BootId,
+    mut pulse: Pulse,
 ) {
     let mut seq = 0;
-    while let Some(emission) = committed.recv().await {
+    while let Some(emission) = pulse.during(committed.recv()).await {
         seq += 1;
         let now = work.clock().now();
         let uptime = Uptime(now.at.0 / 1_000_000);
@@ -152,7 +157,8 @@ async fn send_topics(
         };
         let fleet = work.fleet().clone();
         let sent = move || fleet.publish_topic_blocking(&message.topic, frame);
-        if let Err(error) = tokio::task::spawn_blocking(sent).await {
+        // It waits for a congested link, which is no fault of the agent.
+        if let Err(error) = pulse.during(tokio::task::spawn_blocking(sent)).await {
             tracing::error!(%error, "message was lost");
         }
     }
@@ -165,9 +171,12 @@ pub(super) async fn tell_of_boards(
     boot: BootId,
     interval: Duration,
 ) {
-    let mut seq = 0;
-    while work.is_wanted() && lines.iter().len() != 0 {
-        tokio::time::sleep(interval).await;
+    if lines.iter().len() == 0 {
+        return;
+    }
+    let (mut seq, mut pulse) = (0, work.health().pulse("boards"));
+    while work.is_wanted() {
+        pulse.during(tokio::time::sleep(interval)).await;
         for line in lines.iter() {
             let now = work.clock().now();
             let uptime = Uptime(now.at.0 / 1_000_000);
@@ -226,9 +235,9 @@ async fn take_plan(
 }
 
 /// Keeps battery and temperature over restarts, and frees what old runs left.
-async fn keep_house(work: Arc<Work>) {
+async fn keep_house(work: Arc<Work>, mut pulse: Pulse) {
     while work.is_wanted() {
-        tokio::time::sleep(HOUSEKEEPING).await;
+        pulse.during(tokio::time::sleep(HOUSEKEEPING)).await;
         work.keep_sensors();
         work.stop_what_is_over();
         let this = Arc::clone(&work);

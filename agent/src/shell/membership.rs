@@ -22,6 +22,7 @@ use super::work::Work;
 use super::zenoh::Security;
 use crate::config::{Config, IdentityConfig};
 use crate::exec::trust::built_at;
+use crate::health::Pulse;
 
 /// Lists that wait to be read.
 const LISTS_MAX: usize = 2;
@@ -118,7 +119,7 @@ impl Membership {
     pub(super) fn attend(&self, work: &Arc<Work>) -> [JoinHandle<()>; 2] {
         [
             tokio::spawn(self.clone().follow_members(Arc::clone(work))),
-            tokio::spawn(self.clone().keep_renewed()),
+            tokio::spawn(self.clone().keep_renewed(work.health().pulse("certificate"))),
         ]
     }
 
@@ -153,17 +154,19 @@ impl Membership {
 
     /// Renews the certificate of this node whenever two thirds of its life are over; again and again until it succeeds.
     #[expect(clippy::infinite_loop, reason = "its task is aborted when the agent ends")]
-    async fn keep_renewed(self) {
+    async fn keep_renewed(self, mut pulse: Pulse) {
         let Some(url) = self.controller.clone() else {
-            return tracing::warn!(
+            tracing::warn!(
                 "identity.controller is not given: the certificate of this node will end"
             );
+            return pulse.during(std::future::pending()).await;
         };
         let mut failures = 0;
         loop {
             let left_s = u64::try_from(self.due_s().saturating_sub(now_s())).unwrap_or_default();
             if 0 < left_s {
-                tokio::time::sleep(Duration::from_secs(left_s).min(DUE_INTERVAL)).await;
+                let pause = Duration::from_secs(left_s).min(DUE_INTERVAL);
+                pulse.during(tokio::time::sleep(pause)).await;
                 continue;
             }
             let (identity, url) = (Arc::clone(&self.identity), url.clone());
@@ -175,7 +178,7 @@ impl Membership {
                 let is_other = keep(&mut identity, issued)?;
                 Ok::<_, ClientError>((identity.members.clone(), is_other))
             });
-            match renewed.await {
+            match pulse.during(renewed).await {
                 Ok(Ok((members, is_other))) => {
                     failures = 0;
                     tracing::info!("certificate renewed");
@@ -192,7 +195,7 @@ impl Membership {
                 Err(error) => tracing::error!(%error, "renewal was lost"),
             }
             let life = self.identity.lock().unwrap_or_else(PoisonError::into_inner).life();
-            tokio::time::sleep(life.pause(failures)).await;
+            pulse.during(tokio::time::sleep(life.pause(failures))).await;
             failures += 1;
         }
     }
@@ -200,22 +203,25 @@ impl Membership {
     /// Follows who belongs to the fleet: what is put, and what was missed.
     async fn follow_members(self, work: Arc<Work>) {
         let (frames, mut put) = mpsc::channel(LISTS_MAX);
+        let mut pulse = work.health().pulse("members");
         if let Err(error) = work.fleet().follow_members(frames).await {
             tracing::error!(%error, "the list of members is only asked for");
         }
         while work.is_wanted() {
-            match work.fleet().members().await {
+            match pulse.during(work.fleet().members()).await {
                 Ok(members) => self.take(members).await,
                 Err(error) => tracing::debug!(%error, "members"),
             }
             let next = tokio::time::Instant::now() + LIST_INTERVAL;
-            while let Ok(Some(frame)) = tokio::time::timeout_at(next, put.recv()).await {
+            while let Ok(Some(frame)) =
+                pulse.during(tokio::time::timeout_at(next, put.recv())).await
+            {
                 match protocol::decode::<Members>(&frame) {
                     Ok(members) => self.take(members).await,
                     Err(error) => tracing::warn!(%error, "list of members dropped"),
                 }
             }
-            tokio::time::sleep_until(next).await;
+            pulse.during(tokio::time::sleep_until(next)).await;
         }
     }
 }

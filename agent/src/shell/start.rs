@@ -31,9 +31,10 @@ use crate::exec::log::LogTap;
 use crate::exec::module::{ModuleError, ModuleStore};
 use crate::exec::processes;
 use crate::exec::secret::{SecretError, device_secret};
-use crate::exec::topics::topics;
+use crate::exec::topics::{Topics, topics};
 use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
+use crate::health::Health;
 use crate::plan::PlanBook;
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
@@ -113,17 +114,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     let (logs, (topics, committed)) = (LogTap::default(), topics());
     let (input_sender, inputs) = mpsc::channel(INPUTS_MAX);
     let models = start_models(&config, input_sender.clone()).await?;
-    let around = Surroundings {
-        node: config.node.clone(),
-        kind: config.kind,
-        clock: clock.clone(),
-        plan: plan.clone(),
-        sensors: Arc::clone(&sensors),
-        logs: logs.clone(),
-        models: models.clone(),
-        topics,
-        watts_per_core: config.battery.load.map(|load| load.watts_per_core),
-    };
+    let around = surroundings(&config, (&clock, &plan, &sensors), (&logs, &models), topics);
     let code = CodeBook::new(stores, trust, clock.clone(), models, runtime_config(&config)?);
     let exec = Executor::new(around, state.clone(), fleet.clone(), code);
     let work = Work::new(Parts {
@@ -140,6 +131,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         inputs: input_sender,
         frames_dropped,
         keeping,
+        health: Health::new(),
     });
     await_clock(&config, &work, &mut news, known.is_some()).await;
     let boot = boot_id(&config.node, &work);
@@ -154,6 +146,7 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     bridge::attend(&config, &work, &mut background);
     let mut shell = Shell {
         agent,
+        pulse: work.health().pulse("loop"),
         work,
         questions,
         inputs,
@@ -342,6 +335,25 @@ fn hardware(config: &Config) -> std::io::Result<Hardware> {
         let root = config.sysfs_root.display();
         std::io::Error::new(error.kind(), format!("sensors.sysfs_root {root}: {error}"))
     })
+}
+
+fn surroundings(
+    config: &Config,
+    (clock, plan, sensors): (&Clock, &PlanBook, &Arc<Mutex<Sensors>>),
+    (logs, models): (&LogTap, &Models),
+    topics: Topics,
+) -> Surroundings {
+    Surroundings {
+        node: config.node.clone(),
+        kind: config.kind,
+        clock: clock.clone(),
+        plan: plan.clone(),
+        sensors: Arc::clone(sensors),
+        logs: logs.clone(),
+        models: models.clone(),
+        topics,
+        watts_per_core: config.battery.load.map(|load| load.watts_per_core),
+    }
 }
 
 fn queue_of(config: &Config, boot: BootId, plan: &PlanBook, controller: Option<NodeId>) -> Keep {

@@ -2,6 +2,7 @@
 //! reactor that blocks. Each piece of work that the machine waits for ends with an input.
 
 mod crew;
+mod in_order;
 mod report;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use tokio::task::JoinHandle;
 use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
+use self::in_order::in_order;
 use super::backlog::{Keeping, Said};
 use super::bridge::Tap;
 use super::calls;
@@ -30,6 +32,7 @@ use super::zenoh::Fleet;
 use crate::clock::Clock;
 use crate::event::{CallId, Input, Now, Output, Record, StageCall};
 use crate::exec::Executor;
+use crate::health::{Health, Pulse};
 use crate::plan::{Departure, PlanBook};
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
@@ -69,6 +72,7 @@ pub(super) struct Parts {
     pub(super) inputs: mpsc::Sender<Input>,
     pub(super) frames_dropped: Arc<AtomicU64>,
     pub(super) keeping: Keeping,
+    pub(super) health: Health,
 }
 
 /// Everything that the machine's outputs are done with.
@@ -128,9 +132,10 @@ impl Work {
             store_work: Mutex::new(None),
             parts,
         });
-        let store_work = in_order(work.state().clone(), work.parts.inputs.clone(), orders);
+        let pulse = work.health().pulse("store");
+        let store_work = in_order(work.state().clone(), work.parts.inputs.clone(), orders, pulse);
         *locked(&work.store_work) = Some(tokio::spawn(store_work));
-        work.crew().spawn(publish(work.fleet().clone(), published));
+        work.crew().spawn(publish(work.fleet().clone(), published, work.health().pulse("events")));
         work
     }
 
@@ -178,6 +183,11 @@ impl Work {
     /// Keeps a record of the shell.
     pub(super) fn keep_record(&self, name: &'static str, bytes: Vec<u8>) {
         self.order(Ordered::Keep(name, bytes));
+    }
+
+    /// Asks all tasks whether they come round.
+    pub(super) fn health(&self) -> &Health {
+        &self.parts.health
     }
 
     /// Runs work beside the loop.
@@ -468,6 +478,12 @@ impl Work {
         });
     }
 
+    /// How many peers answered when they were asked last, and how many were asked.
+    pub(super) fn links(&self) -> (usize, usize) {
+        let silent = locked(&self.silent);
+        (silent.values().filter(|is_silent| !**is_silent).count(), silent.len())
+    }
+
     /// Tells once when a peer falls silent and once when it is heard again, and whether that was to be expected.
     fn note_silence(&self, peer: &NodeId, is_silent: bool) {
         let before = locked(&self.silent).insert(peer.clone(), is_silent).unwrap_or(true);
@@ -516,81 +532,15 @@ impl Work {
     }
 }
 
-/// Does store work in order, off the reactor.
-async fn in_order(
-    state: StateService,
-    inputs: mpsc::Sender<Input>,
-    mut orders: mpsc::UnboundedReceiver<Ordered>,
-) {
-    while let Some(order) = orders.recv().await {
-        if matches!(order, Ordered::End) {
-            return;
-        }
-        let state = state.clone();
-        let input = match tokio::task::spawn_blocking(move || done(&state, order)).await {
-            Ok(input) => input,
-            Err(error) => {
-                tracing::error!(%error, "store work was lost");
-                None
-            }
-        };
-        if let Some(input) = input
-            && inputs.send(input).await.is_err()
-        {
-            return;
-        }
-    }
-}
-
-fn done(state: &StateService, order: Ordered) -> Option<Input> {
-    match order {
-        Ordered::Save { record, bytes } => {
-            let result = state.save_record(&record.to_string(), &bytes);
-            if let Err(error) = &result {
-                tracing::error!(%record, %error, "record was not kept");
-            }
-            Some(Input::Saved { record, result: result.map_err(|error| error.to_string()) })
-        }
-        Ordered::Read(record) => match state.load_record(&record.to_string()) {
-            Ok(bytes) => Some(Input::Read { record, bytes }),
-            Err(error) => {
-                tracing::error!(%record, %error, "record cannot be read");
-                None
-            }
-        },
-        Ordered::Role(spec) => {
-            let group = GroupId { workflow: spec.workflow, task: spec.task };
-            let result = state.set_role(&group, &spec.role, spec.replica);
-            tracing::info!(%group, role = ?spec.role, ?result, "role");
-            let status = state.group_status(&group);
-            let result = result.map_err(|error| error.to_string());
-            Some(Input::RoleTaken { group, result, status })
-        }
-        Ordered::NoRole(group) => {
-            if let Err(error) = state.drop_role(&group) {
-                tracing::error!(%group, %error, "role was not dropped");
-            }
-            None
-        }
-        Ordered::Keep(name, bytes) => {
-            if let Err(error) = state.save_record(name, &bytes) {
-                tracing::error!(name, %error, "record was not kept");
-            }
-            None
-        }
-        Ordered::End => None,
-    }
-}
-
 /// Publishes events in order; a congested link makes them wait, not the shell.
-async fn publish(fleet: Fleet, mut events: mpsc::Receiver<Box<Event>>) {
-    while let Some(event) = events.recv().await {
+async fn publish(fleet: Fleet, mut events: mpsc::Receiver<Box<Event>>, mut pulse: Pulse) {
+    while let Some(event) = pulse.during(events.recv()).await {
         let fleet = fleet.clone();
         let published = tokio::task::spawn_blocking(move || match protocol::encode(&*event) {
             Ok(frame) => fleet.publish_event_blocking(frame),
             Err(error) => tracing::error!(%error, "event cannot be sent"),
         });
-        if let Err(error) = published.await {
+        if let Err(error) = pulse.during(published).await {
             tracing::error!(%error, "event was lost");
         }
     }

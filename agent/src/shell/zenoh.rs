@@ -3,6 +3,7 @@
 //! Peers do not relay for each other since Zenoh 1.9, so a node that may forward is a router with explicit endpoints.
 //! A send that may have to wait for a congested link is made on a blocking thread, never on the reactor.
 
+pub(crate) mod loopback;
 mod settings;
 pub mod sim;
 

@@ -18,7 +18,7 @@ pub(crate) fn read(
     facts: &mut ModuleFacts,
 ) -> Result<FuncValidatorAllocations, InspectError> {
     let range = body.range();
-    let bytes = limits.check(Quantity::BodyBytes, range.end - range.start)?;
+    let bytes = limits.check(Quantity::BodyBytes, range.len() as u64)?;
     facts.body_bytes_max = facts.body_bytes_max.max(bytes);
     count_locals(body, limits, facts)?;
 

@@ -118,6 +118,6 @@ pub fn scan(bytes: &[u8], limits: &ScanLimits) -> Result<ModuleFacts, InspectErr
 impl From<wasmparser::Error> for InspectError {
     fn from(error: wasmparser::Error) -> Self {
         let why = error.message().chars().take(WHY_CHARS_MAX).collect();
-        Self::Malformed { at: error.offset(), why }
+        Self::Malformed { at: error.offset() as u64, why }
     }
 }

@@ -229,12 +229,13 @@ impl<'a> Pass<'a> {
         if self.is_outermost() {
             for import in section.clone() {
                 let import = import?;
-                let name = import.name.full_name();
+                // Names with a suffix of a version are of a feature that is not on.
+                let name = import.name.name;
                 let is_interface = matches!(import.ty, ComponentTypeRef::Instance(_));
-                if !(is_interface && contract::offers(&name)) {
-                    self.facts.unknown_imports.insert(name.to_string());
+                if !(is_interface && contract::offers(name)) {
+                    self.facts.unknown_imports.insert(name.to_owned());
                 }
-                self.facts.imports.insert(name.into_owned());
+                self.facts.imports.insert(name.to_owned());
             }
         }
         Ok(())
@@ -245,10 +246,10 @@ impl<'a> Pass<'a> {
         if self.is_outermost() {
             for export in section.clone() {
                 let export = export?;
-                let name = export.name.full_name();
+                let name = export.name.name;
                 let is_interface = export.kind == ComponentExternalKind::Instance;
                 self.facts.has_handler |= is_interface && name == contract::HANDLER;
-                self.facts.exports.insert(name.into_owned());
+                self.facts.exports.insert(name.to_owned());
             }
         }
         Ok(())
@@ -258,9 +259,8 @@ impl<'a> Pass<'a> {
 /// Refuses groups of more types than a component may have, before the parser meets them: it believes the number and makes
 /// room at once, 96 MB for 17 bytes. Where a group begins within a type only the parser knows, so every byte that could begin
 /// one counts. What looks alike and is none is a name in the type of a module that is not ASCII, which no tool makes.
-fn groups(bytes: &[u8], section: Range<u64>, limits: &ScanLimits) -> Result<()> {
-    let place = |at: u64| usize::try_from(at).unwrap_or(usize::MAX);
-    let section = bytes.get(place(section.start)..place(section.end)).unwrap_or_default();
+fn groups(bytes: &[u8], section: Range<usize>, limits: &ScanLimits) -> Result<()> {
+    let section = bytes.get(section).unwrap_or_default();
     for (at, _) in section.iter().enumerate().filter(|(_, byte)| **byte == REC_GROUP) {
         let rest = section.get(at + 1..).unwrap_or_default();
         if let Ok(types) = BinaryReader::new(rest, 0).read_var_u32() {

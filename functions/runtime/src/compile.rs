@@ -1,6 +1,7 @@
 //! Compiles a component in a short-lived child: its memory and time have limits of their own, so that a module made to
 //! exhaust a compiler costs this process nothing.
 
+pub(crate) mod built_in;
 pub(crate) mod child;
 pub(crate) mod compiler;
 pub(crate) mod end;

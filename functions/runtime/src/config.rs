@@ -53,6 +53,9 @@ pub enum Execution {
     /// Code of the interpreter Pulley: 10 to 20 times slower, on any machine. What a board without a compiler does can be
     /// seen elsewhere by this.
     Interpreted,
+    /// Code of this machine's processor, in memory that is mapped for each call, without asking how much could be reserved: an emulator of
+    /// processes keeps a table of all pages that ever were, and would need gigabytes for it.
+    OnDemand,
 }
 
 /// In which processes functions run.

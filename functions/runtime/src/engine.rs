@@ -36,6 +36,7 @@ pub(crate) fn engine(execution: Execution, memory: Memory) -> Result<Made, Runti
     let shapes = match execution {
         Execution::Native => candidates(address_space(), memory),
         Execution::Interpreted => vec![PoolMode::Pulley],
+        Execution::OnDemand => vec![PoolMode::OnDemand],
     };
     for shape in shapes {
         match Engine::new(&config(shape, memory)) {

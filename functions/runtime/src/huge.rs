@@ -2,8 +2,9 @@
 //! ten times as long to bring it in by pages of 4 KiB.
 
 use rustix::mm::{Advice, madvise};
-use wasmtime::{Engine, Instance, Module, Store};
+use wasmtime::{Engine, Instance, Store};
 
+use crate::compile::built_in;
 use crate::pool::PoolMode;
 
 /// The start of a memory that keeps small pages: most functions touch a few of them, and clearing a huge one takes longer than their
@@ -22,7 +23,7 @@ pub(crate) fn ask(engine: &Engine, mode: PoolMode) -> wasmtime::Result<u32> {
     let PoolMode::Pooling { slots, .. } = mode else { return Ok(0) };
     let largest = usize::try_from(u64::from(mode.linear_memory_mib_max()) << 20)?;
     let Some(length) = largest.checked_sub(SMALL_BYTES) else { return Ok(0) };
-    let module = Module::new(engine, MODULE)?;
+    let module = built_in::module(engine, MODULE)?;
     // Instances of one store live at once, so that each has a slot of its own.
     let mut store = Store::new(engine, ());
     let mut asked = 0;
@@ -42,6 +43,8 @@ pub(crate) fn ask(engine: &Engine, mode: PoolMode) -> wasmtime::Result<u32> {
 
 #[cfg(test)]
 mod tests {
+    use wasmtime::Module;
+
     use super::*;
     use crate::config::Execution;
     use crate::engine;

@@ -104,7 +104,7 @@ pub(crate) fn c_compiler(folder: &Path) -> Result<CCompiler> {
         String::from("wasi-libc"),
     ];
     let packages = closure(&apt, &release, &wanted)?;
-    say(&format!("functions: unpacking Debian's clang {version} and wasi-libc (some 40 MB)"));
+    say(&format!("compiler: unpacking Debian's clang {version} and wasi-libc (some 40 MB)"));
     let root = unpack(&apt, &packages, &place)?;
     let compiler = usable_c(&root)?;
     fs::write(place.join(WHOLE), "").context("cannot mark the compiler as whole")?;
@@ -154,7 +154,7 @@ fn opened(folder: &Path, architecture: &str, release: &Release) -> Result<Apt> {
     if folder.exists() {
         fs::remove_dir_all(folder).context("cannot remove what an earlier try left")?;
     }
-    say(&format!("functions: looking for a compiler in Debian {}", release.name));
+    say(&format!("compiler: looking for a compiler in Debian {}", release.name));
     Apt::open(&folder.join("apt"), architecture, release)
 }
 
@@ -188,7 +188,7 @@ fn fetch(
     if version < oldest {
         bail!("{COMPILER} {} is older than {}.{}", rustc.version, oldest.0, oldest.1);
     }
-    say(&format!("functions: unpacking Debian's {COMPILER} {} (some 140 MB)", rustc.version));
+    say(&format!("compiler: unpacking Debian's {COMPILER} {} (some 140 MB)", rustc.version));
     let root = unpack(&apt, &packages, folder)?;
     if !release.is_ours {
         write_wrapper(&root)?;

@@ -59,19 +59,12 @@ impl Toolchain {
         Err(anyhow!("no compiler for {target} ({all})").context(NoCompiler))
     }
 
-    /// A `cargo build` with this compiler, apart from the workspace's own target directory and from
+    /// A `cargo build` of guests with this compiler, apart from the workspace's own target directory and from
     /// what an outer cargo or clippy may have set.
     pub fn cargo_build(&self, site: &Site, profile: &str) -> Command {
-        let mut cargo = site.cargo();
-        cargo.args(["build", "--profile", profile]);
-        cargo.args(["--target", &self.target, "--target-dir"]).arg(self.target_dir(site));
-        for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "RUSTFLAGS"] {
-            cargo.env_remove(name);
-        }
-        // Paths of this machine do not belong into a function: the same sources give the same bytes.
-        let home = std::env::var_os("HOME").map(PathBuf::from);
-        let mut flags: Vec<_> =
-            home.iter().chain([&site.target, &site.folder]).map(|folder| remap(folder)).collect();
+        let mut cargo = self.cargo(site, "build", &self.target, profile);
+        cargo.arg("--target-dir").arg(self.target_dir(site, "guests"));
+        let mut flags = remapped(site);
         if let Some(unpacked) = self.unpacked.as_ref().filter(|_| self.target.contains("wasi")) {
             flags.extend(c_library(&unpacked.wasi_libc));
         }
@@ -80,9 +73,44 @@ impl Toolchain {
             let target = self.target.to_uppercase().replace('-', "_");
             // Bare metal has no operating system, and so no `std`.
             let library = if self.target.contains("-none") { "core" } else { "std,panic_abort" };
-            cargo.arg(format!("-Zbuild-std={library}")).env("RUSTC_BOOTSTRAP", "1");
-            cargo.env("RUSTC", &unpacked.rustc);
+            cargo.arg(format!("-Zbuild-std={library}"));
             cargo.env(format!("CARGO_TARGET_{target}_LINKER"), &unpacked.linker);
+        }
+        cargo
+    }
+
+    /// A cargo that builds programs of Linux with this compiler: `verb` is `build` or that of a plugin which links, `triple` the target
+    /// as that verb takes it. Who links is for the caller to say, with `flags` of the compiler.
+    pub fn cargo_for_programs(
+        &self,
+        site: &Site,
+        (verb, triple): (&str, &str),
+        profile: &str,
+        flags: Vec<String>,
+    ) -> Command {
+        let mut cargo = self.cargo(site, verb, triple, profile);
+        cargo.arg("--target-dir").arg(self.target_dir(site, "programs"));
+        let flags: Vec<_> = remapped(site).into_iter().chain(flags).collect();
+        cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
+        if self.unpacked.is_some() {
+            cargo.arg("-Zbuild-std=std,panic_unwind");
+        }
+        cargo
+    }
+
+    /// Where `cargo_for_programs` leaves what it builds.
+    pub fn programs_dir(&self, site: &Site, profile: &str) -> PathBuf {
+        self.target_dir(site, "programs").join(&self.target).join(profile)
+    }
+
+    fn cargo(&self, site: &Site, verb: &str, triple: &str, profile: &str) -> Command {
+        let mut cargo = site.cargo();
+        cargo.args([verb, "--profile", profile, "--target", triple]);
+        for name in ["RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "CLIPPY_ARGS", "RUSTFLAGS"] {
+            cargo.env_remove(name);
+        }
+        if let Some(unpacked) = &self.unpacked {
+            cargo.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &unpacked.rustc);
             if let Some(libraries) = &unpacked.libraries {
                 cargo.env("LD_LIBRARY_PATH", libraries);
             }
@@ -115,13 +143,13 @@ impl Toolchain {
 
     /// Where `cargo_build` leaves what it builds.
     pub fn output_dir(&self, site: &Site, profile: &str) -> PathBuf {
-        self.target_dir(site).join(&self.target).join(profile)
+        self.target_dir(site, "guests").join(&self.target).join(profile)
     }
 
     /// One folder per compiler: they cannot use each other's results.
-    fn target_dir(&self, site: &Site) -> PathBuf {
-        let compiler = if self.unpacked.is_some() { "guests-debian" } else { "guests" };
-        site.target.join(compiler)
+    fn target_dir(&self, site: &Site, what: &str) -> PathBuf {
+        let compiler = if self.unpacked.is_some() { "-debian" } else { "" };
+        site.target.join(format!("{what}{compiler}"))
     }
 }
 
@@ -143,6 +171,12 @@ fn c_library(folder: &Path) -> [String; 4] {
         format!("-Clink-arg={folder}/crt1-reactor.o"),
         String::from("-Clink-arg=-lc"),
     ]
+}
+
+/// Paths of this machine do not belong into what is built: the same sources give the same bytes.
+fn remapped(site: &Site) -> Vec<String> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    home.iter().chain([&site.target, &site.folder]).map(|folder| remap(folder)).collect()
 }
 
 fn remap(folder: &Path) -> String {
@@ -167,7 +201,7 @@ fn rustup(site: &Site, target: &str) -> Result<Toolchain> {
     if !command::is_installed("rustup") {
         bail!("rustup is not installed");
     }
-    say(&format!("functions: asking rustup for {target}"));
+    say(&format!("compiler: asking rustup for {target}"));
     let mut rustup = Command::new("rustup");
     rustup.current_dir(&site.folder).args(["target", "add", target]);
     command::run_within(rustup.env("RUSTUP_MAX_RETRIES", "1"), RUSTUP_LIMIT)?;
@@ -184,14 +218,29 @@ fn unpacked(site: &Site, target: &str) -> Result<Toolchain> {
 
 /// The linker that comes with rustup's compiler for this machine.
 fn rust_lld(site: &Site) -> Result<PathBuf> {
+    of_rustup(site, "rust-lld")
+}
+
+/// The folder in which a C compiler finds that linker, by the name under which it asks for it (`-fuse-ld=lld`).
+///
+/// # Errors
+/// When the compiler of this machine is not from rustup.
+pub fn lld_folder(site: &Site) -> Result<PathBuf> {
+    let mut linker = of_rustup(site, "gcc-ld/ld.lld")?;
+    linker.pop();
+    Ok(linker)
+}
+
+/// A program that comes with rustup's compiler for this machine.
+fn of_rustup(site: &Site, name: &str) -> Result<PathBuf> {
     let mut rustc = site.rustc();
     rustc.args(["--print", "sysroot"]);
     let sysroot = PathBuf::from(command::output(&mut rustc)?.trim());
-    let linker = sysroot.join("lib/rustlib").join(site.host()?).join("bin/rust-lld");
-    if linker.is_file() {
-        return Ok(linker);
+    let program = sysroot.join("lib/rustlib").join(site.host()?).join("bin").join(name);
+    if program.is_file() {
+        return Ok(program);
     }
-    bail!("no linker at {}: this compiler is not from rustup", linker.display())
+    bail!("no linker at {}: this compiler is not from rustup", program.display())
 }
 
 #[cfg(test)]

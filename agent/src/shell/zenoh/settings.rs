@@ -31,7 +31,7 @@ pub(super) fn sim(bridge: &Endpoint, security: Option<&Security>) -> Result<Sett
     Ok(settings)
 }
 
-fn common(security: Option<&Security>) -> Result<Settings, BusError> {
+pub(super) fn common(security: Option<&Security>) -> Result<Settings, BusError> {
     let mut settings = Settings::default();
     let (lease_ms, keep_alive) = LEASE;
     let (first_ms, last_ms) = RETRY;
@@ -63,7 +63,7 @@ fn common(security: Option<&Security>) -> Result<Settings, BusError> {
     Ok(settings)
 }
 
-fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), BusError> {
+pub(super) fn set(settings: &mut Settings, key: &str, value: &str) -> Result<(), BusError> {
     settings.insert_json5(key, value).map_err(BusError::of(key))
 }
 

@@ -12,8 +12,8 @@ use serde::{Deserialize, Serialize};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
-use super::CODE_BYTES_MAX;
 use super::end::{OTHER_CONTRACT, REFUSED};
+use super::{CODE_BYTES_MAX, built_in};
 use crate::config::CompileLimits;
 use crate::engine;
 use crate::function::{Linked, check_resources};
@@ -115,7 +115,7 @@ fn compile() -> Result<(), Refusal> {
     let engine = engine::compiler(job.mode).map_err(refused)?;
     jail::confine();
     accel::inspect(wasm, &job.scan).map_err(|error| Refusal::Component(error.to_string()))?;
-    let component = Component::from_binary(&engine, wasm).map_err(refused)?;
+    let component = built_in::component(&engine, wasm).map_err(refused)?;
     check_resources(&component).map_err(|error| Refusal::Component(error.to_string()))?;
     check_contract(&engine, &component).map_err(|error| Refusal::Contract(format!("{error:#}")))?;
     let code = component.serialize().map_err(refused)?;

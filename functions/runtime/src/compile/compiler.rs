@@ -8,7 +8,7 @@ use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::end::{CompileEnd, Failure};
-use super::{Code, in_child};
+use super::{Code, built_in, in_child};
 use crate::cache::{self, ModuleHash};
 use crate::config::CompileIn;
 use crate::engine;
@@ -45,7 +45,7 @@ impl Compiler {
         wasm: &[u8],
     ) -> Result<Compiled, LoadError> {
         if matches!(self.place, CompileIn::Process) {
-            let component = Component::from_binary(engine, wasm).map_err(refused)?;
+            let component = built_in::component(engine, wasm).map_err(refused)?;
             return Ok(Compiled { component, code: None });
         }
         let code = self.code(limits, module, wasm)?;
@@ -102,7 +102,7 @@ impl Compiler {
 /// Compiles in this process for another, with the checks that a child does.
 fn here(mode: PoolMode, wasm: &[u8]) -> Result<Code, LoadError> {
     let engine = engine::compiler(mode).map_err(refused)?;
-    let component = Component::from_binary(&engine, wasm).map_err(refused)?;
+    let component = built_in::component(&engine, wasm).map_err(refused)?;
     check_resources(&component)?;
     super::child::check_contract(&engine, &component)
         .map_err(|error| LoadError::Contract { source: error.into() })?;
