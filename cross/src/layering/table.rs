@@ -201,6 +201,23 @@ pub(super) const TABLE: &[Row] = &[
         ],
     },
     Row {
+        package: "onboard",
+        ours: &["types"],
+        outside: &[
+            "crc32fast",
+            "fatfs",
+            "fscommon",
+            "lzma-rust2",
+            "rustix",
+            "serde",
+            "sha2",
+            "signal-hook",
+            "thiserror",
+            "toml",
+        ],
+        dev: &["tempfile"],
+    },
+    Row {
         package: "controller",
         ours: &[
             "accel",
