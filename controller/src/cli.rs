@@ -1,8 +1,11 @@
 //! The operator's command line: one request to the controller's API, or work on the folder of a function; data on stdout, words on
 //! stderr.
 
+mod adopt;
+mod board;
 mod client;
 mod command;
+mod flash;
 mod folder;
 mod function;
 mod key;
@@ -91,6 +94,11 @@ enum Verb {
     Join(member::Join),
     /// Gets the next certificate of a viewer or of the emulation's bridge with the present one; agents do so by themselves.
     Renew(member::Place),
+    /// Puts the agent on a board that runs, over SSH, and joins it to the fleet; --remove takes it away again.
+    Adopt(Box<adopt::Adopt>),
+    /// Prepares cards for boards before their first start.
+    #[command(subcommand)]
+    Flash(flash::Flash),
 }
 
 #[derive(Debug, Subcommand)]
@@ -315,6 +323,8 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Key(KeyVerb::Trust { key, name }) => key::trust(&client, format, key, name.as_ref()),
         Verb::Key(KeyVerb::Revoke { id }) => key::revoke(&client, format, *id),
         Verb::Key(KeyVerb::Ls) => key::list(&client, format),
+        Verb::Adopt(asked) => adopt::adopt(&client, format, asked),
+        Verb::Flash(asked) => flash::flash(&client, format, asked),
     }
 }
 

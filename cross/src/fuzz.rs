@@ -12,7 +12,7 @@ use crate::command::{self, print, say};
 use crate::workspace::Workspace;
 
 /// The targets: programs of the package `fuzz` are called `fuzz-` and this.
-const TARGETS: [&str; 6] = ["frames", "manifest", "module", "mqtt", "segment", "serial"];
+const TARGETS: [&str; 7] = ["frames", "manifest", "module", "mqtt", "segment", "serial", "table"];
 /// How long each runs unless told otherwise, seconds.
 const SECONDS: u64 = 60;
 /// A day; more is a mistake.

@@ -225,6 +225,60 @@ fn a_fleet_joins_reports_renews_and_loses_who_is_revoked() {
     assert!(said(&token).contains("never comes back"), "{}", said(&token));
 }
 
+/// What `starbelt adopt` and `starbelt flash` leave on a board is what its agent joins and serves with, and joining ends with the codes
+/// that they go by. Only the folders are others here.
+#[test]
+fn a_board_as_it_is_adopted_joins_and_serves() {
+    let bed = Bed::new();
+    let node = onboard::node::Node {
+        name: NodeId::new("n2").expect("a name"),
+        fleet: "f".parse().expect("a fleet"),
+        kind: types::NodeKind::Edge,
+        listen: vec![],
+        connect: vec![format!("tls/127.0.0.1:{}", bed.bus)],
+        join: Some(format!("https://127.0.0.1:{}", bed.join)),
+    };
+    let room = onboard::node::Room { milli_cpu: 1000, memory_mib: 64 };
+    bed.write("made.toml", &node.config(room));
+    fs::create_dir(bed.path("made.d")).expect("the test's set-up works");
+    bed.write(
+        "made.d/here.toml",
+        "[identity]\ndir = \"made-identity\"\n[store]\ndir = \"made-store\"\n",
+    );
+    let provisioned = bed.starbelt(&["provision", "f", "--dir", "ca"]);
+    assert!(provisioned.status.success(), "{}", said(&provisioned));
+    let join = |token: &str, patience: &str| {
+        bed.tell(
+            "starbelt-agent",
+            &["join", "--config", "made.toml", "--patience", patience],
+            token,
+        )
+    };
+    let none = format!("sbj1.n2.{}.{}.{}", "0".repeat(16), "0".repeat(32), "0".repeat(64));
+    let away = join(&none, "0");
+    assert_eq!(away.status.code(), Some(4), "nobody answers: {}", said(&away));
+
+    let _controller = bed.start("starbelt-controller", "controller.toml", "controller.log");
+    bed.until("the controller answers", || bed.told(&["node", "ls"]).is_some());
+    let other = join(&none, "60");
+    assert_eq!(other.status.code(), Some(5), "another authority: {}", said(&other));
+    let token = bed.token("n2");
+    let mut parts: Vec<&str> = token.trim().split('.').collect();
+    let zeros = "0".repeat(32);
+    parts[3] = &zeros;
+    let wrong = join(&parts.join("."), "60");
+    assert_eq!(wrong.status.code(), Some(5), "another secret: {}", said(&wrong));
+    let joined = join(&token, "60");
+    assert!(joined.status.success(), "{}", said(&joined));
+    let again = join(&token, "60");
+    assert_eq!(again.status.code(), Some(6), "there is one: {}", said(&again));
+    for file in ["node.pem", "ca.pem"] {
+        assert!(bed.path("made-identity").join(file).exists(), "adopt looks for {file}");
+    }
+    let _board = bed.start("starbelt-agent", "made.toml", "n1.log");
+    bed.until("the board reports", || bed.state("n2").as_deref() == Some("up"));
+}
+
 #[test]
 fn a_viewer_joins_and_renews_with_the_operators_command_line() {
     let bed = Bed::new();

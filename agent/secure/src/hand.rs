@@ -39,13 +39,12 @@ pub enum TokenError {
 /// # Errors
 /// [`TokenError`].
 pub fn token(file: Option<&Path>) -> Result<Token, TokenError> {
-    let unreadable = |from: &dyn std::fmt::Display| {
-        let from = from.to_string();
-        move |source| TokenError::Unreadable { from, source }
-    };
     if let Some(file) = file {
-        let text = File::open(file).and_then(read);
-        return Ok(text.map_err(unreadable(&file.display()))?.parse()?);
+        let from = file.display().to_string();
+        return match File::open(file) {
+            Ok(file) => token_from(file, &from),
+            Err(source) => Err(TokenError::Unreadable { from, source }),
+        };
     }
     if let Ok(text) = std::env::var(TOKEN_VARIABLE) {
         return Ok(text.parse()?);
@@ -54,14 +53,20 @@ pub fn token(file: Option<&Path>) -> Result<Token, TokenError> {
     if stdin.is_terminal() {
         return Err(TokenError::None);
     }
-    Ok(read(stdin.lock()).map_err(unreadable(&"stdin"))?.parse()?)
+    token_from(stdin.lock(), "stdin")
 }
 
-fn read(from: impl Read) -> io::Result<String> {
+/// The token that something holds; `name` is what it is called in errors.
+///
+/// # Errors
+/// [`TokenError`].
+pub fn token_from(holder: impl Read, name: &str) -> Result<Token, TokenError> {
     let mut text = String::new();
     // Spaces and a line's end may follow; what is longer is none.
-    from.take(2 * u64::try_from(TOKEN_BYTES_MAX).unwrap_or(u64::MAX)).read_to_string(&mut text)?;
-    Ok(text)
+    let most = 2 * u64::try_from(TOKEN_BYTES_MAX).unwrap_or(u64::MAX);
+    let read = holder.take(most).read_to_string(&mut text);
+    read.map_err(|source| TokenError::Unreadable { from: name.to_owned(), source })?;
+    Ok(text.parse()?)
 }
 
 /// Joins as [`client::join`] does, and tries again for so long while nobody answers. Blocks.

@@ -10,8 +10,9 @@ pub mod step;
 
 use std::path::PathBuf;
 
+use protocol::join::Token;
+
 use crate::node::Node;
-use crate::token::Token;
 
 /// The package of the agent, as it is on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,12 +34,31 @@ pub struct Wanted {
     pub package: PackageFile,
     /// A configuration to use instead of one that is made from `node`.
     pub config: Option<String>,
-    /// With what it joins.
-    pub token: Option<Token>,
-    /// Whether it shall join at all.
-    pub joins: bool,
+    /// How it becomes a member.
+    pub joins: Joins,
     /// Whether a board of another fleet, or under another name, is taken.
     pub takes_over: bool,
+}
+
+/// How a board becomes a member of its fleet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Joins {
+    /// Not at all: a fleet without certificates.
+    Not,
+    /// With this token.
+    With(Token),
+    /// With a token that is made when the steps turn out to need one.
+    Later,
+}
+
+impl Joins {
+    /// The token, where there is one already.
+    pub fn token(&self) -> Option<&Token> {
+        match self {
+            Self::With(token) => Some(token),
+            Self::Not | Self::Later => None,
+        }
+    }
 }
 
 /// Where things are on a board.

@@ -10,7 +10,6 @@ pub mod interrupt;
 pub mod node;
 pub mod remote;
 pub mod shell;
-pub mod token;
 
 use sha2::{Digest as _, Sha256};
 

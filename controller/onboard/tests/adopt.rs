@@ -10,18 +10,18 @@ use onboard::adopt::perform::{Errand, Left, Remote, RemoteError, Said, perform};
 use onboard::adopt::plan::{check_hello, check_package, plan};
 use onboard::adopt::probe::{Found, Hello, Joined};
 use onboard::adopt::remove::{self, Removal};
-use onboard::adopt::step::{Prefix, Root, Run, Stdin, Step, shown};
-use onboard::adopt::{Layout, PackageFile, Trouble, Wanted};
+use onboard::adopt::step::{Prefix, Root, Run, Stdin, Step, needs_token, shown};
+use onboard::adopt::{Joins, Layout, PackageFile, Trouble, Wanted};
 use onboard::interrupt::Interrupt;
 use onboard::node::{Named, Node};
-use onboard::token::Token;
+use protocol::join::Token;
 use types::NodeKind;
 
 const SECRET: &str = "00112233445566778899aabbccddeeff";
 
 fn token() -> Token {
     let text = format!("sbj1.pi-1.{}.{SECRET}.{}", "0".repeat(16), "b".repeat(64));
-    Token::parse(&text).unwrap()
+    text.parse().unwrap()
 }
 
 fn wanted() -> Wanted {
@@ -40,8 +40,7 @@ fn wanted() -> Wanted {
             bytes: 8 << 20,
         },
         config: None,
-        token: Some(token()),
-        joins: true,
+        joins: Joins::With(token()),
         takes_over: false,
     }
 }
@@ -110,10 +109,18 @@ fn a_board_gets_what_it_lacks_and_nothing_else() {
     let given = Wanted { config: adopted().config.map(|(text, _)| text), ..wanted() };
     assert_eq!(planned(&given, &adopted()), ["stage", "configure", "start", "keep"]);
     // Without certificates nobody joins.
-    let open = Wanted { joins: false, token: None, ..wanted() };
+    let open = Wanted { joins: Joins::Not, ..wanted() };
     assert!(!planned(&open, &fresh()).contains(&"join"));
     // Adopted before and without a token: nobody can tell another authority, and nothing is to do.
-    assert!(planned(&Wanted { token: None, ..wanted() }, &adopted()).is_empty());
+    let later = Wanted { joins: Joins::Later, ..wanted() };
+    assert!(planned(&later, &adopted()).is_empty());
+    // One is made when it is needed: where it has not joined, or is taken from others.
+    let steps = plan(&later, &fresh(), &Layout::default()).unwrap();
+    assert!(needs_token(&steps) && !needs_token(&steps[..5]), "{:?}", names(&steps));
+    let named = Named { name: "pi-2".parse().unwrap(), fleet: "theirs".parse().unwrap() };
+    let theirs = Found { config: Some((String::new(), Ok(named))), ..adopted() };
+    let takes = Wanted { takes_over: true, ..later };
+    assert_eq!(planned(&takes, &theirs), ["stage", "configure", "join", "start", "keep"]);
 }
 
 #[test]
@@ -146,12 +153,6 @@ fn a_board_of_others_is_left_alone_unless_asked() {
 fn what_cannot_work_is_refused_before_anything_is_done() {
     let found = fresh();
     refused(&wanted(), &Found { has_systemd: false, ..fresh() }, Trouble::Conflict, "systemd");
-    refused(
-        &Wanted { token: None, ..wanted() },
-        &found,
-        Trouble::Usage,
-        "starbelt node token pi-1",
-    );
     let full = Found { scratch_free_kib: Some(70_000), ..fresh() };
     refused(&wanted(), &full, Trouble::Failure, "70000 KiB are free at /var/tmp");
     let full = Found { programs_free_kib: Some(0), ..fresh() };
@@ -229,7 +230,9 @@ impl Board {
         let mut all = self.asked.borrow_mut();
         let at = all.len();
         all.push(asked);
-        let good = |out: &str| Said { code: 0, out: out.to_owned(), err: String::new() };
+        // As sudo on a board whose name is in no hosts file.
+        let err = "sudo: unable to resolve host pi: Name or service not known\n".to_owned();
+        let good = |out: &str| Said { code: 0, out: out.to_owned(), err: err.clone() };
         if self.is_lost && self.fails_at <= at {
             let message = "pi@board: Connection reset".to_owned();
             return Err(RemoteError { trouble: Trouble::Unreachable, message });

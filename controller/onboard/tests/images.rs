@@ -16,7 +16,7 @@ use onboard::flash::write::make_file;
 use onboard::interrupt::Interrupt;
 use onboard::node::Node;
 use onboard::sha256_hex;
-use onboard::token::Token;
+use protocol::join::Token;
 use types::NodeKind;
 
 /// Where the boot partition of these images starts and how large it is, bytes: as Raspberry Pi OS, but smaller.
@@ -42,7 +42,7 @@ fn node() -> Node {
 
 fn token() -> Token {
     let text = format!("sbj1.pi-1.{}.{}.{}", "0".repeat(16), "a".repeat(32), "b".repeat(64));
-    Token::parse(&text).unwrap()
+    text.parse().unwrap()
 }
 
 impl Bench {
@@ -162,7 +162,7 @@ fn an_older_and_a_newer_image_are_each_customised_as_they_understand() {
     assert!(bench.text(&card, "user-data").contains("hostname: pi-1\n"));
     assert!(bench.text(&card, "meta-data").contains("instance-id: starbelt-"));
     assert_eq!(bench.text(&card, "firstrun.sh"), "");
-    assert_eq!(bench.text(&card, "starbelt-token").trim(), token().expose());
+    assert_eq!(bench.text(&card, "starbelt-token").trim(), token().to_string());
     assert!(bench.text(&card, "starbelt-first-boot.sh").contains(&sha256_hex(&package)));
     // What was not customised is as in the image, to the byte.
     let (image, card) = (fs::read(bench.path("system.img")).unwrap(), fs::read(card).unwrap());

@@ -10,7 +10,7 @@ use secure::hand::{self, TokenError};
 use secure::identity::{Identity, IdentityError};
 use types::{Epoch, FleetId, NodeId};
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::output::{UNKNOWN, table};
 use super::{CliError, Format, Printed};
 use crate::api::{MemberInfo, MemberList, TokenInfo, TokenRequest};
@@ -44,13 +44,7 @@ pub(super) struct Join {
 
 /// Gets the first certificate of a viewer or of the emulation's bridge; agents have a verb of their own.
 pub(super) fn join(format: Format, asked: &Join) -> Result<Printed, CliError> {
-    let token = hand::token(asked.token_file.as_deref()).map_err(|error| {
-        let code = match &error {
-            TokenError::Invalid(_) => exit_code::DENIED,
-            TokenError::None | TokenError::Unreadable { .. } => exit_code::FAILURE,
-        };
-        CliError::new(code, error.to_string())
-    })?;
+    let token = hand::token(asked.token_file.as_deref()).map_err(|error| no_token(&error))?;
     let (Place { dir, url }, patience) = (&asked.place, Duration::from_secs(asked.patience));
     let joined = hand::join(dir, url, &token, patience).map_err(|error| refused(&error))?;
     Ok(told(format, &joined))
@@ -62,6 +56,15 @@ pub(super) fn renew(format: Format, place: &Place) -> Result<Printed, CliError> 
     let mut identity = Identity::load(&place.dir).map_err(|error| failed(error.into()))?;
     client::renew(&mut identity, &place.url).map_err(failed)?;
     Ok(told(format, &identity))
+}
+
+/// Why there is no token.
+pub(super) fn no_token(error: &TokenError) -> CliError {
+    let code = match error {
+        TokenError::Invalid(_) => exit_code::DENIED,
+        TokenError::None | TokenError::Unreadable { .. } => exit_code::FAILURE,
+    };
+    CliError::new(code, error.to_string())
 }
 
 fn refused(error: &ClientError) -> CliError {
@@ -121,18 +124,26 @@ pub(super) fn new(format: Format, fleet: &FleetId, dir: &Path) -> Result<Printed
     })
 }
 
+/// Asks the controller for a token.
+pub(super) fn new_token(
+    client: &Client,
+    name: &NodeId,
+    (addresses, good_for_s): (&[String], u32),
+) -> Result<Answer<TokenInfo>, CliError> {
+    let request = TokenRequest { addresses: addresses.to_vec(), good_for_s };
+    let body = serde_json::to_vec(&request)
+        .map_err(|error| CliError::new(exit_code::FAILURE, error.to_string()))?;
+    client.post::<TokenInfo>(&format!("/members/{name}/token"), "application/json", &body)
+}
+
 /// Lets a machine in once.
 pub(super) fn token(
     client: &Client,
     format: Format,
     name: &NodeId,
-    (addresses, good_for_s): (&[String], u32),
+    asked: (&[String], u32),
 ) -> Result<Printed, CliError> {
-    let request = TokenRequest { addresses: addresses.to_vec(), good_for_s };
-    let body = serde_json::to_vec(&request)
-        .map_err(|error| CliError::new(exit_code::FAILURE, error.to_string()))?;
-    let path = format!("/members/{name}/token");
-    let answer = client.post::<TokenInfo>(&path, "application/json", &body)?;
+    let answer = new_token(client, name, asked)?;
     if format == Format::Table {
         super::warn(&format!(
             "good for one certificate until {:.0}; on the machine: starbelt-agent join --controller https://HOST:PORT, with the token on stdin",

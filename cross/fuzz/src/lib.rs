@@ -9,6 +9,7 @@ mod module;
 mod mqtt;
 mod segment;
 mod serial;
+mod table;
 
 pub use frames::{frames, manifest};
 pub use memory::{Counting, peak_of};
@@ -16,6 +17,7 @@ pub use module::module;
 pub use mqtt::mqtt;
 pub use segment::segment;
 pub use serial::serial;
+pub use table::table;
 
 /// Checks that memory stayed in proportion: at most `per_byte` bytes for each of `bytes`, and `fixed` besides.
 #[track_caller]

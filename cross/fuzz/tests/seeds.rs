@@ -153,6 +153,22 @@ fn messages_of_brokers_hold() -> Result {
 }
 
 #[test]
+fn partition_tables_hold() -> Result {
+    for (_, bytes) in files("seeds/table")? {
+        for at in 0..bytes.len() {
+            fuzz::table(&bytes[..at]);
+            for turn in [0x01, 0x80, 0xff] {
+                let mut turned = bytes.clone();
+                turned[at] ^= turn;
+                fuzz::table(&turned);
+            }
+        }
+        fuzz::table(&bytes);
+    }
+    Ok(())
+}
+
+#[test]
 fn the_seeds_are_what_their_texts_say() -> Result {
     for (name, text) in files("texts")? {
         let file = Path::new(&name).with_extension("wasm");

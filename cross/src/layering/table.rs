@@ -202,7 +202,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "onboard",
-        ours: &["types"],
+        ours: &["protocol", "types"],
         outside: &[
             "crc32fast",
             "fatfs",
@@ -222,6 +222,7 @@ pub(super) const TABLE: &[Row] = &[
         ours: &[
             "accel",
             "infer",
+            "onboard",
             "orbit",
             "placement",
             "protocol",
@@ -300,7 +301,7 @@ pub(super) const TABLE: &[Row] = &[
             "ureq",
             "zenoh",
         ],
-        dev: &["agent", "queue", "secure", "tempfile", "topology"],
+        dev: &["agent", "onboard", "queue", "secure", "tempfile", "topology"],
     },
     Row {
         package: "cross",
@@ -310,7 +311,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "fuzz",
-        ours: &["accel", "mqtt-bridge", "protocol", "queue", "types"],
+        ours: &["accel", "mqtt-bridge", "onboard", "protocol", "queue", "types"],
         outside: &["crc", "libfuzzer-sys"],
         dev: &["wat"],
     },

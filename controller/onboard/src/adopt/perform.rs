@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use protocol::join::Token;
+
 use super::plan::{check_hello, check_package};
 use super::probe::{Found, hello, look, read_hello, read_look};
 use super::script;
 use super::step::{Check, Run, Stdin, Step, command};
 use super::{Layout, PackageFile, Refusal, Trouble};
 use crate::interrupt::Interrupt;
-use crate::token::Token;
 
 /// How long a question may take.
 const QUESTION: Duration = Duration::from_secs(60);
@@ -170,10 +171,10 @@ fn carry_out(
         Run::Script { text, as_root, stdin } => (text, *as_root, stdin),
     };
     let bytes = match stdin {
-        Stdin::Empty => "",
-        Stdin::Text(text) => text,
+        Stdin::Empty => String::new(),
+        Stdin::Text(text) => text.clone(),
         Stdin::Token => {
-            errand.token.ok_or_else(|| (Trouble::Usage, "no token".to_owned()))?.expose()
+            errand.token.ok_or_else(|| (Trouble::Usage, "no token".to_owned()))?.to_string()
         }
     };
     let said = board.run(&command(text, as_root, errand.found.root), bytes.as_bytes(), patience);
@@ -202,7 +203,7 @@ fn trouble_of(step: &Step, code: i32) -> Trouble {
     match (step.name, code) {
         ("join", 4) => Trouble::Unreachable,
         ("join", 5) => Trouble::Denied,
-        ("join", 6) => Trouble::Conflict,
+        ("join", 6 | 78) => Trouble::Conflict,
         _ => Trouble::Failure,
     }
 }
@@ -247,7 +248,8 @@ fn take_back(
         }
         let undone = board.run(&command(undo, true, errand.found.root), b"", UNDO);
         match undone {
-            Ok(said) if said.code == 0 && said.err.trim().is_empty() => {
+            // What else it says may be sudo, which does not know the name of the board.
+            Ok(said) if said.code == 0 => {
                 tell(&format!("{}: taken back", step.name));
                 continue;
             }

@@ -3,7 +3,8 @@
 use super::probe::{Found, Hello};
 use super::script::{self, BackTo, PACKAGE};
 use super::step::{Check, Run, Stdin, Step};
-use super::{Layout, PackageFile, Refusal, Trouble, Wanted};
+use super::{Joins, Layout, PackageFile, Refusal, Trouble, Wanted};
+use crate::hex;
 use crate::node::{Room, named};
 
 /// Besides a package, so much stays free for what else a board does, KiB.
@@ -50,14 +51,7 @@ pub fn plan(wanted: &Wanted, found: &Found, layout: &Layout) -> Result<Vec<Step>
     let is_installed =
         found.installed.is_some() && found.cached.as_ref() == Some(&wanted.package.sha256);
     let keeps_config = wanted.config.is_none() && is_same_node(wanted, found);
-    let joins = wanted.joins && (found.joined.is_none() || is_other_authority(wanted, found));
-    if joins && wanted.token.is_none() {
-        let rule = format!(
-            "the board has not joined, and there is no token: starbelt node token {} | starbelt adopt … --token-file -",
-            wanted.node.name
-        );
-        return Err(Refusal::new(Trouble::Usage, rule));
-    }
+    let joins = joins(wanted, found);
     if is_installed && keeps_config && !joins && found.is_active {
         return Ok(Vec::new());
     }
@@ -91,13 +85,12 @@ pub fn plan(wanted: &Wanted, found: &Found, layout: &Layout) -> Result<Vec<Step>
 fn check_wanted(wanted: &Wanted) -> Result<(), Refusal> {
     let usage = |rule: String| Err(Refusal::new(Trouble::Usage, rule));
     let node = &wanted.node;
-    if let Some(token) = &wanted.token
-        && *token.node() != node.name
+    if let Some(token) = wanted.joins.token()
+        && token.node != node.name
     {
         return usage(format!(
             "the token is for {}, and the board shall be {}",
-            token.node(),
-            node.name
+            token.node, node.name
         ));
     }
     if let Some(config) = &wanted.config {
@@ -148,8 +141,19 @@ fn is_same_node(wanted: &Wanted, found: &Found) -> bool {
 
 /// Whether its certificate is of another fleet than the token; without a token nobody can tell.
 fn is_other_authority(wanted: &Wanted, found: &Found) -> bool {
-    let (Some(token), Some(joined)) = (&wanted.token, &found.joined) else { return false };
-    joined.authority.as_deref() != Some(token.authority())
+    let (Some(token), Some(joined)) = (wanted.joins.token(), &found.joined) else { return false };
+    joined.authority.as_deref() != Some(hex(&token.authority).as_str())
+}
+
+/// Whether it has to join: it has not, or it is taken from others.
+fn joins(wanted: &Wanted, found: &Found) -> bool {
+    match &wanted.joins {
+        Joins::Not => false,
+        Joins::With(_) => found.joined.is_none() || is_other_authority(wanted, found),
+        Joins::Later => {
+            found.joined.is_none() || (wanted.takes_over && !is_same_node(wanted, found))
+        }
+    }
 }
 
 fn check_room(package: &PackageFile, found: &Found, layout: &Layout) -> Result<(), Refusal> {

@@ -62,7 +62,7 @@ pub fn uninstall(layout: &Layout, staging: &str, back_to: BackTo) -> String {
             dpkg(&log, &format!("--force-confold --force-downgrade --install {package}"))
         }
         BackTo::Unknown => {
-            "echo 'the package that was installed before is not kept on the board: the new one stays' >&2".to_owned()
+            "echo 'the package that was installed before is not kept on the board: the new one stays' >&2; exit 1".to_owned()
         }
     }
 }
@@ -130,10 +130,11 @@ pub fn unjoin(layout: &Layout, takes_over: bool) -> String {
     }
 }
 
-/// Starts the service and waits until the agent says that it serves.
+/// Starts the service and waits until the agent says that it serves. Whether it runs is asked besides: a unit whose conditions do not hold
+/// is started without a word.
 pub fn start() -> String {
     format!(
-        "systemctl enable {PACKAGE} >/dev/null 2>&1; systemctl restart {PACKAGE} && systemctl show {PACKAGE} -p ActiveState -p StatusText"
+        "systemctl enable {PACKAGE} >/dev/null 2>&1; systemctl restart {PACKAGE} && systemctl is-active {PACKAGE} >/dev/null && systemctl show {PACKAGE} -p ActiveState -p StatusText"
     )
 }
 

@@ -60,6 +60,12 @@ pub struct Step {
     pub check: Check,
 }
 
+/// Whether one of the steps reads the join token.
+pub fn needs_token(steps: &[Step]) -> bool {
+    let reads = |step: &Step| matches!(step.run, Run::Script { stdin: Stdin::Token, .. });
+    steps.iter().any(reads)
+}
+
 /// How root is had on a board.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Root {

@@ -56,6 +56,8 @@ pub struct Wanted {
     pub user: String,
     /// The package of the agent.
     pub package: String,
+    /// Words of `starbelt adopt` that say what the board shall be.
+    pub adopt: Vec<String>,
 }
 
 /// What was found on this machine.
@@ -159,17 +161,15 @@ fn adopting(wanted: &Wanted) -> [(&'static str, String); 3] {
         "echo '{} ALL=(ALL) NOPASSWD:ALL' | sudo tee /etc/sudoers.d/starbelt-adopt",
         wanted.user
     );
-    let name = wanted.node.as_str();
-    let token = line(["starbelt", "node", "token", name]);
-    let package = ["--package", &wanted.package, "--name", name, "--token-file", "-"];
-    let adopt = line(["starbelt", "adopt", &at_usb].into_iter().chain(package));
+    let start = ["starbelt", "adopt", &at_usb, "--package", &wanted.package];
+    let adopt = line(start.into_iter().chain(wanted.adopt.iter().map(String::as_str)));
     [
         (
             "it starts, and answers over the USB cable: compare its host key, take your key there",
             line(["ssh-copy-id", &at_usb]),
         ),
         ("no password for sudo, while it is adopted", line(["ssh", "-t", &at_usb, &allow])),
-        ("the agent, from the folder with the package", format!("{token} | {adopt}")),
+        ("the agent, from the folder in which this was printed", adopt),
     ]
 }
 
@@ -185,6 +185,7 @@ mod tests {
             node: "orin-1".to_owned(),
             user: "op".to_owned(),
             package: "target/dist/starbelt-agent_0.1.0_arm64.deb".to_owned(),
+            adopt: ["--name", "orin-1", "--join", "https://a b"].map(str::to_owned).to_vec(),
         }
     }
 
@@ -204,6 +205,10 @@ mod tests {
             let commands = commands(&wanted(), &facts(release));
             assert!(commands.contains(word), "{commands}");
             assert!(commands.contains(" jetson-orin-nano-devkit internal\n"), "{commands}");
+            assert!(
+                commands.ends_with("_arm64.deb --name orin-1 --join 'https://a b'\n"),
+                "{commands}"
+            );
             assert_eq!(commands.lines().count(), 16);
         }
     }

@@ -6,11 +6,12 @@
 
 use std::fmt;
 
+use protocol::join::Token;
+
 use super::format::InitFormat;
 use crate::node::{Node, Room};
 use crate::sha256_hex;
 use crate::shell::quote;
-use crate::token::Token;
 
 /// How our files on the boot partition begin. They lie in its root: folders that `fatfs` makes are not as `fsck.fat` wants them.
 pub const PREFIX: &str = "starbelt-";
@@ -104,8 +105,8 @@ pub fn files(
         InitFormat::CloudInitRpi | InitFormat::CloudInit => {
             let data = user_data(seed);
             // Another identity than any before: else cloud-init has done all that already.
-            let sum =
-                sha256_hex(format!("{data}{}", seed.token.map_or("", Token::expose)).as_bytes());
+            let token = seed.token.map(Token::to_string).unwrap_or_default();
+            let sum = sha256_hex(format!("{data}{token}").as_bytes());
             let id = format!("starbelt-{}", sum.get(..16).unwrap_or_default());
             add("meta-data", format!("dsmode: local\ninstance-id: {id}\n"));
             add("user-data", data);
@@ -144,7 +145,7 @@ fn common(seed: &Seed<'_>) -> Vec<BootFile> {
     if let Some(token) = seed.token {
         files.push(("join.sh", JOIN.as_bytes().to_vec()));
         files.push(("join.service", JOIN_SERVICE.as_bytes().to_vec()));
-        files.push(("token", format!("{}\n", token.expose()).into_bytes()));
+        files.push(("token", format!("{token}\n").into_bytes()));
     }
     let in_root = |(name, bytes)| BootFile { path: format!("{PREFIX}{name}"), bytes };
     files.into_iter().map(in_root).collect()
@@ -239,7 +240,7 @@ mod tests {
 
     fn token() -> Token {
         let text = format!("sbj1.pi-1.{}.{}.{}", "0".repeat(16), "a".repeat(32), "b".repeat(64));
-        Token::parse(&text).unwrap()
+        text.parse().unwrap()
     }
 
     fn text(files: &[BootFile], path: &str) -> String {
@@ -313,7 +314,7 @@ mod tests {
         );
         let script = text(&files, "starbelt-first-boot.sh");
         assert!(script.contains(&sha256_hex(b"deb")) && !script.contains("@SHA256@"), "{script}");
-        assert_eq!(text(&files, "starbelt-token"), format!("{}\n", token().expose()));
+        assert_eq!(text(&files, "starbelt-token"), format!("{}\n", token()));
         assert!(!format!("{files:?}").contains(&"a".repeat(32)));
     }
 

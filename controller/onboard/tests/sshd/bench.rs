@@ -1,5 +1,5 @@
-//! A board that is a folder: sshd, ssh, scp, sh, dpkg and the packages are real; systemd, `sudo`, users, and the agent in the
-//! package are scripts that note what they are asked, and fail when a file says so.
+//! A board that is a folder: sshd, ssh, scp, sh, dpkg, and what our packages do when they come and go are real; systemd, `sudo`,
+//! users, and the agent in the package are scripts that note what they are asked, and fail when a file says so.
 
 use std::fs::{self, File};
 use std::io::{BufRead as _, BufReader};
@@ -12,16 +12,33 @@ use std::thread;
 use onboard::adopt::perform::{Errand, Left, ask, perform};
 use onboard::adopt::plan::plan;
 use onboard::adopt::remove::{self, Removal};
-use onboard::adopt::{Layout, PackageFile, Refusal, Trouble, Wanted};
+use onboard::adopt::{Joins, Layout, PackageFile, Refusal, Trouble, Wanted};
 use onboard::flash::format::InitFormat;
 use onboard::flash::seed::{Seed, files};
 use onboard::interrupt::Interrupt;
 use onboard::node::Node;
 use onboard::remote::{Reach, Ssh};
 use onboard::sha256_hex;
-use onboard::token::Token;
+use protocol::join::Token;
 use types::NodeKind;
 
+/// What our packages do when they come and go, as `cargo xtask build` puts it in them.
+const SCRIPTS: [(&str, &str); 3] = [
+    ("postinst", include_str!("../../../../cross/packages/scripts/postinst")),
+    ("prerm", include_str!("../../../../cross/packages/scripts/prerm")),
+    ("postrm", include_str!("../../../../cross/packages/scripts/postrm")),
+];
+/// What they hold besides the program.
+const FILES: [(&str, &str); 2] = [
+    (
+        "usr/lib/systemd/system/starbelt-agent.service",
+        include_str!("../../../../cross/packages/starbelt-agent/starbelt-agent.service"),
+    ),
+    (
+        "usr/lib/sysusers.d/starbelt-agent.conf",
+        include_str!("../../../../cross/packages/starbelt-agent/sysusers.conf"),
+    ),
+];
 /// The part of a token that nobody may see.
 pub(crate) const SECRET: &str = "00112233445566778899aabbccddeeff";
 const SSHD: &str = "/usr/sbin/sshd";
@@ -81,7 +98,7 @@ pub(crate) fn here() -> &'static str {
 /// A token of the fleet with this authority.
 pub(crate) fn token(authority: &str) -> Token {
     let hash = sha256_hex(authority.as_bytes());
-    Token::parse(&format!("sbj1.pi-1.{}.{SECRET}.{hash}", "0".repeat(16))).unwrap()
+    format!("sbj1.pi-1.{}.{SECRET}.{hash}", "0".repeat(16)).parse().unwrap()
 }
 
 /// What stands for the certificate of an authority, as `base64` writes it.
@@ -199,6 +216,19 @@ impl Bench {
         );
         fs::write(tree.join("DEBIAN/control"), control).unwrap();
         script(&tree.join("usr/bin/starbelt-agent"), &AGENT.replace("@VERSION@", version));
+        for (name, text) in SCRIPTS {
+            let text = text
+                .replace("@PACKAGE@", "starbelt-agent")
+                .replace("@SERVICE@", "starbelt-agent.service")
+                .replace("@CONFIG@", "agent")
+                .replace("@STATE@", "starbelt");
+            script(&tree.join("DEBIAN").join(name), &text);
+        }
+        for (at, text) in FILES {
+            let at = tree.join(at);
+            fs::create_dir_all(at.parent().unwrap()).unwrap();
+            fs::write(at, text).unwrap();
+        }
         let mut seed = 88_172_645_463_325_252_u64;
         let noise = std::iter::repeat_with(|| {
             seed ^= seed << 13;
@@ -227,8 +257,7 @@ impl Bench {
             node: self.node(asked.fleet),
             package: asked.package.clone(),
             config: None,
-            token: asked.token.clone(),
-            joins: true,
+            joins: asked.token.clone().map_or(Joins::Later, Joins::With),
             takes_over: asked.takes_over,
         };
         let (layout, board) = (self.layout(), self.ssh());
@@ -237,7 +266,7 @@ impl Bench {
         let interrupt = Interrupt::default();
         let errand = Errand {
             package: Some(&wanted.package),
-            token: wanted.token.as_ref(),
+            token: wanted.joins.token(),
             found: &found,
             interrupt: &interrupt,
         };
@@ -515,12 +544,14 @@ fn tools(dir: &Path) {
         (
             "dpkg",
             r#"if [ "$1" = --print-architecture ]; then exec /usr/bin/dpkg "$@"; fi
-/usr/bin/dpkg --root="$BENCH/system" --force-not-root --log="$BENCH/dpkg-all.log" "$@" 2>"$BENCH/dpkg-err"
+/usr/bin/dpkg --root="$BENCH/system" --force-not-root --force-script-chrootless --log="$BENCH/dpkg-all.log" "$@" 2>"$BENCH/dpkg-err"
 code=$?
 cat "$BENCH/dpkg-err" >&2
 if [ -p "$BENCH/refused" ] && grep -q 'locked by' "$BENCH/dpkg-err"; then echo >"$BENCH/refused"; rm "$BENCH/refused"; touch "$BENCH/was-refused"; fi
 exit $code"#,
         ),
+        ("systemd-sysusers", r#"echo "sysusers $*" >>"$BENCH/helpers""#),
+        ("deb-systemd-helper", r#"echo "helper $*" >>"$BENCH/helpers""#),
         ("dpkg-query", r#"exec /usr/bin/dpkg-query --admindir="$BENCH/system/var/lib/dpkg" "$@""#),
         (
             "systemctl",

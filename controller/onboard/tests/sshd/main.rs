@@ -31,8 +31,15 @@ fn a_board_is_adopted_once_and_removed_again() {
     assert!(bench.is_active() && bench.has("usr/bin/starbelt-agent"));
     let config = bench.read("etc/starbelt/agent.toml");
     assert!(config.contains("name = \"pi-1\"") && config.contains("fleet = \"demo\""), "{config}");
+    // The scripts of our package made the user and enabled the service.
+    let helpers = bench.note("helpers");
+    assert!(
+        helpers.contains("starbelt-agent.conf")
+            && helpers.contains("enable starbelt-agent.service"),
+        "{helpers}"
+    );
     // The token came through stdin, whole, and was no argument of anything on the board.
-    assert_eq!(bench.note("joined-with"), asked.token.as_ref().unwrap().expose());
+    assert_eq!(bench.note("joined-with"), asked.token.as_ref().unwrap().to_string());
     assert!(!bench.note("arguments").contains(SECRET) && bench.note("arguments").contains("join"));
     assert!(bench.scratch().is_empty(), "{:?}", bench.scratch());
     assert!(bench.has("var/cache/starbelt/adopted.deb"));
@@ -42,7 +49,9 @@ fn a_board_is_adopted_once_and_removed_again() {
     assert_eq!(bench.note("journal").matches("start").count(), starts);
 
     assert_eq!(bench.remove(false).unwrap(), ["remove"]);
-    for left in ["usr/bin/starbelt-agent", "etc/starbelt", "var/lib/starbelt", "var/cache/starbelt"]
+    let unit = "usr/lib/systemd/system/starbelt-agent.service";
+    for left in
+        ["usr/bin/starbelt-agent", unit, "etc/starbelt", "var/lib/starbelt", "var/cache/starbelt"]
     {
         assert!(!bench.has(left), "{left}");
     }
@@ -283,7 +292,7 @@ fn a_card_installs_the_agent_at_its_first_start_and_joins_later() {
     assert!(bench.join_of_first_boot().is_err() && bench.has("var/lib/starbelt-first-boot/token"));
     bench.clear("away");
     bench.join_of_first_boot().unwrap();
-    assert_eq!(bench.note("joined-with").trim(), bench::token("authority").expose());
+    assert_eq!(bench.note("joined-with").trim(), bench::token("authority").to_string());
     assert!(!bench.has("var/lib/starbelt-first-boot") && !bench.note("arguments").contains(SECRET));
     assert!(!bench.has("etc/systemd/system/starbelt-join.service") && bench.is_active());
 }

@@ -9,7 +9,7 @@ runuser -u starbelt -- starbelt-agent join --config "$root/etc/starbelt/agent.to
 code=$?
 case $code in
 0) echo "joined" ;;
-5 | 6) echo "not joined, and not tried again: make another token, then: starbelt-agent join --config /etc/starbelt/agent.toml" >&2 ;;
+5 | 6 | 78) echo "not joined, and not tried again: make another token, then: sudo -u starbelt starbelt-agent join --config /etc/starbelt/agent.toml" >&2 ;;
 *) exit 1 ;;
 esac
 rm -rf "$work"
