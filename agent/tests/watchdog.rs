@@ -92,6 +92,24 @@ fn the_service_manager_hears_of_start_life_and_end() {
     assert!(agent.0.wait().expect("its end").success());
 }
 
+/// The memory of a process in proportion to how many share it (PSS), KiB, but for the pages of its program, those among them that it has written to: the
+/// addresses in them are as many as its program is large.
+fn own_kib(smaps: &str, program: &str) -> u32 {
+    let (mut is_program, mut kib) = (false, 0);
+    for line in smaps.lines() {
+        let first = line.split_whitespace().next().unwrap_or_default();
+        if !first.ends_with(':') {
+            is_program = line.ends_with(program);
+        } else if !is_program && first == "Pss:" {
+            let number =
+                line.split_whitespace().nth(1).and_then(|number| number.parse::<u32>().ok());
+            kib += number.expect("a number of KiB (proc(5))");
+        }
+    }
+    assert!(smaps.contains(program), "the program is none of the mappings");
+    kib
+}
+
 #[test]
 fn an_idle_agent_is_small() {
     let manager = Manager::new();
@@ -101,15 +119,14 @@ fn an_idle_agent_is_small() {
     for _ in 0..25 {
         manager.hear("WATCHDOG=1");
     }
-    let of = |file: &str, key: &str| {
+    let read = |file: &str| {
         let file = format!("/proc/{}/{file}", agent.0.id());
-        let text = std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let value = text.lines().find_map(|line| line.strip_prefix(key));
-        let number = value.and_then(|value| value.split_whitespace().next()?.parse::<u32>().ok());
-        number.unwrap_or_else(|| panic!("no {key} in {file}"))
+        std::fs::read_to_string(&file).unwrap_or_else(|error| panic!("{file}: {error}"))
     };
-    let own = of("smaps_rollup", "Pss_Anon:") + of("smaps_rollup", "Pss_Shmem:");
-    let (own_mib, threads) = (f64::from(own) / 1024.0, of("status", "Threads:"));
+    let own_mib = f64::from(own_kib(&read("smaps"), env!("CARGO_BIN_EXE_starbelt-agent"))) / 1024.0;
+    let status = read("status");
+    let threads = status.lines().find_map(|line| line.strip_prefix("Threads:"));
+    let threads: u32 = threads.and_then(|text| text.trim().parse().ok()).expect("so many threads");
     println!("an idle agent: {own_mib:.1} MiB of its own, {threads} threads");
     assert!(own_mib <= OWN_MIB_MAX, "{own_mib:.1} MiB, {OWN_MIB_MAX} are the most");
     assert!(threads <= THREADS_MAX, "{threads} threads, {THREADS_MAX} are the most");

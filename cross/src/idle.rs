@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
 
+/// All memory that an idle agent may have, in proportion to how many share it (PSS), MiB.
+pub(crate) const PSS_MIB_MAX: f64 = 20.0;
+/// Threads that it may have.
+pub(crate) const THREADS_MAX: f64 = 12.0;
 /// How long the agent may take to what it says next.
 const SAYS_MAX: Duration = Duration::from_secs(120);
 
@@ -75,6 +79,24 @@ impl Idle {
         (0..times).try_for_each(|_| self.hear("WATCHDOG=1"))
     }
 
+    /// Its memory in proportion to how many share it (PSS), MiB.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn pss_mib(&self) -> Result<f64> {
+        Ok(self.number("smaps_rollup")? / 1024.0)
+    }
+
+    /// What a file of `/proc` says of it: PSS in KiB, threads, ticks of processor time, bytes written to disk.
+    ///
+    /// # Errors
+    /// When it has ended.
+    pub(crate) fn number(&self, file: &str) -> Result<f64> {
+        let path = format!("/proc/{}/{file}", self.pid());
+        let text = fs::read_to_string(&path).with_context(|| format!("{path}: has it ended?"))?;
+        parsed(file, &text).with_context(|| format!("{path} is of another form"))
+    }
+
     fn hear(&self, word: &str) -> Result<()> {
         let mut bytes = [0; 4096];
         loop {
@@ -129,4 +151,37 @@ fn started(program: &Path, sky: &Path, folder: &Path, port: u16) -> Result<Child
     let mut controller = Command::new(program);
     controller.args(["run", "--config"]).arg(&config).stdin(Stdio::null());
     controller.spawn().with_context(|| format!("{} does not start", program.display()))
+}
+
+fn parsed(file: &str, text: &str) -> Option<f64> {
+    let line = |key: &str| {
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
+        value.split_whitespace().next()?.parse().ok()
+    };
+    match file {
+        "smaps_rollup" => line("Pss:"),
+        "status" => line("Threads:"),
+        "io" => line("write_bytes:"),
+        "stat" => {
+            // After the name, which may have spaces: the state is field 3, user and system time are 14 and 15 (proc(5)).
+            let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
+            Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parsed;
+
+    #[test]
+    fn files_of_proc_are_read() {
+        let stat = "7 (a b) c) S 1 1 1 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 9 0";
+        assert_eq!(parsed("stat", stat), Some(300.0));
+        assert_eq!(parsed("io", "wchar: 9\nwrite_bytes: 4096\n"), Some(4096.0));
+        assert_eq!(parsed("smaps_rollup", "Rss: 9 kB\nPss:    2048 kB\n"), Some(2048.0));
+        assert_eq!(parsed("status", "Threads:\t9\n"), Some(9.0));
+        assert_eq!(parsed("status", "Name: x\n"), None);
+    }
 }

@@ -282,7 +282,7 @@ fn a_port_that_is_taken_ends_the_agent_with_the_address() {
 }
 
 #[test]
-fn an_idle_agent_is_small() {
+fn an_agent_with_links_has_few_threads() {
     let dir = tempfile::tempdir().unwrap();
     let one = Agent::start(dir.path(), "sat-1", &[], "");
     let two = Agent::start(dir.path(), "sat-2", &[one.port], "");
@@ -299,8 +299,7 @@ fn an_idle_agent_is_small() {
         line.split_whitespace().next().unwrap().parse::<u32>().unwrap()
     };
     let (pss_kib, threads) = (read("smaps_rollup", "Pss:"), read("status", "Threads:"));
-    say(&format!("an idle agent has a PSS of {pss_kib} KiB and {threads} threads"));
-    // Measured with the dev profile: 7.5 MiB beside other agents, 15.5 MiB alone; 9 threads, a few more come and go.
-    assert!(pss_kib <= 20 * 1024, "{pss_kib} KiB");
+    say(&format!("an agent with links has a PSS of {pss_kib} KiB and {threads} threads"));
+    // Memory is held in `tests/watchdog.rs`: the program is not the one that is shipped, and others that run at the same time share its pages.
     assert!(threads <= 12, "{threads} threads");
 }

@@ -2,7 +2,6 @@
 //!
 //! The method is that of Greengrass-lite: the median of samples each 10 s over ten minutes, after five minutes.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::command::{self, print, say};
-use crate::idle::Idle;
+use crate::idle::{Idle, PSS_MIB_MAX, THREADS_MAX};
 use crate::workspace::Workspace;
 
 /// Between two samples, and between two times that the agent tells that it lives: as under its unit.
@@ -20,10 +19,10 @@ const ROWS: [(&str, &str, f64, &str); 5] = [
     (
         "memory (PSS)",
         "MiB",
-        20.0,
+        PSS_MIB_MAX,
         "Ankaios agent 5.56, without Wasm; Greengrass-lite 14.6 to 15.8 MB (both Raspberry Pi 4)",
     ),
-    ("threads", "", 12.0, "-"),
+    ("threads", "", THREADS_MAX, "-"),
     ("processor", "% of a core", 0.5, "Ankaios agent 0.0 to 0.1 (Raspberry Pi 4)"),
     ("disk writes", "KB/h", 1000.0, "Greengrass-lite: 30 MB for a deployment, idle not published"),
     ("start to first report", "ms", 300.0, "Greengrass-lite 1700 (Raspberry Pi 4)"),
@@ -89,23 +88,19 @@ pub(super) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     let agent = Idle::start(Command::new(&program), Some((&controller, &sky)), &folder, SAMPLE)?;
     say(&format!("the agent is up; {} s until it is measured", args.warm_up.as_secs()));
     agent.lives(samples_in(args.warm_up))?;
-    let pid = agent.pid();
-    let before = (Instant::now(), number(pid, "stat")?, number(pid, "io")?);
+    let before = (Instant::now(), agent.number("stat")?, agent.number("io")?);
     let mut samples = Vec::new();
     while before.0.elapsed() < args.measured {
         agent.lives(1)?;
-        samples.push(Sample {
-            pss_mib: number(pid, "smaps_rollup")? / 1024.0,
-            threads: number(pid, "status")?,
-        });
+        samples.push(Sample { pss_mib: agent.pss_mib()?, threads: agent.number("status")? });
     }
     let seconds = before.0.elapsed().as_secs_f64();
     let ticks = command::output(Command::new("getconf").arg("CLK_TCK"))?.trim().parse::<f64>()?;
     let values = [
         median(samples.iter().map(|it| it.pss_mib).collect()),
         median(samples.iter().map(|it| it.threads).collect()),
-        (number(pid, "stat")? - before.1) / ticks / seconds * 100.0,
-        (number(pid, "io")? - before.2) / 1000.0 / seconds * 3600.0,
+        (agent.number("stat")? - before.1) / ticks / seconds * 100.0,
+        (agent.number("io")? - before.2) / 1000.0 / seconds * 3600.0,
         agent.start.as_secs_f64() * 1000.0,
     ];
     print(&table(&program, samples.len(), values))?;
@@ -123,31 +118,6 @@ fn built(workspace: &Workspace, member: &str, name: &str) -> Result<PathBuf> {
     cargo.args(["build", "--profile", "dist", "--quiet", "--package", member, "--bin", name]);
     command::run(&mut cargo)?;
     Ok(workspace.target.join("dist").join(name))
-}
-
-/// What a file of `/proc` says: PSS in KiB, threads, ticks of processor time, bytes written to disk.
-fn number(pid: u32, file: &str) -> Result<f64> {
-    let path = format!("/proc/{pid}/{file}");
-    let text = fs::read_to_string(&path).with_context(|| format!("{path}: has it ended?"))?;
-    parsed(file, &text).with_context(|| format!("{path} is of another form"))
-}
-
-fn parsed(file: &str, text: &str) -> Option<f64> {
-    let line = |key: &str| {
-        let value = text.lines().find_map(|line| line.strip_prefix(key))?;
-        value.split_whitespace().next()?.parse().ok()
-    };
-    match file {
-        "smaps_rollup" => line("Pss:"),
-        "status" => line("Threads:"),
-        "io" => line("write_bytes:"),
-        "stat" => {
-            // After the name, which may have spaces: the state is field 3, user and system time are 14 and 15 (proc(5)).
-            let fields: Vec<_> = text.rsplit_once(')')?.1.split_whitespace().collect();
-            Some(fields.get(11)?.parse::<f64>().ok()? + fields.get(12)?.parse::<f64>().ok()?)
-        }
-        _ => None,
-    }
 }
 
 /// How many samples there are within this time.
@@ -181,16 +151,6 @@ fn table(program: &Path, samples: usize, values: [f64; 5]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn files_of_proc_are_read() {
-        let stat = "7 (a b) c) S 1 1 1 0 -1 4194304 100 0 0 0 250 50 0 0 20 0 9 0";
-        assert_eq!(parsed("stat", stat), Some(300.0));
-        assert_eq!(parsed("io", "wchar: 9\nwrite_bytes: 4096\n"), Some(4096.0));
-        assert_eq!(parsed("smaps_rollup", "Rss: 9 kB\nPss:    2048 kB\n"), Some(2048.0));
-        assert_eq!(parsed("status", "Threads:\t9\n"), Some(9.0));
-        assert_eq!(parsed("status", "Name: x\n"), None);
-    }
 
     #[test]
     fn the_middle_is_taken() {

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 use super::board::Board;
 use super::target::Target;
 use crate::command::{self, print, say};
-use crate::idle::Idle;
+use crate::idle::{Idle, PSS_MIB_MAX, THREADS_MAX};
 
 /// How often an idle agent has to say that it lives before it is measured, and how often it does.
 const LIVES: (u32, Duration) = (5, Duration::from_secs(1));
@@ -48,6 +48,17 @@ pub(super) fn run(
     print(&format!("an idle agent: {mib:.1} MiB of memory for its program\n"))?;
     if PROGRAM_MIB_MAX < mib {
         bail!("its program takes {mib:.1} MiB of memory, {PROGRAM_MIB_MAX:.1} are the most");
+    }
+    // An emulator has memory and threads of its own.
+    if is_native { as_a_whole(&idle) } else { Ok(()) }
+}
+
+/// The memory and threads of an agent, which are all that it costs.
+fn as_a_whole(idle: &Idle) -> Result<()> {
+    let (mib, threads) = (idle.pss_mib()?, idle.number("status")?);
+    print(&format!("an idle agent: {mib:.1} MiB (PSS), {threads} threads\n"))?;
+    if PSS_MIB_MAX < mib || THREADS_MAX < threads {
+        bail!("{PSS_MIB_MAX} MiB and {THREADS_MAX} threads are the most that it may have");
     }
     Ok(())
 }
