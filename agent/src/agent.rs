@@ -16,9 +16,11 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use protocol::command::{Act, Command, CommandReply, CommandVerdict, Verb};
-use protocol::desired::{CalleeSpec, Desired, DesiredReply, Verdict};
+use protocol::desired::{CalleeSpec, Desired, DesiredReply, Phase, TaskStatus, Verdict};
 use protocol::event::{EventKind, NodeFacts, TEXT_BYTES_MAX};
-use protocol::report::{ComputeReport, LINKS_MAX, LinkReport, LinkSample, QueueReport, ReportBody};
+use protocol::report::{
+    ComputeReport, LINKS_MAX, LinkReport, LinkSample, QueueReport, ReportBody, SafeMode,
+};
 use types::{BootId, Capacity, EnergySource, Instant, MiB, MilliCpu, NodeId, NodeKind};
 
 use self::commands::Answered;
@@ -27,8 +29,9 @@ use self::fence::{Fence, Judgement};
 use self::log::Log;
 use self::schedule::{GROUPS, Rounds, Schedule};
 use self::tasks::{Effects, Tasks};
-use self::timed::{Asked, Judged, Timetable};
+use self::timed::{Judged, Timetable};
 use crate::event::{Input, Now, Output, Record, Ticket};
+use crate::life::book::Asked;
 
 /// Orders that wait while one is made durable: a controller sends the next only after the answer.
 const ORDERS_WAITING_MAX: usize = 4;
@@ -56,6 +59,8 @@ pub struct Setup {
     pub peers: Vec<NodeId>,
     /// Between two measurements of a link.
     pub ping_interval: Duration,
+    /// In safe mode: why, and for how long. It offers nothing to functions then, and does nothing of what is desired.
+    pub safe_mode: Option<SafeMode>,
 }
 
 /// What an earlier start has left.
@@ -146,6 +151,9 @@ impl Agent {
         };
         let facts = agent.facts();
         agent.tell(now, EventKind::Started(facts));
+        if let Some(SafeMode { failed, left_s: for_s }) = agent.setup.safe_mode {
+            agent.tell(now, EventKind::SafeMode { failed, for_s });
+        }
         if !interrupted.is_empty() {
             let next = agent.timetable.clone();
             agent.change(now, Step { next, told: interrupted, then: Then::Rest });
@@ -188,6 +196,12 @@ impl Agent {
                 let reason = cut(reason);
                 self.tell(now, EventKind::BackEnd { name, change, reason });
             }
+            Input::Judged { ticket, id, verdict } => {
+                self.answered.remember(id, &verdict);
+                let reply = CommandReply { id, verdict };
+                self.outputs.push(Output::AnswerCommand { ticket, reply });
+            }
+            Input::Happened(kind) => self.tell(now, kind),
             Input::Stopping => self.driver.stop(),
             other => self.task_input(now, other, &mut effects),
         }
@@ -217,6 +231,15 @@ impl Agent {
             epoch: self.fence.epoch,
             generation: self.fence.generation,
         }
+    }
+
+    /// The tasks that are desired, and those of them that run or wait for their grant: `workflow.task`.
+    pub fn standing(&self) -> (Vec<String>, Vec<String>) {
+        let desired = self.desired.iter().flat_map(|desired| &desired.tasks);
+        let desired = desired.map(|task| format!("{}.{}", task.workflow, task.task)).collect();
+        let runs = |status: &TaskStatus| matches!(status.phase, Phase::Active | Phase::Ready);
+        let running = self.tasks.statuses().into_iter().filter(runs);
+        (desired, running.map(|task| format!("{}.{}", task.workflow, task.task)).collect())
     }
 
     /// What this node is to do.
@@ -385,6 +408,9 @@ impl Agent {
 
     /// Makes tasks and drives what is desired; what is that already is left alone.
     fn obey(&mut self, now: &Now) {
+        if self.setup.safe_mode.is_some() {
+            return;
+        }
         let Some(desired) = self.desired.take() else { return };
         let mut effects = Effects::default();
         if self.callees != desired.callees {
@@ -433,7 +459,7 @@ impl Agent {
             }
             Verb::At { at, until, act } => {
                 let (epoch, id) = (command.epoch, command.id);
-                let asked = Asked { epoch, id, at: *at, until: *until, act: *act };
+                let asked = timed::Asked { epoch, id, at: *at, until: *until, act: *act };
                 match self.timetable.add(now.sky, &asked) {
                     Judged::Answer(verdict) => verdict,
                     Judged::Change(next) => {
@@ -451,6 +477,16 @@ impl Agent {
                     return self.change(now, Step { next, told, then });
                 }
             },
+            Verb::Update { release, within_s, is_rehearsal } => {
+                let (release, within_s) = (release.clone(), *within_s);
+                let command = (command.epoch.0, command.id);
+                let is_rehearsal = *is_rehearsal;
+                let asked = Box::new(Asked { command, release, within_s, is_rehearsal });
+                return self.outputs.push(Output::Update { ticket, asked });
+            }
+            Verb::Resume => {
+                return self.outputs.push(Output::Resume { ticket, id: command.id });
+            }
             Verb::SetExecMode { .. }
             | Verb::RunProfileJob { .. }
             | Verb::FlTrain { .. }

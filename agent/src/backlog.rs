@@ -19,7 +19,7 @@ pub const EVENTS: u8 = 0;
 pub const REPORTS: u8 = 1;
 
 /// The groups whose reports can be queued; a series is its place here.
-const SERIES: [Group; 9] = [
+const SERIES: [Group; 10] = [
     Group::Power,
     Group::Thermal,
     Group::Compute,
@@ -29,6 +29,7 @@ const SERIES: [Group; 9] = [
     Group::Function,
     Group::Queue,
     Group::Backlog,
+    Group::Life,
 ];
 
 /// The streams, in the order of their numbers.
@@ -82,6 +83,7 @@ impl Columns for Numbers {
             // Sums since the start: the newest says all. The others are not queued by this version.
             ReportBody::Function(_)
             | ReportBody::Backlog(_)
+            | ReportBody::Life(_)
             | ReportBody::Gpu(_)
             | ReportBody::Position(_) => return None,
         })

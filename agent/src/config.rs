@@ -4,6 +4,7 @@
 //! Relative paths start at the directory of the file.
 
 mod body;
+pub mod early;
 mod mcu;
 mod mqtt;
 mod program;
@@ -22,6 +23,7 @@ pub use self::mqtt::{
     BrokerUrl, InvalidBroker, MqttConfig, MqttNodes, MqttProfile, MqttProtocol, MqttTls,
 };
 use self::tree::Origin;
+use crate::life::starts::Limits;
 use crate::sensor::charge::PackSpec;
 
 /// Largest configuration file; a typical one has 2 KiB.
@@ -54,6 +56,10 @@ pub struct Config {
     pub queue: QueueConfig,
     /// How often it reports.
     pub report: ReportConfig,
+    /// How its starts are counted.
+    pub start: StartConfig,
+    /// Who may bring another program.
+    pub update: UpdateConfig,
     /// In which processes functions run, and what those may use.
     pub functions: FunctionsConfig,
     /// What runs models and kernels.
@@ -123,6 +129,24 @@ pub struct ReportConfig {
     pub interval: Duration,
     /// Between two measurements of a link.
     pub ping_interval: Duration,
+}
+
+/// Starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StartConfig {
+    /// Failed starts in a row before safe mode, and how long that lasts at first.
+    pub limits: Limits,
+    /// How long a start must be well to count as a good one.
+    pub healthy: Duration,
+}
+
+/// Updates of the agent's program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UpdateConfig {
+    /// Public keys whose releases are taken; without one, none is.
+    pub keys: Vec<[u8; 32]>,
+    /// Starts that a new program has to show that it is well.
+    pub starts: u32,
 }
 
 /// The processes of functions.

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use agent::config::Config;
 use agent::exec::inference::Models;
 use agent::exec::processes;
+use agent::life;
 use agent::sensor::finding::Finding;
 use agent::sensor::tree::Tree;
 use agent::sensor::{place, probe, record};
@@ -126,7 +127,8 @@ fn checks(config: &Config) -> Vec<Result<String, String>> {
         }
         Err(reason) => Err(reason),
     };
-    vec![jail, Ok(place::words(config)), back_ends(config)]
+    let life = life::book::words(&config.store.dir, &config.start.limits);
+    vec![jail, Ok(life), Ok(place::words(config)), back_ends(config)]
 }
 
 /// Each back end after its probe; native programs are started for it, and end with it.

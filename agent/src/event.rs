@@ -5,13 +5,14 @@
 
 use std::fmt;
 
-use protocol::command::{Command, CommandReply};
+use protocol::command::{Command, CommandReply, CommandVerdict};
 use protocol::desired::{CalleeSpec, Desired, DesiredReply, FunctionRef, SourceRef, TaskSpec};
-use protocol::event::{BackEndChange, Event, EventPage, EventQuery};
+use protocol::event::{BackEndChange, Event, EventKind, EventPage, EventQuery};
 use protocol::invoke::{self, Invoked};
 use protocol::report::{Group, LinkSample, Report, ReportBody};
 use types::{Epoch, Instant, NodeId, OwnerEpoch, RunId, TaskId, WallTime, WorkflowId};
 
+use crate::life;
 use crate::state::{GroupEvent, GroupId, GroupStatus, RoleChange, TransferError};
 
 /// One moment on all clocks.
@@ -179,6 +180,17 @@ pub enum Input {
     },
     /// A link was measured.
     Pinged(LinkSample),
+    /// A command that the shell judges was judged, and what it says is durable.
+    Judged {
+        /// Who waits.
+        ticket: Ticket,
+        /// The command.
+        id: u64,
+        /// The answer.
+        verdict: CommandVerdict,
+    },
+    /// Something happened that is to be told.
+    Happened(EventKind),
     /// The process is to end: start nothing new.
     Stopping,
 }
@@ -244,6 +256,20 @@ pub enum Output {
     LetGo(GroupId),
     /// Know that the functions which those of this node may call are there.
     Callees(Vec<CalleeSpec>),
+    /// Take an order for another program of the agent, or not, then say [`Input::Judged`].
+    Update {
+        /// Who waits.
+        ticket: Ticket,
+        /// What is asked.
+        asked: Box<life::book::Asked>,
+    },
+    /// Leave safe mode, then say [`Input::Judged`].
+    Resume {
+        /// Who waits.
+        ticket: Ticket,
+        /// The command.
+        id: u64,
+    },
     /// Get a function from disk or controller, check and compile it, then say [`Input::Loaded`].
     Load(FunctionRef),
     /// Forget a function, by the SHA-256 of its signed manifest.

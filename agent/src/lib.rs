@@ -2,7 +2,7 @@
 //!
 //! Reading order: [`config`], [`event`], [`agent`] (the machine that decides), [`state`] and [`store`] (what lasts),
 //! [`sensor`], [`serial`], [`exec`], [`plan`], [`uplink`] and [`backlog`] (what waits for a link), [`health`], [`local`] (one call without a node),
-//! `mqtt` (a bridge, if it is built in), [`selftest`], and [`shell`], which alone awaits a network.
+//! `mqtt` (a bridge, if it is built in), [`life`] (safe mode, and updates of the program itself), [`selftest`], and [`shell`], which alone awaits a network.
 
 pub mod agent;
 pub mod backlog;
@@ -11,6 +11,7 @@ pub mod config;
 pub mod event;
 pub mod exec;
 pub mod health;
+pub mod life;
 pub mod local;
 #[cfg(feature = "mqtt")]
 pub mod mqtt;

@@ -5,15 +5,17 @@ mod join;
 
 use std::ffi::OsString;
 use std::io::IsTerminal as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use agent::config::Config;
+use agent::config::early::Early;
 use agent::exec::processes::{COMPILE_VERB, NATIVE_VERB, RUN_VERB};
+use agent::life::begin::{Begun, begin, look_with_kept};
 use agent::shell::{self, Ended, signal};
 use agent::{local, selftest};
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 
 /// Exit code of a bad configuration (sysexits.h, `EX_CONFIG`).
@@ -109,10 +111,25 @@ fn main() -> anyhow::Result<ExitCode> {
         }
     };
     start_log();
+    let early = Early::read(path, std::env::vars());
+    if let (Verb::Config(_), Some(early)) = (&verb, &early) {
+        look_with_kept(early);
+    }
+    if let Verb::Run { exit_with_parent: Some(parent), .. } = verb
+        && !signal::end_with_parent(parent)?
+    {
+        return Ok(ExitCode::SUCCESS);
+    }
+    // Before anything that may end badly.
+    let begun = early.filter(|_| runs).map(|early| begin(&early));
     let config = match Config::load(path, std::env::vars()) {
         Ok(config) => config,
         Err(error) => {
             complain(&error);
+            if let Some(begun) = &begun {
+                begun.take_back();
+                begun.refused(&error.to_string());
+            }
             return Ok(ExitCode::from(BAD_CONFIG));
         }
     };
@@ -125,11 +142,13 @@ fn main() -> anyhow::Result<ExitCode> {
     if !runs {
         return Ok(ExitCode::SUCCESS);
     }
-    if let Verb::Run { exit_with_parent: Some(parent), .. } = verb
-        && !signal::end_with_parent(parent)?
-    {
-        return Ok(ExitCode::SUCCESS);
-    }
+    // Where the whole can be read, what is needed early can be read, too.
+    let begun = begun.context("the configuration changed while it was read")?;
+    run(config, &begun)
+}
+
+/// Runs the node until it is told to end, or begins anew.
+fn run(config: Config, begun: &Begun) -> anyhow::Result<ExitCode> {
     let reactor = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(REACTOR_THREADS)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -138,11 +157,13 @@ fn main() -> anyhow::Result<ExitCode> {
         .thread_stack_size(runtime::STACK_BYTES)
         .enable_all()
         .build()?;
-    let ended = match reactor.block_on(shell::run(config)) {
+    let ended = match reactor.block_on(shell::run(config, begun.life.clone())) {
         Ok(ended) => ended,
         // As with a configuration that is wrong, starting again is of no use.
         Err(shell::StartError::Membership(error)) => {
             complain(&error);
+            begun.take_back();
+            begun.refused(&error.to_string());
             return Ok(ExitCode::from(BAD_CONFIG));
         }
         Err(error) => return Err(error.into()),
@@ -150,15 +171,7 @@ fn main() -> anyhow::Result<ExitCode> {
     reactor.shutdown_timeout(END_PATIENCE);
     match ended {
         Ended::Told => Ok(ExitCode::SUCCESS),
-        Ended::Anew => Err(again().into()),
-    }
-}
-
-/// Becomes a new start of the same program, in the same process; comes back only when that fails.
-fn again() -> std::io::Error {
-    match std::env::current_exe() {
-        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
-        Err(error) => error,
+        Ended::Anew => Err(begun.life.anew().into()),
     }
 }
 

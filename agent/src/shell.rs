@@ -11,6 +11,7 @@ mod backlog;
 mod bridge;
 mod calls;
 mod chores;
+mod fetching;
 mod gnss;
 mod membership;
 mod questions;
@@ -18,6 +19,7 @@ pub mod signal;
 mod sources;
 mod start;
 mod watchdog;
+mod wellness;
 mod work;
 pub mod zenoh;
 
@@ -26,9 +28,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use protocol::desired::Verdict;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use self::fetching::Standing;
 use self::membership::Membership;
 pub use self::membership::MembershipError;
 use self::signal::Signals;
@@ -40,6 +43,7 @@ use crate::agent::Agent;
 use crate::config::Config;
 use crate::event::{Input, Now, Output, Ticket};
 use crate::health::Pulse;
+use crate::life::{Life, LifeBook};
 
 /// Questions that may wait for the shell; more are refused at once.
 const QUESTIONS_MAX: usize = 256;
@@ -47,8 +51,11 @@ const QUESTIONS_MAX: usize = 256;
 const INPUTS_MAX: usize = 1024;
 /// News of the emulation that may wait.
 const NEWS_MAX: usize = 16;
-/// How long calls in flight may take once the process is to end.
+/// How long calls in flight may take once the process is to end. With all that follows it ends within 11 s (the warm instances have one more,
+/// what still blocks two); the service manager waits for 30.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(5);
+/// How long their answers may take to leave after that.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(1);
 /// How long the rest of the work may take after that.
 const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -56,9 +63,23 @@ const FLUSH_PATIENCE: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// [`StartError`] when store, sources or bus cannot be opened.
-pub async fn run(config: Config) -> Result<Ended, StartError> {
+pub async fn run(config: Config, life: Life) -> Result<Ended, StartError> {
     let signals = Signals::listen()?;
-    let shell = start::start(config).await?;
+    let shell = match life.trial_time() {
+        None => start::start(config, life).await?,
+        Some(within) => {
+            let start = Box::pin(start::start(config, life.clone()));
+            match tokio::time::timeout(within, start).await {
+                Ok(shell) => shell?,
+                // Nothing watches over it before it has started.
+                Err(_late) => {
+                    tracing::error!(?within, "this program is on trial and does not start");
+                    life.give_up("it did not start in its time");
+                    return Ok(Ended::Anew);
+                }
+            }
+        }
+    };
     Ok(shell.live(signals).await)
 }
 
@@ -67,7 +88,7 @@ pub async fn run(config: Config) -> Result<Ended, StartError> {
 pub enum Ended {
     /// It was told to.
     Told,
-    /// It has to start anew, with another certificate or other members.
+    /// It has to start anew, with another certificate or other members, as another program, or in another mode.
     Anew,
 }
 
@@ -85,6 +106,10 @@ struct Shell {
     membership: Option<Membership>,
     /// With what the loop answers that it comes round.
     pulse: Pulse,
+    /// Which program this is, and how it starts.
+    life: LifeBook,
+    /// Who asks which tasks are desired and which run.
+    standing: mpsc::Receiver<oneshot::Sender<Standing>>,
     /// Tasks that live as long as the shell.
     background: Vec<JoinHandle<()>>,
 }
@@ -95,6 +120,7 @@ enum Woken {
     Input(Input),
     News(Told),
     Asked,
+    Standing(oneshot::Sender<Standing>),
     Timer,
     End,
 }
@@ -102,7 +128,7 @@ enum Woken {
 impl Shell {
     async fn live(mut self, mut signals: Signals) -> Ended {
         let (mut is_ready, mut is_ending, mut ended) = (false, false, Ended::Told);
-        let membership = self.membership.clone();
+        let (membership, life) = (self.membership.clone(), self.life.clone());
         let mut drained: Option<JoinHandle<u32>> = None;
         loop {
             let now = self.work.clock().now();
@@ -114,7 +140,7 @@ impl Shell {
                     ended = Ended::Told;
                     Woken::End
                 }
-                () = anew(membership.as_ref()), if !is_ending => {
+                () = anew(membership.as_ref(), &life), if !is_ending => {
                     ended = Ended::Anew;
                     Woken::End
                 }
@@ -122,6 +148,7 @@ impl Shell {
                 Some(input) = self.inputs.recv() => Woken::Input(input),
                 Some(question) = self.questions.recv() => Woken::Question(question),
                 Some(news) = self.news.recv() => Woken::News(news),
+                Some(asked) = self.standing.recv() => Woken::Standing(asked),
                 () = sleep_until(timer) => Woken::Timer,
                 () = finished(&mut drained) => break,
             };
@@ -146,6 +173,8 @@ impl Shell {
                 Woken::Question(question) => questions::take(&mut self, question),
                 Woken::News(news) => self.hear(news),
                 Woken::Asked => {}
+                // Who asked may have gone.
+                Woken::Standing(asked) => asked.send(self.agent.standing()).unwrap_or_default(),
                 Woken::Timer => self.handle(Input::Timer),
             }
         }
@@ -181,8 +210,13 @@ impl Shell {
 
     fn answer<M: protocol::Message>(&mut self, ticket: Ticket, message: &M) {
         let Some(way) = self.waiting.remove(&ticket) else { return };
+        // Whoever ends the process waits for what holds room.
+        let room = Arc::clone(self.work.frames_kib()).try_acquire_owned();
         match protocol::encode(message) {
-            Ok(frame) => self.work.crew().spawn(way.send(frame)),
+            Ok(frame) => self.work.crew().spawn(async move {
+                way.send(frame).await;
+                drop(room);
+            }),
             Err(error) => tracing::error!(%error, "answer cannot be sent"),
         }
     }
@@ -200,8 +234,15 @@ impl Shell {
     }
 
     async fn end(self) {
+        if tokio::time::timeout(ANSWER_PATIENCE, self.work.all_answered()).await.is_err() {
+            tracing::warn!("answers were cut off");
+        }
         self.work.tap().end().await;
         let ended = tokio::time::timeout(FLUSH_PATIENCE, self.work.finish()).await;
+        let life = self.life.clone();
+        if let Ok(Err(error)) = fetching::blocking(move || life.ended()).await {
+            tracing::warn!(%error, "this start is counted as one that failed");
+        }
         for task in &self.background {
             task.abort();
         }
@@ -216,10 +257,16 @@ fn tell_of_end(ended: Ended) {
     }
 }
 
-async fn anew(membership: Option<&Membership>) {
-    match membership {
-        Some(membership) => membership.anew().await,
-        None => std::future::pending().await,
+async fn anew(membership: Option<&Membership>, life: &LifeBook) {
+    let by_membership = async {
+        match membership {
+            Some(membership) => membership.anew().await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        () = by_membership => {}
+        () = life.anew() => {}
     }
 }
 

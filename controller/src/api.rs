@@ -12,6 +12,7 @@ mod log;
 mod member;
 mod node;
 mod plan;
+mod program;
 mod run;
 mod system;
 mod workflow;
@@ -25,6 +26,7 @@ pub use log::LogEntry;
 pub use member::{MemberInfo, MemberList, TokenInfo, TokenRequest};
 pub use node::{HostedTask, NodeInfo, NodeList, NodeState, TaskCalls};
 pub use plan::{PairSummary, PairWindows, PlanInfo, WindowInfo};
+pub use program::{ProgramInfo, UpdateAsk};
 pub use run::{LinkSampleInfo, LinkSamples, ObjectInfo, RunInfo, RunPage, StageInfo};
 pub use system::{ApiError, ClockInfo, ErrorBody, Health, HealthState};
 pub use workflow::{

@@ -15,6 +15,7 @@ mod node;
 mod output;
 mod place;
 mod topology;
+mod update;
 mod workflow;
 
 use std::io::Write as _;
@@ -114,6 +115,13 @@ enum NodeVerb {
     At(command::At),
     /// Takes such a command back, if it has not begun.
     TakeBack(command::TakeBack),
+    /// Has nodes get another program of the agent, try it, and keep it if it is well.
+    Update(update::Update),
+    /// Has a node leave safe mode: it starts anew, with functions.
+    Resume {
+        /// Its name.
+        node: NodeId,
+    },
     /// Makes a token with which one machine joins as a member, once; prints it.
     Token {
         /// The name that the machine will have.
@@ -293,6 +301,8 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Node(NodeVerb::Show { node }) => node::show(&client, format, node),
         Verb::Node(NodeVerb::At(asked)) => command::at(&client, format, asked),
         Verb::Node(NodeVerb::TakeBack(asked)) => command::take_back(&client, format, asked),
+        Verb::Node(NodeVerb::Update(asked)) => update::update(&client, format, asked),
+        Verb::Node(NodeVerb::Resume { node }) => update::resume(&client, format, node),
         Verb::Node(NodeVerb::Token { name, addresses, good_for }) => {
             member::token(&client, format, name, (addresses, good_for * 60))
         }

@@ -7,6 +7,7 @@
 mod commands;
 mod functions;
 mod judge;
+mod life;
 mod saved;
 mod signers;
 mod view;
@@ -400,6 +401,9 @@ impl Controller {
                 let words = outcome.words();
                 self.fleet.note(&node, format!("command {id} of epoch {epoch} {words}"));
             }
+            kind @ (EventKind::Update { .. } | EventKind::SafeMode { .. }) => {
+                self.note_life(&node, &kind);
+            }
             EventKind::Started(_)
             | EventKind::Prepared { .. }
             | EventKind::TookOver { .. }
@@ -452,6 +456,9 @@ impl Controller {
                 let what = change.words();
                 tracing::info!(%node, back_end = name, reason, "back end {what}");
                 self.fleet.note(&node, format!("back end {name} {what}: {reason}"));
+            }
+            kind @ (EventKind::Update { .. } | EventKind::SafeMode { .. }) => {
+                self.note_life(&node, &kind);
             }
         }
     }

@@ -4,6 +4,7 @@
 use accel::{InspectError, ScanLimits};
 use protocol::manifest::Manifest;
 use protocol::module::MODULE_BYTES_MAX;
+use protocol::release::{PROGRAM_BYTES_MAX, SignedRelease};
 use protocol::signed::{KeyId, SignedManifest};
 use protocol::{DecodeError, EncodeError, Message, decode, encode};
 use sha2::{Digest as _, Sha256};
@@ -23,6 +24,12 @@ pub const LENGTH_BYTES: usize = 4;
 pub const COMPONENT_BYTES_MAX: usize = MODULE_BYTES_MAX as usize;
 /// Largest upload.
 pub const UPLOAD_BYTES_MAX: usize = LENGTH_BYTES + SignedManifest::BYTES_MAX + COMPONENT_BYTES_MAX;
+
+/// Media type of the upload of a program: the length of the signed release as 4 bytes, the highest first; the frame of the signed release; the program.
+pub const PROGRAM_UPLOAD_TYPE: &str = "application/vnd.starbelt.program";
+/// Largest upload of a program.
+pub const PROGRAM_UPLOAD_BYTES_MAX: usize =
+    LENGTH_BYTES + SignedRelease::BYTES_MAX + PROGRAM_BYTES_MAX as usize;
 
 /// Why a function cannot be uploaded.
 #[derive(Debug, thiserror::Error)]
@@ -71,7 +78,7 @@ pub enum PushError {
     },
     /// The body ends within a part.
     #[error(
-        "the upload ends within its {0}; it is the length of the signed manifest (4 bytes), the signed manifest, the component"
+        "the upload ends within its {0}; it is the length of the signed manifest or release (4 bytes), that, and the component or program"
     )]
     Cut(&'static str),
     /// The manifest is none.
@@ -216,6 +223,43 @@ pub fn manifest_length(bytes: [u8; LENGTH_BYTES]) -> Result<usize, PushError> {
     let length = usize::try_from(bytes).unwrap_or(usize::MAX);
     let too_large = PushError::TooLarge { part: "signed manifest", bytes: u64::from(bytes), limit };
     if limit < length { Err(too_large) } else { Ok(length) }
+}
+
+/// The length of the signed release, if it may be so long.
+///
+/// # Errors
+/// [`PushError::TooLarge`].
+pub fn release_length(bytes: [u8; LENGTH_BYTES]) -> Result<usize, PushError> {
+    let bytes = u32::from_be_bytes(bytes);
+    let limit = SignedRelease::BYTES_MAX;
+    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
+    let too_large = PushError::TooLarge { part: "signed release", bytes: u64::from(bytes), limit };
+    if limit < length { Err(too_large) } else { Ok(length) }
+}
+
+/// The upload of a program in its two parts.
+#[derive(Clone, Copy, Debug)]
+pub struct ProgramUpload<'a> {
+    /// The frame of the signed release.
+    pub signed: &'a [u8],
+    /// The program.
+    pub program: &'a [u8],
+}
+
+impl<'a> ProgramUpload<'a> {
+    /// Takes a body apart; looks at sizes only.
+    ///
+    /// # Errors
+    /// [`PushError::TooLarge`] or [`PushError::Cut`].
+    pub fn of(body: &'a [u8]) -> Result<Self, PushError> {
+        let Some((length, rest)) = body.split_first_chunk::<LENGTH_BYTES>() else {
+            return Err(PushError::Cut("length"));
+        };
+        let length = release_length(*length)?;
+        let (signed, program) =
+            rest.split_at_checked(length).ok_or(PushError::Cut("signed release"))?;
+        Ok(Self { signed, program })
+    }
 }
 
 /// Checks who signed, and reads the manifest.

@@ -12,6 +12,14 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
     })
 }
 
+/// Hexadecimal text as bytes.
+pub(crate) fn unhex_all(text: &str) -> Option<Vec<u8>> {
+    let is_hex = text.len().is_multiple_of(2) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let pairs = text.as_bytes().chunks_exact(2).filter(|_| is_hex);
+    let bytes = pairs.map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    if is_hex { bytes.collect() } else { None }
+}
+
 /// Hexadecimal text of 64 digits as bytes.
 pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     let is_hex = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());

@@ -23,6 +23,7 @@ use crate::shell::commands::Commander;
 use crate::shell::keeper::Keeper;
 use crate::shell::logs::LogBook;
 use crate::shell::objects::Reader;
+use crate::shell::programs::Programs;
 use crate::shell::run::Shared;
 use crate::shell::store::Modules;
 use answer::Failure;
@@ -41,6 +42,10 @@ pub struct Api {
     reach: Option<Reach>,
     /// One permit for each upload under way.
     uploads: Semaphore,
+    /// The same, of programs of the agent: they are larger.
+    program_uploads: Semaphore,
+    /// Absent in tests of what needs none.
+    programs: Option<Programs>,
     /// One permit for each client that follows a log.
     followers: Arc<Semaphore>,
     patience: Patience,
@@ -69,7 +74,29 @@ impl Api {
     pub fn new(shared: Shared, (modules, logs): (Modules, LogBook), reach: Option<Reach>) -> Self {
         let (uploads, patience) = (Semaphore::new(upload::UPLOADS_MAX), Patience::default());
         let followers = Arc::new(Semaphore::new(routes::log::FOLLOWERS_MAX));
-        Self { shared, modules, logs, reach, uploads, followers, patience, keeper: None }
+        Self {
+            shared,
+            modules,
+            logs,
+            reach,
+            uploads,
+            program_uploads: Semaphore::new(1),
+            programs: None,
+            followers,
+            patience,
+            keeper: None,
+        }
+    }
+
+    fn programs(&self) -> Result<&Programs, Failure> {
+        let none = || Failure::unavailable("this controller keeps no programs".to_owned());
+        self.programs.as_ref().ok_or_else(none)
+    }
+
+    /// Keeps programs of the agent there.
+    #[must_use]
+    pub fn with_programs(self, programs: Programs) -> Self {
+        Self { programs: Some(programs), ..self }
     }
 
     /// Lets members in through this.
@@ -103,6 +130,9 @@ fn router(api: Api) -> Router {
         .route("/nodes/{id}/commands", post(routes::command::give))
         .route("/nodes/{id}/commands/{epoch}/{command}/cancel", post(routes::command::take_back))
         .route("/nodes/{id}/late", get(routes::late::late))
+        .route("/nodes/{id}/update", post(routes::program::update))
+        .route("/nodes/{id}/resume", post(routes::program::resume))
+        .route("/programs", post(routes::program::push))
         .route("/plan", get(routes::plan))
         .route("/placements", get(routes::placements))
         .route("/decisions/{workflow}", get(routes::decision))

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use ed25519_dalek::{Signer as _, VerifyingKey};
 use protocol::manifest::Manifest;
+use protocol::release::{Release, SignedRelease};
 use protocol::signed::{KeyId, Signature, SignedManifest};
 use protocol::{EncodeError, encode};
 use rustix::rand::{GetRandomFlags, getrandom};
@@ -137,6 +138,16 @@ impl SigningKey {
     /// Signs bytes as they are, without a domain: only what a domain stands before may be signed.
     fn sign(&self, bytes: &[u8]) -> Signature {
         Signature::from_bytes(&self.inner.sign(bytes).to_bytes())
+    }
+
+    /// Signs a release of the agent, which has to name this key.
+    ///
+    /// # Errors
+    /// [`EncodeError`] for a release that breaks a rule.
+    pub fn sign_release(&self, release: &Release) -> Result<SignedRelease, EncodeError> {
+        let release = encode(release)?;
+        let signature = self.sign(&SignedRelease::signed_bytes(&release));
+        Ok(SignedRelease { release, key: self.id(), signature })
     }
 
     /// Signs a manifest, which has to name this key.

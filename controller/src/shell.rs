@@ -8,6 +8,7 @@ pub mod keeper;
 pub mod late_file;
 pub mod logs;
 pub mod objects;
+pub mod programs;
 pub mod run;
 pub mod secured;
 pub mod signal;

@@ -7,8 +7,8 @@ use types::{Instant, NodeId};
 
 /// The groups that every node reports, in the order in which they are spread.
 ///
-/// What a node does not have, a graphics processor or a place, is not reported.
-pub(super) const GROUPS: [Group; 9] = [
+/// What a node does not have, a graphics processor or a place, is not reported; neither is what there is nothing to say of.
+pub(super) const GROUPS: [Group; 10] = [
     Group::Power,
     Group::Thermal,
     Group::Compute,
@@ -18,6 +18,7 @@ pub(super) const GROUPS: [Group; 9] = [
     Group::Gpu,
     Group::Position,
     Group::Backlog,
+    Group::Life,
 ];
 
 /// Things that recur, spread evenly over their interval.

@@ -12,6 +12,7 @@ use types::{
 use super::*;
 use crate::state::{GroupEvent, GroupId, GroupStatus, Ownership, RoleChange, TransferError};
 
+mod life;
 mod reports;
 mod tasks;
 mod timed;
@@ -41,6 +42,7 @@ fn setup() -> Setup {
         report_interval: Duration::from_secs(1),
         peers: vec![node("drone"), node("cloud")],
         ping_interval: Duration::from_secs(2),
+        safe_mode: None,
     }
 }
 

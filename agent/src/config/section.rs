@@ -1,5 +1,6 @@
 //! The sections of an agent's configuration, their keys, ranges and defaults.
 
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,12 +10,15 @@ use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
     BusConfig, Config, Endpoint, FunctionsConfig, IdentityConfig, InferenceConfig, Isolation,
-    Problem, QueueConfig, ReportConfig, SourceConfig, StoreSection,
+    Problem, QueueConfig, ReportConfig, SourceConfig, StartConfig, StoreSection, UpdateConfig,
 };
 use super::{body, mcu, mqtt, program};
+use crate::life::file::unhex;
+use crate::life::release::is_key;
+use crate::life::starts::Limits;
 
 /// The sections, for overrides from the environment.
-pub(super) const NAMES: [&str; 16] = [
+pub(super) const NAMES: [&str; 18] = [
     "node",
     "place",
     "receiver",
@@ -25,6 +29,8 @@ pub(super) const NAMES: [&str; 16] = [
     "store",
     "queue",
     "report",
+    "start",
+    "update",
     "functions",
     "battery",
     "thermal",
@@ -52,6 +58,18 @@ const EVENT_TTL_S: u64 = 90 * 86_400;
 const TTL_S_MAX: u64 = 3_653 * 86_400;
 const REPORT_INTERVAL_MS: u64 = 1000;
 const PING_INTERVAL_MS: u64 = 2000;
+/// Failed starts in a row before safe mode: a board that loses power while it starts does so once or twice.
+pub(super) const FAILURES: RangeInclusive<u64> = 1..=1000;
+pub(super) const FAILURES_MAX: u64 = 5;
+/// The first stay in safe mode.
+pub(super) const BACKOFF_S: RangeInclusive<u64> = 1..=86_400;
+pub(super) const BACKOFF: u64 = 600;
+/// A start that is well for so long has been through everything that happens at a start.
+const HEALTHY_S: u64 = 30;
+/// Keys of a fleet: one in use and one in a safe, with room.
+const UPDATE_KEYS_MAX: usize = 8;
+/// One start may be cut off by power, and one by chance.
+const TRIAL_STARTS: u64 = 3;
 /// Least memory in which a function with the default grant of 32 MiB runs.
 const RUNNER_MEMORY_MIB_MIN: u32 = 32;
 /// What a place for a call keeps in memory: a megapixel in colors, or what passes between two stages.
@@ -107,6 +125,8 @@ pub(super) fn read(
     let store = store(root.table("store"), base);
     let queue = queue(root.table("queue"));
     let report = report(root.table("report"));
+    let start = start(root.table("start"));
+    let update = update(root.table("update"));
     let functions = functions(root.table("functions"), capacity.memory_mib);
     let inference = inference(root.table("inference"), base);
     let battery = body::battery(root.table("battery"));
@@ -137,6 +157,8 @@ pub(super) fn read(
         store: store?,
         queue,
         report,
+        start,
+        update,
         functions,
         inference,
         battery,
@@ -297,6 +319,37 @@ fn report(mut section: Section<'_>) -> ReportConfig {
         interval: Duration::from_millis(interval),
         ping_interval: Duration::from_millis(ping),
     }
+}
+
+fn start(mut section: Section<'_>) -> StartConfig {
+    let failures = section.integer("failures_max", FAILURES, FAILURES_MAX);
+    let backoff = section.integer("backoff_s", BACKOFF_S, BACKOFF);
+    let healthy = section.integer("healthy_s", 1..=3600, HEALTHY_S);
+    section.finish();
+    StartConfig {
+        limits: Limits {
+            // In range, or a problem is noted and nothing starts.
+            failures_max: u32::try_from(failures).unwrap_or(1),
+            backoff: Duration::from_secs(backoff),
+        },
+        healthy: Duration::from_secs(healthy),
+    }
+}
+
+/// Who may replace the program of a node may do anything there.
+fn update(mut section: Section<'_>) -> UpdateConfig {
+    let keys = section.list("keys", |text| match unhex(text) {
+        Some(key) if is_key(&key) => Ok(key),
+        Some(_) | None => Err(format!(
+            "{text:?} is no ed25519 public key: the 64 hexadecimal digits that `starbelt key new` prints"
+        )),
+    });
+    if UPDATE_KEYS_MAX < keys.len() {
+        section.refuse("keys", format!("{} keys, at most {UPDATE_KEYS_MAX}", keys.len()));
+    }
+    let starts = section.integer("starts", 1..=10, TRIAL_STARTS);
+    section.finish();
+    UpdateConfig { keys, starts: u32::try_from(starts).unwrap_or(1) }
 }
 
 /// What runners may use is part of what the node offers: without a word, all of it.

@@ -480,3 +480,39 @@ fn what_is_wrong_with_a_bridge_is_told() {
 fn an_agent_without_the_bridge_says_how_to_get_it() {
     refused(&format!("{GOOD}{MQTT}"), &["build it with --features mqtt"]);
 }
+
+/// The public key of the secret of 32 zero bytes.
+const KEY: &str = "3b6a27bcceb6a42d62a3a8d02a6f0d73653215771de243a63ac048a18b59da29";
+
+#[test]
+fn nobody_may_bring_another_program_unless_a_key_is_named() {
+    let config = load(&[GOOD], &[]).unwrap();
+    assert_eq!(config.update, UpdateConfig { keys: Vec::new(), starts: 3 });
+    let limits = Limits { failures_max: 5, backoff: Duration::from_secs(600) };
+    let start = StartConfig { limits, healthy: Duration::from_secs(30) };
+    assert_eq!(config.start, start);
+    let said = format!("[update]\nkeys = [\"{KEY}\"]\nstarts = 1\n[start]\nhealthy_s = 5\n");
+    let config = load(&[GOOD, &said], &[("STARBELT_START__FAILURES_MAX", "7")]).unwrap();
+    assert_eq!((config.update.keys.len(), config.update.keys[0][0]), (1, 0x3b));
+    assert_eq!((config.update.starts, config.start.limits.failures_max), (1, 7));
+}
+
+#[test]
+fn keys_and_starts_that_cannot_be_are_refused() {
+    // With the neutral point as its key, anything would count as signed.
+    let neutral = format!("01{}", "0".repeat(62));
+    let keys = format!("[\"{neutral}\", \"abc\"]");
+    let text = format!("{GOOD}[update]\nkeys = {keys}\nstarts = 0\n[start]\nfailures_max = 0\n");
+    let no_key = "is no ed25519 public key: the 64 hexadecimal digits";
+    refused(
+        &text,
+        &[
+            "start.failures_max: 0 is not a whole number from 1 to 1000",
+            &format!("update.keys: \"{neutral}\" {no_key}"),
+            &format!("update.keys: \"abc\" {no_key}"),
+            "update.starts: 0 is not a whole number from 1 to 10",
+        ],
+    );
+    let many = vec![format!("\"{KEY}\""); 9].join(", ");
+    refused(&format!("{GOOD}[update]\nkeys = [{many}]\n"), &["update.keys: 9 keys, at most 8"]);
+}

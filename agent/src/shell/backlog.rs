@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use types::{BootId, Epoch, Instant, NodeId};
 
 use self::files::Files;
-use super::work::{CONTROLLER, Work};
+use super::work::Work;
 use crate::backlog::{EVENTS, Numbers, REPORTS, late, report, series, streams};
 use crate::config::QueueConfig;
 use crate::plan::{Outlook, PlanBook, room_bytes};
@@ -331,8 +331,7 @@ impl Keeper {
             tracing::info!(controller = %receipt.controller, "controller is heard");
         }
         if is_other {
-            let name = receipt.controller.as_str().as_bytes().to_vec();
-            self.work.keep_record(CONTROLLER, name);
+            self.work.know_controller(&receipt.controller);
         }
         self.to_write.extend(missed.into_iter().map(new));
         let boot = self.boot.0;

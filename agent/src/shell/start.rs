@@ -9,21 +9,23 @@ use protocol::decode;
 use protocol::desired::Desired;
 use protocol::plan::PlanMessage;
 use runtime::{CacheConfig, RuntimeConfig};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
-use types::{Arch, BootId, NodeId, SkyClock};
+use types::{BootId, Capacity, NodeId, SkyClock};
 
 use super::backlog::{Keep, Keeping, keep};
 use super::bridge;
 use super::chores::{chores, tell_of_boards};
+use super::fetching::{Fetching, Standing};
 use super::membership::{Membership, MembershipError};
+use super::wellness::Wellness;
 use super::work::{CLOCK, CONTROLLER, PLAN, Parts, SENSORS, Work};
 use super::zenoh::sim::{self, Told};
 use super::zenoh::{BusError, Fleet, Security};
 use super::{INPUTS_MAX, NEWS_MAX, QUESTIONS_MAX, Shell, gnss};
 use crate::agent::{Agent, Remembered, Setup};
 use crate::clock::Clock;
-use crate::config::{Config, Endpoint, SourceConfig};
+use crate::config::{Config, Endpoint, InferenceConfig, SourceConfig};
 use crate::event::{Input, Record};
 use crate::exec::code::{CodeBook, Stores};
 use crate::exec::inference::{Models, ModelsError, News};
@@ -35,6 +37,8 @@ use crate::exec::topics::{Topics, topics};
 use crate::exec::trust::TrustBook;
 use crate::exec::{Executor, Surroundings};
 use crate::health::Health;
+use crate::life::release::OWN_ARCH;
+use crate::life::{Life, LifeBook};
 use crate::plan::PlanBook;
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
@@ -51,6 +55,10 @@ const CLOCK_PATIENCE_AGAIN: Duration = Duration::from_millis(500);
 const REJOIN_PAUSE: Duration = Duration::from_millis(200);
 /// Pause before the emulation's bus is set up anew after it could not be.
 const SIM_RETRY: Duration = Duration::from_secs(1);
+/// Who asks at once which tasks run.
+const STANDING_MAX: usize = 4;
+/// Below the directory of the store: the one that is used in safe mode where that cannot be opened.
+const SAFE_STORE: &str = "safe-store";
 /// Largest object of a data source.
 const SOURCE_BYTES_MAX: u64 = 64 * 1024 * 1024;
 
@@ -98,14 +106,15 @@ pub enum StartError {
 }
 
 /// Opens everything.
-pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
+pub(super) async fn start(config: Config, life: Life) -> Result<Shell, StartError> {
     let may_join_at = tokio::time::Instant::now() + REJOIN_PAUSE;
     let frames_dropped = Arc::new(AtomicU64::new(0));
     let (news_sender, mut news) = mpsc::channel(NEWS_MAX);
     let (membership, security, for_sim) = join_fleet(&config).await?;
     let mut background = Vec::from_iter(emulate(&config, for_sim, news_sender, &frames_dropped));
+    let (config, life) = open_life(config, life).await?;
     let Opened { state, stores, trust, remembered, memory, clock: known, plan, controller } =
-        open(&config).await?;
+        open(&config, life.safe_mode().is_some()).await?;
     let clock = Clock::start(known.unwrap_or(SkyClock::REAL));
     let (sensors, lines) = sense(&config, memory, &clock, &mut background);
     let (keeping, said) = Keeping::new();
@@ -132,14 +141,16 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         frames_dropped,
         keeping,
         health: Health::new(),
+        life: life.clone(),
+        controller: Mutex::new(controller.clone()),
     });
     await_clock(&config, &work, &mut news, known.is_some()).await;
-    let boot = boot_id(&config.node, &work);
-    let now = work.clock().now();
-    let (agent, outputs) = Agent::start(setup_of(&config, boot), remembered, &now);
+    let (boot, now) = (boot_id(&config.node, &work), work.clock().now());
+    let (agent, outputs) = Agent::start(setup_of(&config, boot, &life), remembered, &now);
     let (question_sender, questions) = mpsc::channel(QUESTIONS_MAX);
     work.fleet().serve(boot, question_sender).await?;
     let kept = queue_of(&config, boot, &plan, controller);
+    let standing = attend_life(&work, &life, &plan, &mut background);
     background.extend(chores(&work, membership.as_ref(), (plan, boot), (logs, committed)));
     let boards = tell_of_boards(Arc::clone(&work), lines, boot, config.report.interval);
     background.extend([tokio::spawn(keep(Arc::clone(&work), kept, said)), tokio::spawn(boards)]);
@@ -154,6 +165,8 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
         waiting: std::collections::BTreeMap::new(),
         next_ticket: 0,
         membership,
+        life,
+        standing,
         background,
     };
     tracing::info!(node = %config.node, boot = boot.0, sky = %now.sky, "up");
@@ -161,10 +174,47 @@ pub(super) async fn start(config: Config) -> Result<Shell, StartError> {
     Ok(shell)
 }
 
+/// What counts starts and knows of programs, and the configuration as it counts for this start.
+async fn open_life(config: Config, life: Life) -> Result<(Config, LifeBook), StartError> {
+    let (start, update) = (config.start, config.update.clone());
+    let opened = tokio::task::spawn_blocking(move || LifeBook::open(life, start, update)).await;
+    let life = opened.map_err(std::io::Error::other)?;
+    let is_safe = life.safe_mode().is_some();
+    Ok((if is_safe { without_functions(config) } else { config }, life))
+}
+
+/// In safe mode: nothing to offer, nothing to run, no data for it.
+fn without_functions(config: Config) -> Config {
+    let gpu = false;
+    let inference = InferenceConfig { gpu, ..InferenceConfig::default() };
+    let (sources, input) = (Vec::new(), None);
+    Config { capacity: Capacity::default(), inference, sources, input, ..config }
+}
+
+/// Fetches programs, and watches whether this start is well; who asks the loop which tasks run is answered there.
+fn attend_life(
+    work: &Arc<Work>,
+    life: &LifeBook,
+    plan: &PlanBook,
+    background: &mut Vec<JoinHandle<()>>,
+) -> mpsc::Receiver<oneshot::Sender<Standing>> {
+    let (standing, asked) = mpsc::channel(STANDING_MAX);
+    let fetching = Fetching {
+        work: Arc::clone(work),
+        life: life.clone(),
+        plan: plan.clone(),
+        standing: standing.clone(),
+    };
+    let (work, life, plan) = (Arc::clone(work), life.clone(), plan.clone());
+    let wellness = Wellness { work, life, plan, standing };
+    background.extend([tokio::spawn(fetching.run()), tokio::spawn(wellness.run())]);
+    asked
+}
+
 /// What lies on disk.
-async fn open(config: &Config) -> Result<Opened, StartError> {
+async fn open(config: &Config, is_safe: bool) -> Result<Opened, StartError> {
     let config = config.clone();
-    let opened = tokio::task::spawn_blocking(move || open_store(&config)).await;
+    let opened = tokio::task::spawn_blocking(move || open_store(&config, is_safe)).await;
     opened.map_err(std::io::Error::other)?
 }
 
@@ -220,14 +270,24 @@ struct Opened {
     controller: Option<NodeId>,
 }
 
-fn open_store(config: &Config) -> Result<Opened, StartError> {
+fn open_store(config: &Config, is_safe: bool) -> Result<Opened, StartError> {
     let unusable = |source| StartError::Store { dir: config.store.dir.clone(), source };
     let store = StoreConfig {
         dir: config.store.dir.clone(),
         quota_bytes: config.store.quota_bytes,
         audit_log: config.store.audit_log.clone(),
     };
-    let state = StateService::open(&store, config.node.clone()).map_err(unusable)?;
+    let state = match StateService::open(&store, config.node.clone()) {
+        Ok(state) => state,
+        // The store is what fails, maybe: reports, commands and updates need another one only. It is left as it is.
+        Err(error) if is_safe => {
+            let dir = config.store.dir.join(SAFE_STORE);
+            tracing::error!(%error, dir = %dir.display(), "safe mode: another store is used");
+            let store = StoreConfig { dir, audit_log: None, ..store };
+            StateService::open(&store, config.node.clone()).map_err(unusable)?
+        }
+        Err(error) => return Err(unusable(error)),
+    };
     // After a fail-over the new owner asks them for a fresher copy before it serves.
     state.set_neighbours(&config.bus.peers);
     let clock = json_record(&state, CLOCK).map_err(unusable)?;
@@ -361,30 +421,20 @@ fn queue_of(config: &Config, boot: BootId, plan: &PlanBook, controller: Option<N
     Keep { dir, config: config.queue, boot, plan: plan.clone(), controller }
 }
 
-fn setup_of(config: &Config, boot: BootId) -> Setup {
+fn setup_of(config: &Config, boot: BootId, life: &LifeBook) -> Setup {
     Setup {
         node: config.node.clone(),
         boot,
         kind: config.kind,
-        arch: ARCH,
+        arch: OWN_ARCH,
         capacity: config.capacity,
         energy: config.battery.source.clone(),
         report_interval: config.report.interval,
         peers: config.bus.peers.clone(),
         ping_interval: config.report.ping_interval,
+        safe_mode: life.safe_mode(),
     }
 }
-
-/// The processor that this was built for.
-const ARCH: Arch = if cfg!(target_arch = "aarch64") {
-    Arch::Arm64
-} else if cfg!(target_arch = "arm") {
-    Arch::Armv7
-} else if cfg!(target_arch = "riscv64") {
-    Arch::Riscv64
-} else {
-    Arch::X86_64
-};
 
 /// Tells this start from all others: node, process and the wall clock, hashed; exact in JSON.
 fn boot_id(node: &NodeId, work: &Work) -> BootId {

@@ -3,6 +3,8 @@
 
 mod crew;
 mod in_order;
+mod order;
+mod publish;
 mod report;
 
 use std::collections::BTreeMap;
@@ -23,7 +25,6 @@ use tokio::task::JoinHandle;
 use types::{NodeId, RunId, SkyClock};
 
 use self::crew::Crew;
-use self::in_order::in_order;
 use super::backlog::{Keeping, Said};
 use super::bridge::Tap;
 use super::calls;
@@ -32,7 +33,8 @@ use super::zenoh::Fleet;
 use crate::clock::Clock;
 use crate::event::{CallId, Input, Now, Output, Record, StageCall};
 use crate::exec::Executor;
-use crate::health::{Health, Pulse};
+use crate::health::Health;
+use crate::life::LifeBook;
 use crate::plan::{Departure, PlanBook};
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
@@ -73,6 +75,9 @@ pub(super) struct Parts {
     pub(super) frames_dropped: Arc<AtomicU64>,
     pub(super) keeping: Keeping,
     pub(super) health: Health,
+    pub(super) life: LifeBook,
+    /// Who the controller is, once it was heard.
+    pub(super) controller: Mutex<Option<NodeId>>,
 }
 
 /// Everything that the machine's outputs are done with.
@@ -133,9 +138,11 @@ impl Work {
             parts,
         });
         let pulse = work.health().pulse("store");
-        let store_work = in_order(work.state().clone(), work.parts.inputs.clone(), orders, pulse);
+        let store_work =
+            in_order::in_order(work.state().clone(), work.parts.inputs.clone(), orders, pulse);
         *locked(&work.store_work) = Some(tokio::spawn(store_work));
-        work.crew().spawn(publish(work.fleet().clone(), published, work.health().pulse("events")));
+        let pulse = work.health().pulse("events");
+        work.crew().spawn(publish::publish(work.fleet().clone(), published, pulse));
         work
     }
 
@@ -178,6 +185,17 @@ impl Work {
     /// The way to what keeps reports and events.
     pub(super) const fn keeping(&self) -> &Keeping {
         &self.parts.keeping
+    }
+
+    /// The controller, if it was ever heard.
+    pub(super) fn controller(&self) -> Option<NodeId> {
+        locked(&self.parts.controller).clone()
+    }
+
+    /// Another controller is heard.
+    pub(super) fn know_controller(&self, controller: &NodeId) {
+        *locked(&self.parts.controller) = Some(controller.clone());
+        self.keep_record(CONTROLLER, controller.as_str().as_bytes().to_vec());
     }
 
     /// Keeps a record of the shell.
@@ -254,6 +272,8 @@ impl Work {
             Output::Replicate { group, to } => self.replicate(group, to),
             Output::HandOver { group, to } => self.hand_over(group, to),
             Output::Call(call) => self.call(*call),
+            Output::Update { ticket, asked } => self.take_order(ticket, asked),
+            Output::Resume { ticket, id } => self.resume(ticket, id),
             Output::Sample(group) => self.sample(group),
             Output::Ping(peer) => self.ping(peer),
             Output::Report(report) => self.report(&report),
@@ -300,6 +320,13 @@ impl Work {
         self.tell(Input::GroupChanged { event, status }).await;
     }
 
+    /// Waits until every question that was taken is answered. Questions that come meanwhile find no room.
+    pub(super) async fn all_answered(&self) {
+        let all = u32::try_from(FRAMES_KIB_MAX).unwrap_or(u32::MAX);
+        // It is never closed.
+        self.frames_kib.acquire_many(all).await.ok();
+    }
+
     /// Waits until what was ordered is done, and leaves the bus.
     pub(super) async fn finish(&self) {
         self.keep_sensors();
@@ -336,7 +363,7 @@ impl Work {
         }
     }
 
-    async fn tell(&self, input: Input) {
+    pub(super) async fn tell(&self, input: Input) {
         if self.parts.inputs.send(input).await.is_err() {
             tracing::debug!("input after the end");
         }
@@ -528,20 +555,6 @@ impl Work {
         }
         if self.events.try_send(event).is_err() {
             tracing::warn!("event left out; the replay has it");
-        }
-    }
-}
-
-/// Publishes events in order; a congested link makes them wait, not the shell.
-async fn publish(fleet: Fleet, mut events: mpsc::Receiver<Box<Event>>, mut pulse: Pulse) {
-    while let Some(event) = pulse.during(events.recv()).await {
-        let fleet = fleet.clone();
-        let published = tokio::task::spawn_blocking(move || match protocol::encode(&*event) {
-            Ok(frame) => fleet.publish_event_blocking(frame),
-            Err(error) => tracing::error!(%error, "event cannot be sent"),
-        });
-        if let Err(error) = pulse.during(published).await {
-            tracing::error!(%error, "event was lost");
         }
     }
 }

@@ -4,6 +4,7 @@
 //! A send that may have to wait for a congested link is made on a blocking thread, never on the reactor.
 
 pub(crate) mod loopback;
+mod programs;
 mod settings;
 pub mod sim;
 

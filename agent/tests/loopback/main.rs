@@ -5,12 +5,15 @@ mod calls;
 #[path = "../support/component.rs"]
 mod component;
 mod deploy;
+mod drain;
 mod elsewhere;
 mod far_inputs;
 mod node;
 mod programs;
+mod safe_mode;
 mod sensors;
 mod signing;
 mod support;
+mod update;
 mod warm;
 mod workflow;

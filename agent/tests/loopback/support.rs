@@ -154,6 +154,16 @@ impl Agent {
         eventually("the end of the agent", || self.child.try_wait().expect("it was ours"))
     }
 
+    /// Its configuration.
+    pub(super) fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// How it ended, if it has.
+    pub(super) fn has_ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it was ours")
+    }
+
     pub(super) fn pid(&self) -> u32 {
         self.child.id()
     }

@@ -1,6 +1,6 @@
 //! Nodes: what they are, how they are, what they host.
 
-use protocol::report::{BacklogReport, CodeMode, Summary};
+use protocol::report::{BacklogReport, CodeMode, LifeReport, Summary};
 use serde::{Deserialize, Serialize};
 use types::{
     Arch, Backend, Capacity, EnergySource, Epoch, Geodetic, NodeId, NodeKind, OwnerEpoch, TaskId,
@@ -105,6 +105,8 @@ pub struct NodeInfo {
     pub events_late: u64,
     /// What waits on the node for a link, as it said last.
     pub backlog: Option<BacklogReport>,
+    /// Its program: in safe mode, and once there was an update; as it said last.
+    pub life: Option<LifeReport>,
     /// Events taken.
     pub events: u64,
     /// Events that were gone when they were asked for again.

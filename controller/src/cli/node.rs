@@ -5,6 +5,7 @@ use types::NodeId;
 
 use super::client::Client;
 use super::output::{UNKNOWN, fields, known, span, table};
+use super::update::life_words;
 use super::{CliError, Format, Printed};
 use crate::api::{NodeInfo, NodeList, NodeState};
 
@@ -100,6 +101,7 @@ fn details(node: &NodeInfo) -> String {
         ("frames refused", node.frames_refused.to_string()),
     ];
     rows.extend(node.backlog.as_ref().map(|backlog| ("backlog", backlog_words(backlog))));
+    rows.extend(node.life.iter().flat_map(life_words));
     for task in &node.tasks {
         let phase = task.phase.as_deref().unwrap_or(UNKNOWN);
         let (workflow, name, role) = (&task.workflow, &task.task, &task.role);

@@ -6,8 +6,8 @@ use std::time::Duration;
 use protocol::DecodeError;
 use protocol::event::NodeFacts;
 use protocol::report::{
-    BacklogReport, ComputeReport, FunctionReport, Header, PositionReport, PowerReport, QueueReport,
-    Report, ReportBody, ThermalReport,
+    BacklogReport, ComputeReport, FunctionReport, Header, LifeReport, PositionReport, PowerReport,
+    QueueReport, Report, ReportBody, ThermalReport,
 };
 use types::{BootId, Epoch, Instant, NodeId, Uptime};
 
@@ -92,8 +92,10 @@ pub struct Readings {
     pub queue: Option<QueueReport>,
     /// What waits for a link.
     pub backlog: Option<BacklogReport>,
+    /// Its program.
+    pub life: Option<LifeReport>,
     /// When each of these was taken, in the order above, to tell its age.
-    pub taken: [Option<Instant>; 7],
+    pub taken: [Option<Instant>; 8],
 }
 
 impl Readings {
@@ -128,6 +130,10 @@ impl Readings {
             ReportBody::Backlog(backlog) => {
                 self.backlog = Some(backlog);
                 6
+            }
+            ReportBody::Life(life) => {
+                self.life = Some(life);
+                7
             }
             // Samples of links are kept in order elsewhere; nobody asks for graphics processors yet.
             ReportBody::Link(_) | ReportBody::Gpu(_) => return,

@@ -12,6 +12,7 @@ use crate::registry::JoinError;
 use crate::shell::commands::CommandError;
 use crate::shell::keeper::KeepError;
 use crate::shell::objects::ReadError;
+use crate::shell::programs::ProgramError;
 use crate::shell::store::StoreError;
 
 /// An answer that is no success.
@@ -172,6 +173,18 @@ impl From<KeepError> for Failure {
             | KeepError::Corrupt { .. }
             | KeepError::Randomness(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", message)
+            }
+        }
+    }
+}
+
+impl From<ProgramError> for Failure {
+    fn from(error: ProgramError) -> Self {
+        match error {
+            ProgramError::Store(error) => error.into(),
+            ProgramError::OtherProgram => Self::denied(error.to_string()),
+            ProgramError::Release(_) | ProgramError::NoProgram(_) | ProgramError::OtherFacts(_) => {
+                Self::bad_config(error.to_string())
             }
         }
     }

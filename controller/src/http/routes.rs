@@ -5,6 +5,7 @@ pub(super) mod function;
 pub(super) mod late;
 pub(super) mod log;
 pub(super) mod member;
+pub(super) mod program;
 
 use std::sync::Arc;
 

@@ -10,10 +10,42 @@ use axum::http::{HeaderMap, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
 use super::answer::Failure;
-use crate::deploy::{LENGTH_BYTES, PushError, UPLOAD_BYTES_MAX, UPLOAD_TYPE, manifest_length};
+use crate::deploy::{
+    LENGTH_BYTES, PROGRAM_UPLOAD_BYTES_MAX, PROGRAM_UPLOAD_TYPE, PushError, UPLOAD_BYTES_MAX,
+    UPLOAD_TYPE, manifest_length, release_length,
+};
 
 /// Uploads that are taken at once: together less than 20 MiB.
 pub(super) const UPLOADS_MAX: usize = 4;
+
+/// What is uploaded.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Kind {
+    /// Its media type.
+    media: &'static str,
+    /// In words.
+    what: &'static str,
+    /// Its largest size.
+    bytes_max: usize,
+    /// Checks the length that stands first.
+    check: fn([u8; LENGTH_BYTES]) -> Result<usize, PushError>,
+}
+
+/// A function.
+pub(super) const FUNCTION: Kind = Kind {
+    media: UPLOAD_TYPE,
+    what: "a function",
+    bytes_max: UPLOAD_BYTES_MAX,
+    check: manifest_length,
+};
+
+/// A program of the agent.
+pub(super) const PROGRAM: Kind = Kind {
+    media: PROGRAM_UPLOAD_TYPE,
+    what: "a program",
+    bytes_max: PROGRAM_UPLOAD_BYTES_MAX,
+    check: release_length,
+};
 
 /// How slow an upload may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,9 +70,10 @@ impl Default for Patience {
 pub(super) async fn read(
     headers: &HeaderMap,
     mut body: Body,
+    kind: &Kind,
     patience: Patience,
 ) -> Result<Vec<u8>, Failure> {
-    let declared = check_head(headers)?;
+    let declared = check_head(headers, kind)?;
     let end = Instant::now() + patience.total;
     let mut bytes = Vec::new();
     loop {
@@ -56,34 +89,36 @@ pub(super) async fn read(
         };
         // Trailers are no part of it.
         let Ok(data) = frame.into_data() else { continue };
-        if UPLOAD_BYTES_MAX < bytes.len() + data.len() {
-            return Err(too_large(u64::try_from(bytes.len() + data.len()).unwrap_or(u64::MAX)));
+        if kind.bytes_max < bytes.len() + data.len() {
+            let bytes = u64::try_from(bytes.len() + data.len()).unwrap_or(u64::MAX);
+            return Err(too_large(bytes, kind));
         }
         bytes.extend_from_slice(&data);
         if let Some(length) = bytes.first_chunk::<LENGTH_BYTES>() {
-            manifest_length(*length)?;
+            (kind.check)(*length)?;
         }
     }
 }
 
 /// Checks what is said about a body, before any of it is read; answers its size, if that is said.
-fn check_head(headers: &HeaderMap) -> Result<Option<u64>, Failure> {
+fn check_head(headers: &HeaderMap, kind: &Kind) -> Result<Option<u64>, Failure> {
     let said = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if said != UPLOAD_TYPE {
-        let rule = format!("a function is uploaded as {UPLOAD_TYPE}, not as {said:?}");
+    let Kind { media, what, bytes_max, .. } = kind;
+    if said != *media {
+        let rule = format!("{what} is uploaded as {media}, not as {said:?}");
         return Err(Failure::bad_request(rule));
     }
     let declared = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
     let declared = declared.and_then(|text| text.parse::<u64>().ok());
-    let limit = u64::try_from(UPLOAD_BYTES_MAX).unwrap_or(u64::MAX);
+    let limit = u64::try_from(*bytes_max).unwrap_or(u64::MAX);
     match declared {
-        Some(bytes) if limit < bytes => Err(too_large(bytes)),
+        Some(bytes) if limit < bytes => Err(too_large(bytes, kind)),
         declared => Ok(declared),
     }
 }
 
-fn too_large(bytes: u64) -> Failure {
-    PushError::TooLarge { part: "upload", bytes, limit: UPLOAD_BYTES_MAX }.into()
+fn too_large(bytes: u64, kind: &Kind) -> Failure {
+    PushError::TooLarge { part: "upload", bytes, limit: kind.bytes_max }.into()
 }
 
 fn too_slow(got: usize, declared: Option<u64>) -> Failure {

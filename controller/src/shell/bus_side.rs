@@ -9,6 +9,7 @@ use protocol::{decode, encode};
 use types::{FleetId, NodeId};
 
 use super::logs::LogBook;
+use super::programs::Programs;
 use super::run::{Shared, Wake};
 use super::store::Modules;
 use super::zenoh::{Bus, BusError, Question};
@@ -27,7 +28,7 @@ pub async fn attend(
     fleet: &FleetId,
     me: &NodeId,
     shared: &Shared,
-    (modules, logs): (&Modules, &LogBook),
+    (modules, programs, logs): (&Modules, &Programs, &LogBook),
 ) -> Result<(), BusError> {
     let keys = Keys::new(fleet);
     let sink = shared.clone();
@@ -59,6 +60,8 @@ pub async fn attend(
     .await?;
     let trusting = shared.clone();
     bus.serve(&keys.signers(), move |_| signers_answer(&trusting)).await?;
+    let programs = programs.clone();
+    bus.serve(&keys.programs(), move |question| program_answer(&programs, question)).await?;
     let modules = modules.clone();
     bus.serve(&keys.modules(), move |question| module_answer(&modules, question)).await
 }
@@ -98,6 +101,15 @@ fn plan_answer(shared: &Shared, question: &Question<'_>) -> Option<Vec<u8>> {
 fn signers_answer(shared: &Shared) -> Option<Vec<u8>> {
     let signers = shared.read(|controller, _| controller.signers());
     encode(&signers).inspect_err(|error| tracing::error!(%error, "signers not answered")).ok()
+}
+
+/// A part of a program of the agent.
+fn program_answer(programs: &Programs, question: &Question<'_>) -> Option<Vec<u8>> {
+    let query = decode::<ModuleQuery>(question.frame)
+        .inspect_err(|error| tracing::debug!(%error, "question for a program refused"))
+        .ok()?;
+    let answer = encode(&programs.part(&query));
+    answer.inspect_err(|error| tracing::warn!(%error, "program not answered")).ok()
 }
 
 /// A part of a component or of a signed manifest.

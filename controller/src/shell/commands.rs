@@ -95,7 +95,7 @@ fn stands(command: &Command, verdict: CommandVerdict) -> Result<CommandInfo, Com
             return refused(node, format!("a controller of epoch {epoch} commands it by now"));
         }
         CommandVerdict::Unsupported => {
-            return refused(node, "its agent is too old to do things at a time".to_owned());
+            return refused(node, "its agent is too old for that".to_owned());
         }
     };
     Ok(CommandInfo { node, epoch, id, state })

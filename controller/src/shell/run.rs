@@ -28,6 +28,7 @@ use super::keeper::KeepError;
 use super::late_file::LateFile;
 use super::logs::LogBook;
 use super::objects::Reader;
+use super::programs::Programs;
 use super::secured::Secured;
 use super::store::{Modules, Store, StoreError};
 use super::zenoh::{Answer, Bus, BusError, BusRole, Class};
@@ -38,7 +39,7 @@ use crate::event::{Input, Now, Output};
 use crate::executor::ANSWER_TIMEOUT;
 use crate::http;
 use crate::http::join::ListenError;
-use crate::late::last_id;
+use crate::late::{LateBook, last_id};
 
 /// Inputs that may wait; a thousand nodes report once a second. What finds it full is counted and dropped: the next
 /// report says the same, an event is asked for again.
@@ -269,9 +270,8 @@ pub async fn run(config: Config, config_file: &Path) -> Result<Ended, RunError> 
         TcpListener::bind(address).await.map_err(|source| RunError::Http { address, source })?;
     let epoch = store.next_epoch()?;
     let modules = open_modules(&store, &saved.functions);
-    let opened = LateFile::open(store.dir());
-    let (late, book) =
-        opened.map_err(|source| RunError::Io { what: "reading late.ndjson", source })?;
+    let programs = Programs::new(store.dir().join("programs"));
+    let (late, book) = open_late(&store)?;
     let mut controller = Controller::new(config.clone(), epoch, saved, start_of_time());
     controller.remember_late(book);
     let (shared, wakes) = Shared::new(controller);
@@ -284,7 +284,7 @@ pub async fn run(config: Config, config_file: &Path) -> Result<Ended, RunError> 
     let keys = Keys::new(&config.controller.fleet);
     let logs = LogBook::new(config.controller.fleet.clone());
     let (fleet, me) = (&config.controller.fleet, &config.controller.name);
-    bus_side::attend(&bus, fleet, me, &shared, (&modules, &logs)).await?;
+    bus_side::attend(&bus, fleet, me, &shared, (&modules, &programs, &logs)).await?;
     let clock = clock::follow(&config, &shared, secured.as_ref()).await;
     let keeping = Secured::serve(secured.as_ref(), &bus, &keys).await?;
     let reach = http::Reach {
@@ -296,6 +296,7 @@ pub async fn run(config: Config, config_file: &Path) -> Result<Ended, RunError> 
     let server = http::serve(
         listener,
         http::Api::new(shared.clone(), (modules, logs), Some(reach))
+            .with_programs(programs)
             .with_keeper(secured.as_ref().map(|secured| secured.keeper.clone())),
         async {
             // Either told to stop, or the owner has ended.
@@ -330,6 +331,11 @@ pub async fn run(config: Config, config_file: &Path) -> Result<Ended, RunError> 
     }
     tracing::info!("controller stops");
     ended
+}
+
+fn open_late(store: &Store) -> Result<(LateFile, LateBook), RunError> {
+    let opened = LateFile::open(store.dir());
+    opened.map_err(|source| RunError::Io { what: "reading late.ndjson", source })
 }
 
 fn open_modules(store: &Store, functions: &[SavedFunction]) -> Modules {

@@ -196,7 +196,7 @@ impl Store {
 }
 
 /// Writes a file so that after a crash either the old or the new content is there, whole.
-fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
+pub(super) fn replace(dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let (path, beside) = (dir.join(name), dir.join(format!(".{name}.new")));
     let mut file = File::create(&beside).map_err(failed("writing", &beside))?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed("writing", &beside))?;

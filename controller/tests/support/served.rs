@@ -9,6 +9,7 @@ use controller::controller::{Controller, Saved};
 use controller::event::{Input, Output};
 use controller::http::{Api, Patience, serve};
 use controller::shell::logs::LogBook;
+use controller::shell::programs::Programs;
 use controller::shell::run::{Shared, Wake};
 use controller::shell::store::Modules;
 use tokio::net::TcpListener;
@@ -44,7 +45,9 @@ pub(crate) async fn start_server_with(dir: &Path, patience: Patience) -> Served 
     owner.begin();
     tokio::spawn(owner.attend(wakes));
     let logs = LogBook::new(types::FleetId::new("demo").expect("a name"));
-    let api = Api::new(shared, (modules, logs.clone()), None).with_patience(patience);
+    let programs = Programs::new(dir.join("programs"));
+    let api = Api::new(shared, (modules, logs.clone()), None);
+    let api = api.with_programs(programs).with_patience(patience);
     tokio::spawn(serve(listener, api, std::future::pending()));
     Served { address, logs }
 }

@@ -25,11 +25,13 @@ pub enum Part {
     Contact,
     /// What waits for a link.
     Backlog,
+    /// The agent's own program: it has no metrics, events tell of it.
+    Life,
 }
 
 impl Part {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Power,
         Self::Thermal,
         Self::Compute,
@@ -40,6 +42,7 @@ impl Part {
         Self::Queue,
         Self::Contact,
         Self::Backlog,
+        Self::Life,
     ];
 
     /// Its topic segment.
@@ -55,6 +58,7 @@ impl Part {
             Self::Queue => Group::Queue.as_str(),
             Self::Contact => "contact",
             Self::Backlog => Group::Backlog.as_str(),
+            Self::Life => Group::Life.as_str(),
         }
     }
 
@@ -76,6 +80,7 @@ impl From<Group> for Part {
             Group::Function => Self::Function,
             Group::Queue => Self::Queue,
             Group::Backlog => Self::Backlog,
+            Group::Life => Self::Life,
         }
     }
 }

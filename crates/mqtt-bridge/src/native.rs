@@ -148,6 +148,14 @@ struct Happened<'a> {
     outcome: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    number: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failed_starts: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    for_s: Option<u32>,
 }
 
 /// A moment; 1970 until it is set.
@@ -211,6 +219,15 @@ pub(crate) fn event(fleet: &FleetId, event: &Event) -> Publish {
             told.kind = "timed";
             (told.command, told.leader_epoch) = (Some(*id), Some(epoch.0));
             told.outcome = Some(outcome(*ended));
+        }
+        EventKind::Update { number, version, step, reason } => {
+            told.kind = "update";
+            (told.number, told.version) = (Some(*number), Some(version.as_str()));
+            (told.step, told.reason) = (Some(step.words()), Some(reason.as_str()));
+        }
+        EventKind::SafeMode { failed, for_s } => {
+            told.kind = "safe-mode";
+            (told.failed_starts, told.for_s) = (Some(*failed), Some(*for_s));
         }
     }
     Publish {

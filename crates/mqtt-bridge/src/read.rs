@@ -19,6 +19,7 @@ pub(crate) fn values(body: &ReportBody) -> Vec<(&'static str, Sampled)> {
         ReportBody::Function(function) => of_function(function),
         ReportBody::Queue(queue) => of_queue(queue),
         ReportBody::Backlog(backlog) => of_backlog(backlog),
+        ReportBody::Life(_) => Vec::new(),
     }
 }
 

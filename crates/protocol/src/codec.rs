@@ -91,6 +91,12 @@ pub enum Schema {
     Receipt = 37,
     /// [`crate::join::Members`].
     Members = 40,
+    /// [`crate::release::Release`].
+    Release = 41,
+    /// [`crate::release::SignedRelease`].
+    SignedRelease = 42,
+    /// [`crate::release::ProgramChunk`].
+    ProgramChunk = 43,
 }
 
 /// A type that travels.

@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, ExecutionMode, FunctionId, LeaderEpoch, NodeId};
 
 use crate::codec::{Message, Schema};
+use crate::release::SignedRelease;
 use crate::rule;
+
+/// How long one start of a new program may take to be well, in seconds.
+pub const WITHIN_S: core::ops::RangeInclusive<u32> = 10..=86_400;
 
 /// A command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -73,6 +77,19 @@ pub enum Verb {
         /// Its id.
         id: u64,
     },
+    /// Get another program of the agent, try it, and keep it if it is well. The answer is [`CommandVerdict::Scheduled`]
+    /// once that is durable; what follows is told by events.
+    Update {
+        /// The frame of a [`crate::release::SignedRelease`].
+        #[serde(with = "serde_bytes")]
+        release: alloc::vec::Vec<u8>,
+        /// How long one start of it may take to be well, in seconds.
+        within_s: u32,
+        /// Only say whether it would be taken.
+        is_rehearsal: bool,
+    },
+    /// Leave safe mode: start anew, with functions.
+    Resume,
 }
 
 /// What can be done at a time. Numbered by position: append only.
@@ -129,7 +146,15 @@ impl Message for Command {
             Verb::At { at, until, .. } => {
                 (at <= until).then_some(()).ok_or("a command ends after it begins")
             }
+            Verb::Update { release, within_s, .. } => {
+                if SignedRelease::BYTES_MAX < release.len() {
+                    return Err("a signed release has at most 384 bytes");
+                }
+                let is_possible = WITHIN_S.contains(within_s);
+                is_possible.then_some(()).ok_or("an update is given 10 s to a day to be well")
+            }
             Verb::Nop
+            | Verb::Resume
             | Verb::ReportNow
             | Verb::SetExecMode { .. }
             | Verb::RunProfileJob { .. }

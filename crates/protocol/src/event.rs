@@ -97,6 +97,56 @@ pub enum EventKind {
         /// How.
         outcome: TimedOutcome,
     },
+    /// An update of the agent's program went a step further, or came to its end.
+    Update {
+        /// The number of the release.
+        number: u64,
+        /// Its version.
+        version: String,
+        /// How far it came.
+        step: UpdateStep,
+        /// Why, in words; empty where there is nothing to say.
+        reason: String,
+    },
+    /// This start is in safe mode: it runs no functions.
+    SafeMode {
+        /// Starts in a row that came to a bad end.
+        failed: u32,
+        /// After how long it tries to start with functions again, in seconds.
+        for_s: u32,
+    },
+}
+
+/// How far an update of the agent's program came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum UpdateStep {
+    /// It is wanted, and its bytes are on their way.
+    Ordered,
+    /// All of it is here and is what was signed: it is tried.
+    Fetched,
+    /// It runs, and has to show that it is well.
+    OnTrial,
+    /// It is well, and stays.
+    Committed,
+    /// It was not well: the program before runs again.
+    RolledBack,
+    /// It was not tried.
+    Refused,
+}
+
+impl UpdateStep {
+    /// In words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Ordered => "is on its way",
+            Self::Fetched => "is here and will be tried",
+            Self::OnTrial => "is on trial",
+            Self::Committed => "is well and stays",
+            Self::RolledBack => "was not well, the program before runs again",
+            Self::Refused => "is refused",
+        }
+    }
 }
 
 /// How a command that had its time ended. It is executed once or not at all.
@@ -237,10 +287,17 @@ impl Message for Event {
                 }
                 rule::reason(reason)
             }
+            EventKind::Update { version, reason, .. } => {
+                if VERSION_BYTES_MAX < version.len() {
+                    return Err("a version has at most 64 bytes");
+                }
+                rule::reason(reason)
+            }
             EventKind::Prepared { .. }
             | EventKind::TookOver { .. }
             | EventKind::FirstCall { .. }
-            | EventKind::Timed { .. } => Ok(()),
+            | EventKind::Timed { .. }
+            | EventKind::SafeMode { .. } => Ok(()),
         }
     }
 }

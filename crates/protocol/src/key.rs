@@ -167,6 +167,11 @@ impl Keys {
         format!("{}/_ctl/members", self.prefix)
     }
 
+    /// The bytes of programs of the agent, from the controller: asked for by hash, part by part.
+    pub fn programs(&self) -> String {
+        format!("{}/_ctl/program", self.prefix)
+    }
+
     /// Fleet segments that later work will use; nobody may name them otherwise.
     pub const RESERVED: [&'static str; 11] =
         ["_topo", "_fn", "_trig", "_use", "_wf", "_fl", "_slo", "_ctl", "_sim", "_mcu", "_state"];

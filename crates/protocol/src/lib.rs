@@ -5,7 +5,7 @@
 //! wire format: append only, golden bytes in `tests/golden` hold it.
 //!
 //! Reading order: [`codec`], [`key`], [`report`], [`board`], [`event`], [`log`], [`topic`], [`desired`], [`invoke`], [`call`], [`belt`],
-//! [`plan`], [`module`], [`command`], [`sim`], [`manifest`], [`signed`], [`join`], [`access`]; apart from them [`serial`], which microcontrollers speak.
+//! [`plan`], [`module`], [`command`], [`sim`], [`manifest`], [`signed`], [`release`], [`join`], [`access`]; apart from them [`serial`], which microcontrollers speak.
 //!
 //! Without the feature `fleet` only [`serial`] is left, which needs neither an allocator nor the crate `types`: that is what firmware builds.
 #![no_std]
@@ -46,6 +46,8 @@ pub mod manifest;
 pub mod module;
 #[cfg(feature = "fleet")]
 pub mod plan;
+#[cfg(feature = "fleet")]
+pub mod release;
 #[cfg(feature = "fleet")]
 pub mod report;
 #[cfg(feature = "fleet")]

@@ -1,5 +1,6 @@
 //! Reports: what a node tells about itself, group by group, `starbelt/<fleet>/<node>/tlm/<group>`.
 
+use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
@@ -8,6 +9,7 @@ use types::{
 };
 
 use crate::codec::{Message, Schema};
+use crate::event::{UpdateStep, VERSION_BYTES_MAX};
 use crate::rule;
 
 /// Most links in one report: eight times what a satellite's terminals and neighbours need.
@@ -38,6 +40,8 @@ pub enum Group {
     Queue,
     /// What waits for a link.
     Backlog,
+    /// The agent's own program: which one runs, how an update goes, whether it runs functions.
+    Life,
 }
 
 impl Group {
@@ -53,6 +57,7 @@ impl Group {
             Self::Function => "function",
             Self::Queue => "queue",
             Self::Backlog => "backlog",
+            Self::Life => "life",
         }
     }
 }
@@ -104,6 +109,8 @@ pub enum ReportBody {
     Queue(QueueReport),
     /// What waits for a link.
     Backlog(BacklogReport),
+    /// The agent's own program.
+    Life(LifeReport),
 }
 
 impl ReportBody {
@@ -119,6 +126,7 @@ impl ReportBody {
             Self::Function(_) => Group::Function,
             Self::Queue(_) => Group::Queue,
             Self::Backlog(_) => Group::Backlog,
+            Self::Life(_) => Group::Life,
         }
     }
 }
@@ -398,6 +406,45 @@ pub enum Line {
     Silent,
 }
 
+/// The agent's own program. Reported while there is something to say: in safe mode, and once there was an update.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LifeReport {
+    /// The number of the program that runs: when it was built, seconds since 1970.
+    pub number: u64,
+    /// Whether it is the one of the package, and no update.
+    pub is_packaged: bool,
+    /// In safe mode: how it came to that.
+    pub safe_mode: Option<SafeMode>,
+    /// The update under way, else the last one.
+    pub update: Option<UpdateReport>,
+}
+
+/// Why a node runs no functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SafeMode {
+    /// Starts in a row that came to a bad end.
+    pub failed: u32,
+    /// After how long it tries to start with functions again, in seconds.
+    pub left_s: u32,
+}
+
+/// How an update stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateReport {
+    /// The number of the release.
+    pub number: u64,
+    /// Its version.
+    pub version: String,
+    /// How far it came.
+    pub step: UpdateStep,
+    /// Bytes that are here.
+    pub have: u32,
+    /// Bytes of all of it.
+    pub bytes: u32,
+    /// Why, in words; empty where there is nothing to say.
+    pub reason: String,
+}
+
 /// A round-trip probe; the answer is the same frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ping {
@@ -432,8 +479,18 @@ impl Message for Report {
                 let on_earth = position.position.checked().is_ok();
                 on_earth.then_some(()).ok_or("the position is not on Earth")
             }
+            ReportBody::Life(life) => life.update.as_ref().map_or(Ok(()), UpdateReport::validate),
             ReportBody::Queue(_) | ReportBody::Backlog(_) => Ok(()),
         }
+    }
+}
+
+impl UpdateReport {
+    fn validate(&self) -> Result<(), &'static str> {
+        if VERSION_BYTES_MAX < self.version.len() {
+            return Err("a version has at most 64 bytes");
+        }
+        rule::reason(&self.reason)
     }
 }
 

@@ -45,6 +45,13 @@ impl Bed {
         let path = dir.path().join("bed");
         let programs = process_bed::check(&path, port).expect("a machine with room");
         let layout = Layout::write(&path, &fleet, &options).expect("files");
+        for node in fleet.nodes() {
+            // Killed again and again before a start has proved itself, a node would run no functions for a while, as it should.
+            let drop_ins = layout.agent_config(node).with_extension("d");
+            std::fs::create_dir_all(&drop_ins).expect("a folder");
+            let text = "[start]\nfailures_max = 100\n";
+            std::fs::write(drop_ins.join("killed-often.toml"), text).expect("a file");
+        }
         let (http, sim) = (layout.ports.http, layout.ports.sim);
         let text = layout::workflow_toml(&fleet, layout::FLOOD_RESPONSE);
         let workflow: Workflow = toml::from_str(&text).expect("a shipped workflow");

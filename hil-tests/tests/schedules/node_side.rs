@@ -22,7 +22,7 @@ use types::{
 };
 
 /// Groups that a command to report takes.
-const GROUPS: usize = 9;
+const GROUPS: usize = 10;
 const STREAMS: [StreamConfig; 2] = [
     StreamConfig { ttl_ms: u64::MAX, is_thinned: false },
     StreamConfig { ttl_ms: u64::MAX, is_thinned: true },
@@ -153,6 +153,7 @@ impl Node {
             report_interval: Duration::from_secs(1),
             peers: Vec::new(),
             ping_interval: Duration::from_secs(3600),
+            safe_mode: None,
         };
         let record = |record: Record| disk.records.get(&record.to_string()).cloned();
         let desired = record(Record::Desired).and_then(|frame| decode::<Desired>(&frame).ok());

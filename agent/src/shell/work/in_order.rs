@@ -1,4 +1,4 @@
-//! Work of the store that must be done in the order in which it was asked for.
+//! Work on the store that must be done in order: records and roles.
 
 use tokio::sync::mpsc;
 

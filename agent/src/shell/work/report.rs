@@ -51,6 +51,7 @@ pub(super) fn sample(work: &Work, group: Group) -> Option<ReportBody> {
         Group::Gpu => ReportBody::Gpu(locked(&work.parts.hardware).gpu(Instant::now())?),
         Group::Position => ReportBody::Position(locked(&work.parts.sensors).position(now.sky)?),
         Group::Backlog => ReportBody::Backlog(work.keeping().report()?),
+        Group::Life => ReportBody::Life(work.parts.life.report()?),
     })
 }
 
@@ -85,6 +86,12 @@ pub(super) fn words(event: &Event) -> String {
         }
         EventKind::BackEnd { name, change, reason } => {
             format!("back end {name} {}: {reason}", change.words())
+        }
+        EventKind::Update { number, version, step, reason } => {
+            format!("program {version} (number {number}) {}: {reason}", step.words())
+        }
+        EventKind::SafeMode { failed, for_s } => {
+            format!("safe mode after {failed} failed starts: no functions for {for_s} s")
         }
     }
 }

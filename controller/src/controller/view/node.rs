@@ -69,6 +69,7 @@ impl Controller {
             reports_late: node.reports_late,
             events_late: node.events_late,
             backlog: node.readings.backlog,
+            life: node.readings.life.clone(),
             events,
             events_lost,
             frames_refused: node.frames_refused,

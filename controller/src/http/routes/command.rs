@@ -40,6 +40,6 @@ pub(in crate::http) async fn take_back(
     send(&api, &command).await
 }
 
-async fn send(api: &Api, command: &Command) -> Answer<CommandInfo> {
+pub(super) async fn send(api: &Api, command: &Command) -> Answer<CommandInfo> {
     Ok(Json(api.reach()?.commander.give(command).await?))
 }

@@ -43,7 +43,7 @@ pub(in crate::http) async fn push(
         let busy = "as many uploads as fit are under way; try again";
         return Err(Failure::unavailable(busy.to_owned()));
     };
-    let body = upload::read(&headers, body, api.patience).await?;
+    let body = upload::read(&headers, body, &upload::FUNCTION, api.patience).await?;
     let this = Arc::clone(&api);
     let checked = tokio::task::spawn_blocking(move || check_and_keep(&this, &body));
     let function = checked.await.map_err(|error| {

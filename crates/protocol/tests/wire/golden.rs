@@ -22,7 +22,11 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 #[track_caller]
-fn check<M: Message + PartialEq + std::fmt::Debug>(name: &str, message: &M, golden: &str) {
+pub(crate) fn check<M: Message + PartialEq + std::fmt::Debug>(
+    name: &str,
+    message: &M,
+    golden: &str,
+) {
     let bytes = encode(message).expect("a valid message");
     assert_eq!(
         hex(&bytes),
@@ -61,4 +65,5 @@ golden! {
     board_report,
     backlog, receipt, report_backlog, event_timed, command_at,
     members,
+    release, signed_release, program_chunk,
 }

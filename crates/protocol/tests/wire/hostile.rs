@@ -145,4 +145,7 @@ every_message! {
     backlog: protocol::backlog::Backlog,
     receipt: protocol::backlog::Receipt,
     members: protocol::join::Members,
+    release: protocol::release::Release,
+    signed_release: protocol::release::SignedRelease,
+    program_chunk: protocol::release::ProgramChunk,
 }

@@ -9,5 +9,6 @@ mod limits;
 mod log;
 mod manifest;
 mod maxima;
+mod release;
 mod sample;
 mod variants;

@@ -38,6 +38,7 @@ use types::{
 pub(crate) use crate::backlog::{backlog, command_at, event_timed, receipt, report_backlog};
 pub(crate) use crate::join::members;
 pub(crate) use crate::manifest::sample::{manifest, signed_manifest, signers};
+pub(crate) use crate::release::{program_chunk, release, signed_release};
 
 pub(crate) fn node(name: &str) -> NodeId {
     NodeId::new(name).expect("a valid sample")

@@ -17,7 +17,7 @@ use types::{
 use crate::sample;
 
 #[track_caller]
-fn check<M: Message + PartialEq + std::fmt::Debug>(
+pub(crate) fn check<M: Message + PartialEq + std::fmt::Debug>(
     name: &str,
     messages: impl IntoIterator<Item = M>,
     golden: &str,
