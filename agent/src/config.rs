@@ -68,6 +68,8 @@ pub struct Config {
     pub battery: BatteryConfig,
     /// How warm it gets.
     pub thermal: ThermalConfig,
+    /// Temperature from which on the node begins no work, in °C.
+    pub ceiling_c: f64,
     /// Below which directory the files of the kernel are that sensors read: `/`, or a recording.
     pub sysfs_root: PathBuf,
     /// Boards at its serial lines.
@@ -233,8 +235,10 @@ pub struct BatteryConfig {
     pub cell: Option<VirtualBattery>,
     /// Whether what hardware measures goes before the model of what the node draws.
     pub measures_load: bool,
-    /// State of charge that must not be used up, 0 to 1.
+    /// State of charge that must not be used up, 0 to 1: plans keep it.
     pub reserve: f64,
+    /// State of charge below which the node itself begins no work, 0 to 1.
+    pub floor: f64,
     /// Which hardware is asked.
     pub hardware: BatteryHardware,
 }

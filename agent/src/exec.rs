@@ -103,6 +103,8 @@ struct Inner<P> {
     waiting: AtomicU32,
     functions_cpu_ns: AtomicU64,
     is_stopping: AtomicBool,
+    /// The node has too little charge, or is too warm.
+    is_strained: AtomicBool,
     stats: Mutex<Stats>,
     /// The instances that wait for the next call of their task.
     warm: Mutex<WarmBook>,
@@ -153,6 +155,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
             waiting: AtomicU32::new(0),
             functions_cpu_ns: AtomicU64::new(0),
             is_stopping: AtomicBool::new(false),
+            is_strained: AtomicBool::new(false),
             stats: Mutex::new(Stats::new(std::time::Instant::now())),
             warm: Mutex::default(),
         };
@@ -227,6 +230,16 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
             tasks: locked(&self.inner.stats).tasks(std::time::Instant::now()),
             code: self.inner.code.mode(),
         }
+    }
+
+    /// Begins no further call while the node is strained; those under way come to their end. Says whether that is new.
+    pub fn strain(&self, is_strained: bool) -> bool {
+        self.inner.is_strained.swap(is_strained, Ordering::AcqRel) != is_strained
+    }
+
+    /// Ends the instances that wait for their next call, so that what they remember is kept.
+    pub async fn settle(&self) {
+        warm::end_all(&self.inner, tokio::time::Instant::now()).await;
     }
 
     /// Refuses new calls and waits for those in flight, at most `patience`; says how many are left. Then what the instances

@@ -2,6 +2,7 @@
 
 pub mod battery;
 pub mod charge;
+pub mod endurance;
 pub mod eps;
 pub mod finding;
 pub mod gnss;
@@ -24,6 +25,7 @@ use types::{Epoch, Geodetic};
 
 use self::battery::{Battery, NoBattery, RealBattery, VirtualCell};
 use self::charge::Charge;
+use self::endurance::{Endurance, Strain};
 use self::eps::Store;
 use self::hardware::{Told, Warmth};
 use self::host::{Host, Usage};
@@ -82,6 +84,9 @@ pub struct Sensors {
     /// State of charge that is not to be used up, and whether it is being used now.
     reserve: f64,
     is_low: bool,
+    /// What the node may not go past, and what it is past now.
+    endurance: Endurance,
+    strain: Option<Strain>,
     told: Told,
     host: Host,
     /// Where the node stands, if it does.
@@ -126,6 +131,8 @@ impl Sensors {
             reserve: config.battery.reserve,
             told: Told::nothing(Instant::now()),
             is_low: false,
+            endurance: endurance_of(config),
+            strain: None,
             host: Host::of_this_process(),
             fixed: config.place,
             has_receiver: config.receiver.is_some(),
@@ -209,6 +216,7 @@ impl Sensors {
         let report = self.battery.sample(&self.moment(sky));
         self.watch_reserve();
         self.last_power = Some(report.clone());
+        self.watch_strain();
         report
     }
 
@@ -226,10 +234,26 @@ impl Sensors {
         }
     }
 
+    fn watch_strain(&mut self) {
+        let before = self.strain;
+        self.strain = self.endurance.judge(self.latest(), before);
+        match (before, self.strain) {
+            (None, Some(strain)) => tracing::warn!(%strain, "no work begins"),
+            (Some(_), None) => tracing::info!("work begins again"),
+            _ => {}
+        }
+    }
+
+    /// Why no work is to begin now, if so.
+    pub const fn strain(&self) -> Option<Strain> {
+        self.strain
+    }
+
     /// Temperature, now, with what hardware has just told.
     pub fn thermal(&mut self, sky: Epoch, told: Option<Warmth>) -> ThermalReport {
         let report = self.thermal.sample(&self.moment(sky), told);
         self.last_thermal = Some(report.clone());
+        self.watch_strain();
         report
     }
 
@@ -257,6 +281,11 @@ impl Sensors {
         let load_w = self.load.map(|load| load.idle_w + load.watts_per_core * self.busy_cores);
         Moment { sky, load_w, told: self.told, env: self.env }
     }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "seven digits are more than a limit needs")]
+const fn endurance_of(config: &Config) -> Endurance {
+    Endurance { floor: config.battery.floor as f32, ceiling_c: config.ceiling_c as f32 }
 }
 
 /// The battery of a configuration, as an earlier start has left it.

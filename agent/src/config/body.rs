@@ -22,6 +22,10 @@ const BATTERY: VirtualBattery = VirtualBattery {
     fade_per_cycle: 1.0e-4,
     fade_per_year: 0.02,
 };
+/// The charge below which no work begins, where the reserve is not smaller.
+const FLOOR: f64 = 0.05;
+/// The temperature from which on none does, °C: above where the processors of boards slow down (80 to 99), below where they switch themselves off.
+const CEILING_C: f64 = 100.0;
 const LOAD: LoadModel = LoadModel { idle_w: 7.0, watts_per_core: 6.0 };
 /// An aluminium structure of 2 kg, coupled to its surroundings by 0.5 W/K.
 const THERMAL: VirtualThermal = VirtualThermal {
@@ -103,6 +107,11 @@ pub(super) fn battery(mut section: Section<'_>) -> BatteryConfig {
     // Several emulated nodes on one machine do not draw each what it draws.
     let measures_load = section.word("load", &LOADS).unwrap_or(!is_virtual);
     let cell = cell(&mut section);
+    let floor = section.number("floor", 0.0..=1.0, FLOOR.min(cell.reserve));
+    if cell.reserve < floor {
+        let rule = format!("{floor} is above the reserve of {}, which plans keep", cell.reserve);
+        section.refuse("floor", rule);
+    }
     let energy = section.word("energy", &ENERGIES);
     let zone = section.converted("zone", |zone| match zone.len() {
         0..=ZONE_BYTES_MAX => Ok(zone.to_owned()),
@@ -135,6 +144,7 @@ pub(super) fn battery(mut section: Section<'_>) -> BatteryConfig {
         cell: is_virtual.then_some(cell),
         measures_load,
         reserve: cell.reserve,
+        floor,
         hardware,
     }
 }
@@ -211,9 +221,10 @@ fn point(text: &str) -> Result<(f64, f64), String> {
     Ok((number(charge)?, number(volts)?))
 }
 
-/// Reads `[thermal]`.
-pub(super) fn thermal(mut section: Section<'_>) -> ThermalConfig {
+/// Reads `[thermal]`: the body, and the temperature from which on no work begins, in °C.
+pub(super) fn thermal(mut section: Section<'_>) -> (ThermalConfig, f64) {
     let back_end = section.word("backend", &BODIES).unwrap_or(BackEnd::Auto);
+    let ceiling_c = section.number("ceiling_c", -50.0..=200.0, CEILING_C);
     let has_chip = section.has("chip_conductance_w_k");
     let chip = VirtualChip {
         conductance_w_k: section.number("chip_conductance_w_k", 1.0e-3..=1.0e6, 1.0),
@@ -239,9 +250,10 @@ pub(super) fn thermal(mut section: Section<'_>) -> ThermalConfig {
         },
     };
     section.finish();
-    match back_end {
+    let body = match back_end {
         BackEnd::Virtual => ThermalConfig::Virtual(body),
         BackEnd::None => ThermalConfig::None,
         BackEnd::Auto | BackEnd::PowerSupply | BackEnd::Ina219 => ThermalConfig::Auto,
-    }
+    };
+    (body, ceiling_c)
 }

@@ -130,7 +130,7 @@ pub(super) fn read(
     let functions = functions(root.table("functions"), capacity.memory_mib);
     let inference = inference(root.table("inference"), base);
     let battery = body::battery(root.table("battery"));
-    let thermal = body::thermal(root.table("thermal"));
+    let (thermal, ceiling_c) = body::thermal(root.table("thermal"));
     let sysfs_root = sensors(root.table("sensors"), base);
     let boards = mcu::read(&mut root, &battery);
     let sources = root.tables("source");
@@ -163,6 +163,7 @@ pub(super) fn read(
         inference,
         battery,
         thermal,
+        ceiling_c,
         sysfs_root,
         boards,
         sources: sources.into_iter().collect::<Option<_>>()?,

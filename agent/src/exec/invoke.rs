@@ -110,7 +110,8 @@ fn keep_busiest(links: &mut Vec<LinkBytes>) {
 
 impl<P: Peers + Modules + Bus + Clone + 'static> Running<'_, P> {
     async fn all(&mut self, received: Instant) -> Result<Committed, Fault> {
-        if self.inner.is_stopping.load(Ordering::Acquire) {
+        let is_kept_out = [&self.inner.is_stopping, &self.inner.is_strained];
+        if is_kept_out.iter().any(|reason| reason.load(Ordering::Acquire)) {
             return Err(Fault::Busy);
         }
         let task = locked(&self.inner.tasks).get(self.group).cloned();

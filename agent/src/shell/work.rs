@@ -485,12 +485,24 @@ impl Work {
             } else {
                 Ok(report::sample(&this, group))
             };
+            if matches!(group, Group::Power | Group::Thermal) {
+                this.mind_strain();
+            }
             match sampled {
                 Ok(Some(body)) => this.tell(Input::Sampled(body)).await,
                 Ok(None) => {}
                 Err(error) => tracing::error!(%error, ?group, "sample was lost"),
             }
         });
+    }
+
+    /// Keeps calls out while the node has too little charge or is too warm; what instances remember is kept before power may go.
+    fn mind_strain(self: &Arc<Self>) {
+        let is_strained = locked(&self.parts.sensors).strain().is_some();
+        if self.exec().strain(is_strained) && is_strained {
+            let this = Arc::clone(self);
+            self.crew().spawn(async move { this.exec().settle().await });
+        }
     }
 
     fn ping(self: &Arc<Self>, peer: NodeId) {

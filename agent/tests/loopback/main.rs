@@ -13,6 +13,7 @@ mod programs;
 mod safe_mode;
 mod sensors;
 mod signing;
+mod strain;
 mod support;
 mod update;
 mod warm;
