@@ -15,5 +15,6 @@ mod nested;
 mod puppet;
 mod refusals;
 mod runners;
+mod soak;
 mod warm;
 mod wasi;

@@ -17,6 +17,14 @@ pub(crate) fn peak_rise<R>(work: impl FnOnce() -> R) -> io::Result<(u64, R)> {
     Ok((status_bytes("VmHWM:")?.saturating_sub(before), done))
 }
 
+/// Bytes of resident memory.
+///
+/// # Errors
+/// Where the kernel does not keep count.
+pub(crate) fn resident() -> io::Result<u64> {
+    status_bytes("VmRSS:")
+}
+
 /// A line of `/proc/self/status`, such as `VmRSS:      1234 kB`.
 fn status_bytes(name: &str) -> io::Result<u64> {
     let status = fs::read_to_string("/proc/self/status")?;
