@@ -4,6 +4,7 @@
 //! that this node drives, when to report and to measure, and what was said. The shell calls [`Agent::handle`] with
 //! each input, does the outputs in order, and calls again with [`Input::Timer`] at [`Agent::deadline`].
 
+mod boards;
 mod commands;
 mod drive;
 mod fence;
@@ -23,6 +24,7 @@ use protocol::report::{
 };
 use types::{BootId, Capacity, EnergySource, Instant, MiB, MilliCpu, NodeId, NodeKind};
 
+use self::boards::AtBoards;
 use self::commands::Answered;
 use self::drive::Driver;
 use self::fence::{Fence, Judgement};
@@ -88,6 +90,7 @@ pub struct Agent {
     tasks: Tasks,
     driver: Driver,
     answered: Answered,
+    at_boards: AtBoards,
     timetable: Timetable,
     /// Not before, after it could not be made durable.
     timed_at: Instant,
@@ -141,6 +144,7 @@ impl Agent {
             tasks: Tasks::default(),
             driver: Driver::default(),
             answered: Answered::default(),
+            at_boards: AtBoards::default(),
             timetable,
             timed_at: now.at,
             schedule,
@@ -196,11 +200,7 @@ impl Agent {
                 let reason = cut(reason);
                 self.tell(now, EventKind::BackEnd { name, change, reason });
             }
-            Input::Judged { ticket, id, verdict } => {
-                self.answered.remember(id, &verdict);
-                let reply = CommandReply { id, verdict };
-                self.outputs.push(Output::AnswerCommand { ticket, reply });
-            }
+            Input::Judged { ticket, id, verdict } => self.judged(ticket, id, &verdict),
             Input::Happened(kind) => self.tell(now, kind),
             Input::Stopping => self.driver.stop(),
             other => self.task_input(now, other, &mut effects),
@@ -486,6 +486,12 @@ impl Agent {
             }
             Verb::Resume => {
                 return self.outputs.push(Output::Resume { ticket, id: command.id });
+            }
+            Verb::Board { board, order } => {
+                match self.order_board((command.id, ticket), board, *order) {
+                    Some(verdict) => verdict,
+                    None => return,
+                }
             }
             Verb::SetExecMode { .. }
             | Verb::RunProfileJob { .. }

@@ -40,8 +40,8 @@ pub struct Config {
     pub fleet: FleetId,
     /// Where it stands, if it does not move and an operator said so.
     pub place: Option<Geodetic>,
-    /// The address of a receiver that tells where it is: `host:port` of gpsd, or of whatever serves NMEA lines.
-    pub receiver: Option<String>,
+    /// A receiver that tells where it is.
+    pub receiver: Option<ReceiverConfig>,
     /// What it offers to functions.
     pub capacity: Capacity,
     /// How it meets the others.
@@ -301,6 +301,29 @@ pub struct VirtualBattery {
     pub fade_per_cycle: f64,
     /// Capacity lost each year, as a share.
     pub fade_per_year: f64,
+}
+
+/// Where a receiver of a satellite navigation system is heard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReceiverConfig {
+    /// `host:port` of gpsd, or of whatever serves NMEA lines.
+    Tcp(String),
+    /// A serial line on which it says NMEA lines.
+    Line {
+        /// The path of the device; `*` in its last part stands for any letters.
+        device: PathBuf,
+        /// The rate of the line, in baud.
+        baud: u32,
+    },
+}
+
+impl fmt::Display for ReceiverConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Tcp(address) => f.write_str(address),
+            Self::Line { device, .. } => write!(f, "{}", device.display()),
+        }
+    }
 }
 
 /// A board at a serial line.

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use protocol::command::{Command, CommandReply, CommandVerdict};
+use protocol::command::{BoardOrder, Command, CommandReply, CommandVerdict};
 use protocol::desired::{CalleeSpec, Desired, DesiredReply, FunctionRef, SourceRef, TaskSpec};
 use protocol::event::{BackEndChange, Event, EventKind, EventPage, EventQuery};
 use protocol::invoke::{self, Invoked};
@@ -269,6 +269,17 @@ pub enum Output {
         ticket: Ticket,
         /// The command.
         id: u64,
+    },
+    /// Have a board do something, then say [`Input::Judged`].
+    Board {
+        /// Who waits.
+        ticket: Ticket,
+        /// The command.
+        id: u64,
+        /// The board, by its name.
+        board: String,
+        /// What.
+        order: BoardOrder,
     },
     /// Get a function from disk or controller, check and compile it, then say [`Input::Loaded`].
     Load(FunctionRef),

@@ -17,7 +17,7 @@ mod run;
 mod system;
 mod workflow;
 
-pub use command::{CommandAsk, CommandInfo, CommandName, CommandState};
+pub use command::{BoardAsk, CommandAsk, CommandInfo, CommandName, CommandState};
 pub use function::{FunctionInfo, FunctionList};
 pub use handover::{Handover, HandoverKind, HandoverList, HandoverState};
 pub use key::{KeyInfo, KeyList, TrustRequest};

@@ -3,6 +3,7 @@
 
 mod adopt;
 mod board;
+mod board_order;
 mod client;
 mod command;
 mod flash;
@@ -115,6 +116,8 @@ enum NodeVerb {
     At(command::At),
     /// Takes such a command back, if it has not begun.
     TakeBack(command::TakeBack),
+    /// Has a board at a serial line of a node do something: switch a relay, cycle the power of what is behind it.
+    Board(board_order::Order),
     /// Has nodes get another program of the agent, try it, and keep it if it is well.
     Update(update::Update),
     /// Has a node leave safe mode: it starts anew, with functions.
@@ -301,6 +304,7 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Node(NodeVerb::Show { node }) => node::show(&client, format, node),
         Verb::Node(NodeVerb::At(asked)) => command::at(&client, format, asked),
         Verb::Node(NodeVerb::TakeBack(asked)) => command::take_back(&client, format, asked),
+        Verb::Node(NodeVerb::Board(asked)) => board_order::order(&client, format, asked),
         Verb::Node(NodeVerb::Update(asked)) => update::update(&client, format, asked),
         Verb::Node(NodeVerb::Resume { node }) => update::resume(&client, format, node),
         Verb::Node(NodeVerb::Token { name, addresses, good_for }) => {

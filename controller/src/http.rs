@@ -128,6 +128,7 @@ fn router(api: Api) -> Router {
         .route("/nodes", get(routes::nodes))
         .route("/nodes/{id}", get(routes::node))
         .route("/nodes/{id}/commands", post(routes::command::give))
+        .route("/nodes/{id}/boards/{board}", post(routes::command::order_board))
         .route("/nodes/{id}/commands/{epoch}/{command}/cancel", post(routes::command::take_back))
         .route("/nodes/{id}/late", get(routes::late::late))
         .route("/nodes/{id}/update", post(routes::program::update))

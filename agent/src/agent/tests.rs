@@ -12,6 +12,7 @@ use types::{
 use super::*;
 use crate::state::{GroupEvent, GroupId, GroupStatus, Ownership, RoleChange, TransferError};
 
+mod boards;
 mod life;
 mod reports;
 mod tasks;

@@ -88,7 +88,7 @@ fn board(
 }
 
 /// A path to a device, in whose last part `*` stands for any letters.
-fn device(text: &str) -> Result<PathBuf, String> {
+pub(super) fn device(text: &str) -> Result<PathBuf, String> {
     let path = Path::new(text);
     let folder = path.parent().and_then(Path::to_str).unwrap_or_default();
     if !path.is_absolute() || path.file_name().is_none() {

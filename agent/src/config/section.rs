@@ -10,7 +10,8 @@ use super::read::Section;
 use super::tree::{Origin, Table};
 use super::{
     BusConfig, Config, Endpoint, FunctionsConfig, IdentityConfig, InferenceConfig, Isolation,
-    Problem, QueueConfig, ReportConfig, SourceConfig, StartConfig, StoreSection, UpdateConfig,
+    Problem, QueueConfig, ReceiverConfig, ReportConfig, SourceConfig, StartConfig, StoreSection,
+    UpdateConfig,
 };
 use super::{body, mcu, mqtt, program};
 use crate::life::file::unhex;
@@ -56,6 +57,9 @@ const REPORT_TTL_S: u64 = 14 * 86_400;
 const EVENT_TTL_S: u64 = 90 * 86_400;
 /// Ten years.
 const TTL_S_MAX: u64 = 3_653 * 86_400;
+/// What most receivers speak at, in baud, and what they can be set to.
+const RECEIVER_BAUD: u64 = 9600;
+const RECEIVER_BAUDS: [u64; 8] = [4800, 9600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800];
 const REPORT_INTERVAL_MS: u64 = 1000;
 const PING_INTERVAL_MS: u64 = 2000;
 /// Failed starts in a row before safe mode: a board that loses power while it starts does so once or twice.
@@ -196,17 +200,31 @@ fn place(mut section: Section<'_>, kind: Option<NodeKind>) -> Option<Geodetic> {
     Some(place)
 }
 
-/// What speaks there is believed: it is this machine or one beside it.
-fn receiver(mut section: Section<'_>) -> Option<String> {
-    section.require("connect");
-    let connect = section.converted("connect", |text| {
+/// What speaks there is believed: it is this machine, one beside it, or at its serial line.
+fn receiver(mut section: Section<'_>) -> Option<ReceiverConfig> {
+    let (has_address, has_device) = (section.has("connect"), section.has("device"));
+    let address = section.converted("connect", |text| {
         let address = text.rsplit_once(':').filter(|(host, _)| !host.is_empty());
         let port = address.and_then(|(_, port)| port.parse::<u16>().ok());
         let wrong = || format!("{text:?} is not an address like 127.0.0.1:2947");
         port.map(|_| text.to_owned()).ok_or_else(wrong)
     });
+    let device = section.converted("device", mcu::device);
+    if section.has("baud") && !has_device {
+        section.refuse("baud", "only a device has a rate".to_owned());
+    }
+    let baud = section.integer("baud", 1..=4_000_000, RECEIVER_BAUD);
+    if !RECEIVER_BAUDS.contains(&baud) {
+        section.refuse("baud", format!("{baud} is none of {RECEIVER_BAUDS:?}"));
+    }
+    match (has_address, has_device) {
+        (false, false) => section.require("connect"),
+        (true, true) => section.refuse("device", "connect names another receiver".to_owned()),
+        _ => {}
+    }
     section.finish();
-    connect
+    let line = || Some(ReceiverConfig::Line { device: device?, baud: u32::try_from(baud).ok()? });
+    address.map(ReceiverConfig::Tcp).or_else(line)
 }
 
 fn capacity(mut section: Section<'_>) -> Capacity {

@@ -141,6 +141,32 @@ fn links_are_tls_unless_insecure_is_asked_for_on_this_machine() {
 }
 
 #[test]
+fn a_receiver_is_at_an_address_or_at_a_line() {
+    let with = |text: &str| format!("{GOOD}[receiver]\n{text}");
+    let receiver = |text: &str| load(&[&with(text)], &[]).unwrap().receiver.unwrap();
+    let tcp = ReceiverConfig::Tcp("127.0.0.1:2947".to_owned());
+    assert_eq!(receiver("connect = \"127.0.0.1:2947\"\n"), tcp);
+    let device = PathBuf::from("/dev/serial/by-id/usb-u-blox*");
+    let line = ReceiverConfig::Line { device, baud: 4800 };
+    let text = "device = \"/dev/serial/by-id/usb-u-blox*\"\nbaud = 4800\n";
+    assert_eq!(receiver(text), line);
+    refused(&with(""), &["receiver.connect"]);
+    refused(&with(&format!("{text}connect = \"a:1\"\n")), &["connect names another receiver"]);
+    refused(&with("connect = \"a:1\"\nbaud = 9600\n"), &["only a device has a rate"]);
+    refused(&with("device = \"ttyS0\"\n"), &["\"ttyS0\" is not the whole path of a device"]);
+    refused(&with("device = \"/dev/ttyS0\"\nbaud = 9601\n"), &["9601 is none of"]);
+}
+
+#[test]
+fn the_floor_is_not_above_the_reserve() {
+    let battery = |text: &str| load(&[&format!("{GOOD}[battery]\n{text}")], &[]).unwrap().battery;
+    assert!((battery("reserve = 0.3\n").floor - 0.05).abs() < 1e-9);
+    assert!(battery("reserve = 0.0\n").floor.abs() < 1e-9, "what plans use up, nodes do not keep");
+    let above = format!("{GOOD}[battery]\nreserve = 0.1\nfloor = 0.2\n");
+    refused(&above, &["battery.floor: 0.2 is above the reserve of 0.1"]);
+}
+
+#[test]
 fn drop_ins_and_then_the_environment_win() {
     let drop_in = "[report]\ninterval_ms = 200\nping_interval_ms = 300\n";
     let variables = [

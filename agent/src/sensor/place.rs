@@ -55,22 +55,21 @@ pub(super) fn on_track(env: &SimEnv, now: Epoch) -> Result<Geodetic, NoPlace> {
 
 /// What functions of a node are told of where it is, before anything has run, in words.
 pub fn words(config: &Config) -> String {
-    match (config.place, &config.sim, config.kind) {
+    match (config.place, &config.receiver, &config.sim, config.kind) {
         (Some(Geodetic { lat_deg, lon_deg, alt_km }), ..) => {
             format!(
                 "position: {lat_deg} deg north, {lon_deg} deg east, {alt_km} km up, from [place]"
             )
         }
-        _ if config.receiver.is_some() => {
-            let receiver = config.receiver.as_deref().unwrap_or_default();
+        (None, Some(receiver), ..) => {
             format!("position: as the receiver at {receiver} tells; none until then")
         }
-        (None, Some(_), _) => "position: as the emulation tells; none until then".to_owned(),
-        (None, None, NodeKind::Satellite) => {
+        (None, None, Some(_), _) => "position: as the emulation tells; none until then".to_owned(),
+        (None, None, None, NodeKind::Satellite) => {
             "position: none: satellites move, and nothing here says where they are ([sim] would)"
                 .to_owned()
         }
-        (None, None, _) => format!("position: none: {}", NoPlace::NotTold),
+        (None, None, None, _) => format!("position: none: {}", NoPlace::NotTold),
     }
 }
 

@@ -9,7 +9,7 @@ use tokio::io::unix::{AsyncFd, AsyncFdReadyGuard};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::link::{Link, News, OrderError};
-use super::port::{PortError, find, open};
+use super::port::{PortError, find, open, watched};
 use super::{Asked, Presence, State};
 use crate::clock::Clock;
 use crate::config::McuConfig;
@@ -78,17 +78,6 @@ pub(super) async fn keep(
     }
 }
 
-/// Has the event loop watch a descriptor until it is dropped.
-fn waited_for(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
-    #[expect(
-        unsafe_code,
-        reason = "the safe constructor is deprecated for descriptors that others may close"
-    )]
-    // SAFETY: the descriptor is owned, so that it is open and the same until the registration has ended, which takes it back first.
-    let registered = unsafe { AsyncFd::register(fd) };
-    registered.map_err(|error| error.into_parts().1)
-}
-
 impl Keeper {
     fn now_ms(&self) -> u64 {
         self.clock.now().at.0 / 1_000_000
@@ -97,7 +86,7 @@ impl Keeper {
     fn opened(&mut self) -> Result<AsyncFd<OwnedFd>, PortError> {
         let path = find(&self.config.device)?;
         let fd = open(&path, self.config.baud)?;
-        let fd = waited_for(fd).map_err(|source| PortError::Unusable {
+        let fd = watched(fd).map_err(|source| PortError::Unusable {
             path: path.display().to_string(),
             what: "cannot be waited for",
             source,

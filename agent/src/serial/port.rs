@@ -9,6 +9,7 @@ use rustix::termios::{
     ControlModes, OptionalActions, QueueSelector, SpecialCodeIndex, ioctl_tiocexcl, isatty,
     tcflush, tcgetattr, tcsetattr,
 };
+use tokio::io::unix::AsyncFd;
 
 /// Why a device is not open.
 #[derive(Debug, thiserror::Error)]
@@ -127,6 +128,20 @@ pub fn open(path: &Path, baud: u32) -> Result<OwnedFd, PortError> {
     // What came before was for somebody else.
     tcflush(&fd, QueueSelector::IOFlush).map_err(unusable("cannot be cleared"))?;
     Ok(fd)
+}
+
+/// Has the event loop watch a descriptor until it is dropped.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn watched(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
+    #[expect(
+        unsafe_code,
+        reason = "the safe constructor is deprecated for descriptors that others may close"
+    )]
+    // SAFETY: the descriptor is owned, so that it is open and the same until the registration has ended, which takes it back first.
+    let registered = unsafe { AsyncFd::register(fd) };
+    registered.map_err(|error| error.into_parts().1)
 }
 
 #[cfg(test)]

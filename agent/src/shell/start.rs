@@ -142,6 +142,7 @@ pub(super) async fn start(config: Config, life: Life) -> Result<Shell, StartErro
         keeping,
         health: Health::new(),
         life: life.clone(),
+        lines: lines.clone(),
         controller: Mutex::new(controller.clone()),
     });
     await_clock(&config, &work, &mut news, known.is_some()).await;

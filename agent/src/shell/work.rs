@@ -38,6 +38,7 @@ use crate::life::LifeBook;
 use crate::plan::{Departure, PlanBook};
 use crate::sensor::hardware::Hardware;
 use crate::sensor::{Memory, Sensors};
+use crate::serial::Lines;
 use crate::state::{GroupEvent, GroupId, StateService};
 use crate::uplink::Sent;
 
@@ -76,6 +77,8 @@ pub(super) struct Parts {
     pub(super) keeping: Keeping,
     pub(super) health: Health,
     pub(super) life: LifeBook,
+    /// The boards at serial lines.
+    pub(super) lines: Lines,
     /// Who the controller is, once it was heard.
     pub(super) controller: Mutex<Option<NodeId>>,
 }
@@ -274,6 +277,9 @@ impl Work {
             Output::Call(call) => self.call(*call),
             Output::Update { ticket, asked } => self.take_order(ticket, asked),
             Output::Resume { ticket, id } => self.resume(ticket, id),
+            Output::Board { ticket, id, board, order } => {
+                self.order_board((ticket, id), board, order);
+            }
             Output::Sample(group) => self.sample(group),
             Output::Ping(peer) => self.ping(peer),
             Output::Report(report) => self.report(&report),

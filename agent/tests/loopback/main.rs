@@ -1,6 +1,9 @@
 //! Agents as processes on loopback, over real sessions of the bus: one binary, since linking it takes a while.
 
 mod backlog;
+#[path = "../serial/bench.rs"]
+mod bench;
+mod boards;
 mod calls;
 #[path = "../support/component.rs"]
 mod component;

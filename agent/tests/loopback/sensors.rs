@@ -3,8 +3,11 @@
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use protocol::report::{Reading, ReportBody, Source};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use types::Geodetic;
 
 use crate::support::{Agent, Session, eventually};
@@ -86,4 +89,40 @@ fn a_receiver_says_where_the_node_is() {
     assert_eq!((told.position, told.source), (place, Source::Measured));
     let (asked, _stream) = said.join().unwrap();
     assert!(asked.starts_with("?WATCH="), "{asked}");
+}
+
+#[test]
+fn a_receiver_at_a_serial_line_says_where_the_node_is() {
+    let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+    grantpt(&terminal).unwrap();
+    unlockpt(&terminal).unwrap();
+    let device = ptsname(&terminal, Vec::new()).unwrap().into_string().unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let receiver = format!("[receiver]\ndevice = {device:?}\nbaud = 9600\n");
+    let agent = Agent::start(dir.path(), "rover", &[], &receiver);
+    // It says so each second, whoever listens; what the line does to a sentence is noticed.
+    rustix::io::ioctl_fionbio(&terminal, true).unwrap();
+    let is_heard = Arc::new(AtomicBool::new(false));
+    let ends = Arc::clone(&is_heard);
+    let said = std::thread::spawn(move || {
+        let mut line = std::fs::File::from(terminal);
+        while !ends.load(Ordering::Relaxed) {
+            let sentences = "16.3726,N,torn\r\n\
+                $GPGGA,123519,4812.528,N,01622.356,E,1,08,0.9,170.0,M,44.3,M,,*00\r\n\
+                $GPGGA,123519,4812.528,N,01622.356,E,1,08,0.9,170.0,M,44.3,M,,*4C\r\n";
+            // Nobody may read yet, and then there is no room.
+            line.write_all(sentences.as_bytes()).ok();
+            std::thread::sleep(std::time::Duration::from_millis(250));
+        }
+    });
+    let told = reported(&agent, "a place", |body| match body {
+        ReportBody::Position(told) => Some(told.clone()),
+        _ => None,
+    });
+    is_heard.store(true, Ordering::Relaxed);
+    assert_eq!(told.source, Source::Measured);
+    let Geodetic { lat_deg, lon_deg, alt_km } = told.position;
+    assert!((lat_deg - 48.2088).abs() < 1e-6 && (lon_deg - 16.3726).abs() < 1e-6, "{told:?}");
+    assert!((alt_km - 0.2143).abs() < 1e-6, "{told:?}");
+    said.join().unwrap();
 }

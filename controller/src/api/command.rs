@@ -1,6 +1,6 @@
 //! Commands that have their time.
 
-use protocol::command::Act;
+use protocol::command::{Act, BoardOrder};
 use serde::{Deserialize, Serialize};
 use types::{Epoch, LeaderEpoch, NodeId};
 
@@ -17,6 +17,17 @@ pub struct CommandAsk {
     pub until: Epoch,
     /// What: `nop` or `report-now`.
     pub act: Act,
+}
+
+/// What a board at a serial line of a node is to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BoardAsk {
+    /// The command that this is again, which is done once; `null` for a new one.
+    #[serde(default)]
+    pub again: Option<CommandName>,
+    /// What: `{"relay": {"relay": 0, "is_on": true}}`, `{"power-cycle": {"relay": 0, "off_ms": 2000}}` or `"reset-energy"`.
+    pub order: BoardOrder,
 }
 
 /// What names a command.

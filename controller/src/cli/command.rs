@@ -29,7 +29,7 @@ pub(super) struct At {
     again: Option<CommandName>,
 }
 
-fn name(text: &str) -> Result<CommandName, String> {
+pub(super) fn name(text: &str) -> Result<CommandName, String> {
     let read = || {
         let (epoch, id) = text.split_once(':')?;
         Some(CommandName { epoch: LeaderEpoch(epoch.parse().ok()?), id: id.parse().ok()? })
@@ -80,7 +80,7 @@ pub(super) fn take_back(
     Ok(answer.print(format, words))
 }
 
-fn words(command: &CommandInfo) -> String {
+pub(super) fn words(command: &CommandInfo) -> String {
     let state = match command.state {
         CommandState::Scheduled => "scheduled: kept by the node, needs no link any more",
         CommandState::Done => "done",

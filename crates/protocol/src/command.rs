@@ -3,11 +3,12 @@
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
-use types::{Epoch, ExecutionMode, FunctionId, LeaderEpoch, NodeId};
+use types::{Epoch, ExecutionMode, FunctionId, LeaderEpoch, NodeId, TaskId};
 
 use crate::codec::{Message, Schema};
 use crate::release::SignedRelease;
 use crate::rule;
+use crate::serial::OFF_MS;
 
 /// How long one start of a new program may take to be well, in seconds.
 pub const WITHIN_S: core::ops::RangeInclusive<u32> = 10..=86_400;
@@ -90,6 +91,36 @@ pub enum Verb {
     },
     /// Leave safe mode: start anew, with functions.
     Resume,
+    /// Have a board at a serial line of the node do something; answered once the board has. [`CommandVerdict::Denied`] also tells that
+    /// the board did not answer: then nobody knows what it did.
+    Board {
+        /// The board, as the configuration of the node calls it.
+        board: String,
+        /// What.
+        order: BoardOrder,
+    },
+}
+
+/// What a board can be told. Numbered by position: append only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum BoardOrder {
+    /// A relay has to be so.
+    Relay {
+        /// Which, from 0.
+        relay: u8,
+        /// Whether it conducts.
+        is_on: bool,
+    },
+    /// A relay is opened, and closed again by the board alone.
+    PowerCycle {
+        /// Which, from 0.
+        relay: u8,
+        /// How long it is off, in ms: see [`OFF_MS`].
+        off_ms: u32,
+    },
+    /// Its energy is counted from zero.
+    ResetEnergy,
 }
 
 /// What can be done at a time. Numbered by position: append only.
@@ -152,6 +183,16 @@ impl Message for Command {
                 }
                 let is_possible = WITHIN_S.contains(within_s);
                 is_possible.then_some(()).ok_or("an update is given 10 s to a day to be well")
+            }
+            Verb::Board { board, order } => {
+                if TaskId::new(board).is_err() {
+                    return Err("a board is named by 1 to 63 of a-z, 0-9 and -, the first no -");
+                }
+                let is_possible = match order {
+                    BoardOrder::PowerCycle { off_ms, .. } => OFF_MS.contains(off_ms),
+                    BoardOrder::Relay { .. } | BoardOrder::ResetEnergy => true,
+                };
+                is_possible.then_some(()).ok_or("a relay is off for 100 ms to ten minutes")
             }
             Verb::Nop
             | Verb::Resume

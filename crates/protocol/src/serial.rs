@@ -26,5 +26,7 @@ pub use sender::{IDLE_MS, SendError, Sender, Sent};
 
 /// The version of the frame; its first byte. Another one is counted and dropped.
 pub const FRAME_VERSION: u8 = 1;
+/// How long a power cycle may be, in ms: a relay takes ten, and what is behind it has capacitors; what is to stay off is switched off.
+pub const OFF_MS: core::ops::RangeInclusive<u32> = 100..=600_000;
 /// The version of what is said; a board tells its own in [`Hello::proto`]. It changes when a kind changes its meaning, never when one is added.
 pub const PROTO: u16 = 1;

@@ -9,7 +9,7 @@ fn command(id: u64, epoch: u64, verb: Verb) -> Command {
     Command { id, seq: id, epoch: LeaderEpoch(epoch), node: node("sat-1"), deadline, verb }
 }
 
-fn asks(story: &mut Story, (id, epoch): (u64, u64), verb: Verb) -> Vec<Output> {
+pub(super) fn asks(story: &mut Story, (id, epoch): (u64, u64), verb: Verb) -> Vec<Output> {
     let ticket = Ticket(story.next_ticket);
     story.next_ticket += 1;
     story.says(Input::Command { command: command(id, epoch, verb), ticket })

@@ -1,12 +1,16 @@
-//! Commands that concern the agent's own program: judged off the loop, since what they say is made durable first.
+//! Commands that are judged off the loop: those for the agent's own program, since what they say is made durable first, and those for boards, which
+//! take their time to answer.
 
 use std::sync::Arc;
 
-use protocol::command::CommandVerdict;
+use protocol::command::{BoardOrder, CommandVerdict};
+use protocol::serial::Relay;
 
 use super::Work;
+use crate::agent::cut;
 use crate::event::{Input, Ticket};
 use crate::life::book::Asked;
+use crate::serial::link::Order;
 use crate::shell::fetching::blocking;
 
 impl Work {
@@ -40,5 +44,43 @@ impl Work {
                 this.parts.life.begin_anew();
             }
         });
+    }
+
+    /// Has a board do something, and waits for its answer.
+    pub(super) fn order_board(
+        self: &Arc<Self>,
+        (ticket, id): (Ticket, u64),
+        board: String,
+        order: BoardOrder,
+    ) {
+        let this = Arc::clone(self);
+        self.crew().spawn(async move {
+            let done = match this.parts.lines.named(&board) {
+                Some(line) => line.order(on_the_line(order)).await.map_err(|e| e.to_string()),
+                None => Err(this.no_board(&board)),
+            };
+            tracing::info!(board, ?order, ?done, "order for a board");
+            let verdict = match done {
+                Ok(()) => CommandVerdict::Done,
+                Err(reason) => CommandVerdict::Denied { reason: cut(reason) },
+            };
+            this.tell(Input::Judged { ticket, id, verdict }).await;
+        });
+    }
+
+    fn no_board(&self, name: &str) -> String {
+        let names: Vec<_> = self.parts.lines.iter().map(|line| line.config.name.as_str()).collect();
+        match names.is_empty() {
+            true => "its configuration has no board ([[mcu]])".to_owned(),
+            false => format!("no board is named {name:?}: {}", names.join(", ")),
+        }
+    }
+}
+
+const fn on_the_line(order: BoardOrder) -> Order {
+    match order {
+        BoardOrder::Relay { relay: ch, is_on: on } => Order::Relay(Relay { ch, on }),
+        BoardOrder::PowerCycle { relay: ch, off_ms } => Order::PowerCycle { ch, off_ms },
+        BoardOrder::ResetEnergy => Order::ResetEnergy,
     }
 }

@@ -2,7 +2,7 @@
 
 use protocol::belt::{ChunkReply, Fetched, OfferReply, Purpose, Refusal};
 use protocol::codec::{Message, decode, encode};
-use protocol::command::{Act, CommandReply, CommandVerdict, Verb};
+use protocol::command::{Act, BoardOrder, CommandReply, CommandVerdict, Verb};
 use protocol::desired::{Phase, Role, Verdict};
 use protocol::event::{Event, EventKind, TimedOutcome};
 use protocol::invoke::{Fault, InvocationRecord, Invoked, Outcome, SingleCopy};
@@ -296,6 +296,14 @@ fn commands_and_their_answers() {
     ];
     let commands = verbs.map(|verb| protocol::command::Command { verb, ..sample::command() });
     check("command_timed_variants", commands, golden!("command_timed_variants"));
+    let orders = [
+        BoardOrder::Relay { relay: 1, is_on: true },
+        BoardOrder::PowerCycle { relay: 0, off_ms: 2_000 },
+        BoardOrder::ResetEnergy,
+    ];
+    let verbs = orders.map(|order| Verb::Board { board: "eps".to_owned(), order });
+    let commands = verbs.map(|verb| protocol::command::Command { verb, ..sample::command() });
+    check("command_board_variants", commands, golden!("command_board_variants"));
     let scheduled = CommandReply { id: 1, verdict: CommandVerdict::Scheduled };
     check("command_reply_scheduled", [scheduled], golden!("command_reply_scheduled"));
     let outcomes = [

@@ -1,13 +1,9 @@
 //! Relays: they conduct or not, and a power cycle ends by itself, whoever fell silent meanwhile.
 
-use protocol::serial::Ack;
+use protocol::serial::{Ack, OFF_MS};
 
 /// Most relays of a board.
 pub const RELAYS_MAX: usize = 4;
-/// Shortest power cycle, in ms: a relay takes ten, and what is behind it has capacitors.
-pub const OFF_MS_MIN: u32 = 100;
-/// Longest power cycle, in ms: what is to stay off is switched off.
-pub const OFF_MS_MAX: u32 = 600_000;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
@@ -55,7 +51,7 @@ impl Relays {
         if self.count <= ch {
             return Ack::NO_CHANNEL;
         }
-        if !(OFF_MS_MIN..=OFF_MS_MAX).contains(&off_ms) {
+        if !OFF_MS.contains(&off_ms) {
             return Ack::OUT_OF_RANGE;
         }
         let state = &mut self.states[usize::from(ch)];
@@ -95,7 +91,7 @@ impl Relays {
 mod tests {
     use protocol::serial::Ack;
 
-    use super::{OFF_MS_MAX, OFF_MS_MIN, Relays};
+    use super::{OFF_MS, Relays};
 
     #[test]
     fn a_power_cycle_ends_by_itself_across_the_turn_of_the_clock() {
@@ -114,8 +110,8 @@ mod tests {
     fn what_is_not_there_or_too_long_is_refused() {
         let mut relays = Relays::new(1);
         assert_eq!(relays.cycle(0, 1, 5000), Ack::NO_CHANNEL);
-        assert_eq!(relays.cycle(0, 0, OFF_MS_MIN - 1), Ack::OUT_OF_RANGE);
-        assert_eq!(relays.cycle(0, 0, OFF_MS_MAX + 1), Ack::OUT_OF_RANGE);
+        assert_eq!(relays.cycle(0, 0, OFF_MS.start() - 1), Ack::OUT_OF_RANGE);
+        assert_eq!(relays.cycle(0, 0, OFF_MS.end() + 1), Ack::OUT_OF_RANGE);
         assert!(!relays.set(1, false) && relays.is_on(1).is_none());
         assert_eq!(Relays::new(200).count(), 4);
     }
