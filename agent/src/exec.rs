@@ -233,7 +233,7 @@ impl<P: Peers + Modules + Bus + Clone + 'static> Executor<P> {
     }
 
     /// Begins no further call while the node is strained; those under way come to their end. Says whether that is new.
-    pub fn strain(&self, is_strained: bool) -> bool {
+    pub fn set_strained(&self, is_strained: bool) -> bool {
         self.inner.is_strained.swap(is_strained, Ordering::AcqRel) != is_strained
     }
 

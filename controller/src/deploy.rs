@@ -218,11 +218,7 @@ impl<'a> Upload<'a> {
 /// # Errors
 /// [`PushError::TooLarge`].
 pub fn manifest_length(bytes: [u8; LENGTH_BYTES]) -> Result<usize, PushError> {
-    let bytes = u32::from_be_bytes(bytes);
-    let limit = SignedManifest::BYTES_MAX;
-    let length = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let too_large = PushError::TooLarge { part: "signed manifest", bytes: u64::from(bytes), limit };
-    if limit < length { Err(too_large) } else { Ok(length) }
+    length(bytes, "signed manifest", SignedManifest::BYTES_MAX)
 }
 
 /// The length of the signed release, if it may be so long.
@@ -230,10 +226,13 @@ pub fn manifest_length(bytes: [u8; LENGTH_BYTES]) -> Result<usize, PushError> {
 /// # Errors
 /// [`PushError::TooLarge`].
 pub fn release_length(bytes: [u8; LENGTH_BYTES]) -> Result<usize, PushError> {
+    length(bytes, "signed release", SignedRelease::BYTES_MAX)
+}
+
+fn length(bytes: [u8; LENGTH_BYTES], part: &'static str, limit: usize) -> Result<usize, PushError> {
     let bytes = u32::from_be_bytes(bytes);
-    let limit = SignedRelease::BYTES_MAX;
     let length = usize::try_from(bytes).unwrap_or(usize::MAX);
-    let too_large = PushError::TooLarge { part: "signed release", bytes: u64::from(bytes), limit };
+    let too_large = PushError::TooLarge { part, bytes: u64::from(bytes), limit };
     if limit < length { Err(too_large) } else { Ok(length) }
 }
 

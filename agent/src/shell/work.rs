@@ -505,7 +505,7 @@ impl Work {
     /// Keeps calls out while the node has too little charge or is too warm; what instances remember is kept before power may go.
     fn mind_strain(self: &Arc<Self>) {
         let is_strained = locked(&self.parts.sensors).strain().is_some();
-        if self.exec().strain(is_strained) && is_strained {
+        if self.exec().set_strained(is_strained) && is_strained {
             let this = Arc::clone(self);
             self.crew().spawn(async move { this.exec().settle().await });
         }

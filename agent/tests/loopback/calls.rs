@@ -131,6 +131,7 @@ impl Stage {
     }
 }
 
+/// The task of a function that this node owns, of which the controller has the signed manifest; the component is held by who makes it.
 pub(super) fn spec(controller: &Session, manifest: &Manifest, component: &[u8]) -> TaskSpec {
     let signed = sign(manifest);
     controller.hold(&signed);

@@ -1,12 +1,12 @@
 //! The end of an agent that is told to end: what is under way comes to its end and is answered.
 
-use protocol::desired::{FunctionRef, Phase, Role, TaskSpec};
+use protocol::desired::{Phase, TaskSpec};
 use protocol::encode;
 use protocol::invoke::{Invoke, Invoked};
-use types::OwnerEpoch;
 
+use crate::calls;
 use crate::component::puppet;
-use crate::signing::{self, sha256, sign};
+use crate::signing;
 use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, keys, task, workflow};
 
 const TASK: &str = "puppet";
@@ -15,27 +15,8 @@ const CALLS: u64 = 3;
 
 fn spec(controller: &Session) -> TaskSpec {
     let component = puppet();
-    let manifest = signing::manifest(TASK, &component);
-    let signed = sign(&manifest);
     controller.hold(&component);
-    controller.hold(&signed);
-    TaskSpec {
-        workflow: workflow(),
-        task: task(TASK),
-        function: FunctionRef {
-            name: manifest.name,
-            sha256: sha256(&component),
-            bytes: u32::try_from(component.len()).expect("a few kilobytes"),
-            manifest: sha256(&signed),
-        },
-        role: Role::Owner { owner_epoch: OwnerEpoch(1), successor: None },
-        replica: None,
-        milli_cpu: types::MilliCpu(500),
-        memory_mib: types::MiB(64),
-        linear_memory_mib: types::MiB(64),
-        deadline_ms: 20_000,
-        sources: Vec::new(),
-    }
+    calls::spec(controller, &signing::manifest(TASK, &component), &component)
 }
 
 #[test]

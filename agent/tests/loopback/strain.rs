@@ -3,14 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use protocol::desired::{FunctionRef, Phase, Role, TaskSpec};
+use protocol::desired::{Phase, TaskSpec};
 use protocol::invoke::{Fault, Invoke, Invoked, Outcome};
 use protocol::manifest::slots::Warm;
-use types::OwnerEpoch;
 
+use crate::calls;
 use crate::component::{puppet, rememberer};
-use crate::signing::{self, sha256, sign};
-use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, task, workflow};
+use crate::signing;
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken};
 
 /// One that spins until its deadline, and one that counts its calls in its own memory.
 const SPINS: &str = "puppet";
@@ -38,28 +38,10 @@ fn tree(root: &Path, percent: u32, millidegrees: u32) {
 }
 
 fn spec(controller: &Session, name: &str, component: &[u8], warm: Option<Warm>) -> TaskSpec {
+    controller.hold(component);
     let mut manifest = signing::manifest(name, component);
     manifest.warm = warm;
-    let signed = sign(&manifest);
-    controller.hold(component);
-    controller.hold(&signed);
-    TaskSpec {
-        workflow: workflow(),
-        task: task(name),
-        function: FunctionRef {
-            name: manifest.name,
-            sha256: sha256(component),
-            bytes: u32::try_from(component.len()).expect("a few kilobytes"),
-            manifest: sha256(&signed),
-        },
-        role: Role::Owner { owner_epoch: OwnerEpoch(1), successor: None },
-        replica: None,
-        milli_cpu: types::MilliCpu(500),
-        memory_mib: types::MiB(64),
-        linear_memory_mib: types::MiB(64),
-        deadline_ms: 20_000,
-        sources: Vec::new(),
-    }
+    calls::spec(controller, &manifest, component)
 }
 
 /// What came of a call of the task that counts: its number, and whether the instance had served one before.

@@ -3,16 +3,17 @@
 
 use std::path::Path;
 
-use protocol::desired::{FunctionRef, Phase, Role, Successor, TaskSpec};
+use protocol::desired::{Phase, Role, Successor, TaskSpec};
 use protocol::event::EventKind;
 use protocol::invoke::{Invoked, Outcome};
 use protocol::manifest::slots::Warm;
 use tempfile::TempDir;
 use types::{NodeId, OwnerEpoch, WindowId};
 
+use crate::calls;
 use crate::component::{puppet, rememberer};
 use crate::signing::{self, sha256, sign};
-use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, sky, task, workflow};
+use crate::support::{Agent, Session, desired, eventually, invoke, is_taken, sky};
 
 const TASK: &str = "rememberer";
 /// Longer than a test takes, and more calls than it makes.
@@ -41,27 +42,8 @@ impl Stage {
         let component = rememberer();
         let mut manifest = signing::manifest(TASK, &component);
         (manifest.version, manifest.warm) = (version, Some(warm));
-        let signed = sign(&manifest);
         self.controller.hold(&component);
-        self.controller.hold(&signed);
-        let function = FunctionRef {
-            name: manifest.name,
-            sha256: sha256(&component),
-            bytes: u32::try_from(component.len()).expect("a few kilobytes"),
-            manifest: sha256(&signed),
-        };
-        TaskSpec {
-            workflow: workflow(),
-            task: task(TASK),
-            function,
-            role,
-            replica: None,
-            milli_cpu: types::MilliCpu(500),
-            memory_mib: types::MiB(64),
-            linear_memory_mib: types::MiB(64),
-            deadline_ms: 20_000,
-            sources: Vec::new(),
-        }
+        TaskSpec { role, ..calls::spec(&self.controller, &manifest, &component) }
     }
 
     /// Has a node hold the task, and waits until it serves it.
