@@ -11,6 +11,7 @@
 
 pub mod begin;
 pub mod book;
+mod exec;
 pub mod file;
 mod program;
 pub mod release;

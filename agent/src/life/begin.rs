@@ -4,13 +4,12 @@
 //! decide again. A program that is run from its slot by hand does not either.
 
 use std::io;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::exec;
 use super::file;
 use super::program;
 use super::slots::{Choice, Program, Slot, Slots};
@@ -153,7 +152,7 @@ fn become_chosen(early: &Early, this: &Path, own: u64) -> (Option<Starts>, Mode)
             return (None, mode);
         }
         let reason = match program::check(&slots_dir(&early.dir), slot, program) {
-            Ok(()) => exec(early, (slot, program), mode, (this, own)),
+            Ok(()) => become_program(early, (slot, program), mode, (this, own)),
             Err(reason) => reason,
         };
         tracing::error!(slot = slot.as_str(), reason, "the program in this slot is not started");
@@ -191,7 +190,7 @@ fn count(early: &Early, program: u64) -> (Option<Starts>, Mode) {
 }
 
 /// Becomes the program in a slot; comes back with the reason if that does not work.
-fn exec(
+fn become_program(
     early: &Early,
     (slot, program): (Slot, &Program),
     mode: Mode,
@@ -210,8 +209,7 @@ fn exec(
         number = program.number,
         "becomes"
     );
-    let arguments = std::env::args_os().skip(1);
-    let error = Command::new(&path).args(arguments).env(DECIDED, decided).exec();
+    let error = exec::exec(&path, (DECIDED, Some(decided)));
     format!("{} cannot be started: {error}", path.display())
 }
 
@@ -226,7 +224,7 @@ pub fn look_with_kept(early: &Early) {
         && let Some((_, program)) = &slots.active
         && program::check(&slots_dir(&early.dir), slot, program).is_ok()
     {
-        exec(early, (slot, program), Mode::Normal, (this.as_path(), own_number));
+        become_program(early, (slot, program), Mode::Normal, (this.as_path(), own_number));
     }
 }
 
@@ -279,7 +277,6 @@ impl Life {
 
     /// Begins anew: becomes the packaged program, which decides again; comes back only when that fails.
     pub fn anew(&self) -> io::Error {
-        let arguments = std::env::args_os().skip(1);
-        Command::new(&self.packaged).args(arguments).env_remove(DECIDED).exec()
+        exec::exec(&self.packaged, (DECIDED, None))
     }
 }

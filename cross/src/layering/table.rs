@@ -170,6 +170,7 @@ pub(super) const TABLE: &[Row] = &[
             "blake3",
             "clap",
             "ed25519-dalek",
+            "nix",
             "nvml-wrapper",
             "rcgen",
             "redb",
