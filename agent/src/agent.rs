@@ -131,8 +131,8 @@ impl Agent {
     /// Starts where an earlier start has left off, link or no link.
     pub fn start(setup: Setup, remembered: Remembered, now: &Now) -> (Self, Vec<Output>) {
         let schedule = Schedule {
-            reports: Rounds::new(now.at, setup.report_interval, &GROUPS),
-            pings: Rounds::new(now.at, setup.ping_interval, &setup.peers),
+            reports: Rounds::together(now.at, setup.report_interval, &GROUPS),
+            pings: Rounds::spread(now.at, setup.ping_interval, &setup.peers),
         };
         let (timetable, interrupted) = Timetable::remembered(remembered.timed.as_deref());
         let mut agent = Self {

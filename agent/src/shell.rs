@@ -192,8 +192,10 @@ impl Shell {
     }
 
     fn perform(&mut self, now: &Now, outputs: Vec<Output>) {
+        let mut samples = Vec::new();
         for output in outputs {
             match output {
+                Output::Sample(group) => samples.push(group),
                 Output::AnswerDesired { ticket, reply } => {
                     if reply.verdict != Verdict::Reported {
                         let (epoch, generation) = (reply.facts.epoch, reply.facts.generation);
@@ -206,6 +208,7 @@ impl Shell {
                 other => self.work.perform(now, other),
             }
         }
+        self.work.sample(samples);
     }
 
     fn answer<M: protocol::Message>(&mut self, ticket: Ticket, message: &M) {

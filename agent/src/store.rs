@@ -4,6 +4,7 @@
 //! after a crash at any point the file holds the last durable transaction, and what that one built on.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use redb::{Database, Durability, ReadableDatabase, StorageBackend};
 
@@ -85,6 +86,8 @@ pub struct StoreUsage {
 pub(crate) struct Store {
     database: Database,
     quota_bytes: u64,
+    /// Whether something was written that is not durable yet.
+    is_behind: AtomicBool,
 }
 
 impl Store {
@@ -111,7 +114,7 @@ impl Store {
     }
 
     fn checked(database: Database, quota_bytes: u64) -> Result<Self, StateError> {
-        let store = Self { database, quota_bytes };
+        let store = Self { database, quota_bytes, is_behind: AtomicBool::new(false) };
         // Makes all tables, so that snapshots find them.
         let format = store.write(Sync::Now, |writer| {
             let format = writer.counter("format")?;
@@ -142,8 +145,18 @@ impl Store {
         let mut writer = Writer::open(&transaction, self.quota_bytes)?;
         let done = work(&mut writer)?;
         writer.finish()?;
-        transaction.commit().map_err(failed("commit a transaction"))?;
+        // Before the commit: until then nobody else writes.
+        self.is_behind.store(sync == Sync::Later, Ordering::Relaxed);
+        transaction.commit().map_err(|error| {
+            self.is_behind.store(true, Ordering::Relaxed);
+            StateError::new("commit a transaction", error)
+        })?;
         Ok(done)
+    }
+
+    /// Whether something was written that waits for the next durable transaction.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.is_behind.load(Ordering::Relaxed)
     }
 
     /// What is committed now, whatever is written later.

@@ -1,11 +1,11 @@
-//! When reports and measurements are due: each group once an interval, the groups spread over it.
+//! When reports and measurements are due: each once an interval, reports together, measurements spread over it.
 
 use std::time::Duration;
 
 use protocol::report::Group;
 use types::{Instant, NodeId};
 
-/// The groups that every node reports, in the order in which they are spread.
+/// The groups that every node reports.
 ///
 /// What a node does not have, a graphics processor or a place, is not reported; neither is what there is nothing to say of.
 pub(super) const GROUPS: [Group; 10] = [
@@ -21,7 +21,7 @@ pub(super) const GROUPS: [Group; 10] = [
     Group::Life,
 ];
 
-/// Things that recur, spread evenly over their interval.
+/// Things that recur.
 #[derive(Debug)]
 pub(super) struct Rounds<T> {
     interval: Duration,
@@ -29,7 +29,13 @@ pub(super) struct Rounds<T> {
 }
 
 impl<T: Clone> Rounds<T> {
-    pub(super) fn new(start: Instant, interval: Duration, things: &[T]) -> Self {
+    /// All at once: a node that has nothing else to do wakes up once.
+    pub(super) fn together(start: Instant, interval: Duration, things: &[T]) -> Self {
+        Self { interval, next: things.iter().map(|thing| (thing.clone(), start)).collect() }
+    }
+
+    /// Evenly over the interval.
+    pub(super) fn spread(start: Instant, interval: Duration, things: &[T]) -> Self {
         let count = u32::try_from(things.len()).unwrap_or(u32::MAX).max(1);
         let spread = interval / count;
         let mut at = start;

@@ -17,7 +17,7 @@ use protocol::call::{Call, Called};
 use protocol::desired::{FunctionRef, SourceRef, TaskSpec};
 use protocol::event::Event;
 use protocol::invoke::{Invoke, Invoked, Outcome};
-use protocol::report::{Group, LinkSample, Report};
+use protocol::report::{Group, LinkSample, Report, ReportBody};
 use protocol::signed::Signers;
 use protocol::sim::SimEnv;
 use tokio::sync::{Semaphore, mpsc};
@@ -280,11 +280,11 @@ impl Work {
             Output::Board { ticket, id, board, order } => {
                 self.order_board((ticket, id), board, order);
             }
-            Output::Sample(group) => self.sample(group),
             Output::Ping(peer) => self.ping(peer),
             Output::Report(report) => self.report(&report),
             Output::Event(event) => self.event(now, event),
-            Output::AnswerDesired { .. }
+            Output::Sample(_)
+            | Output::AnswerDesired { .. }
             | Output::AnswerCommand { .. }
             | Output::AnswerEvents { .. } => {}
         }
@@ -480,26 +480,44 @@ impl Work {
         self.crew().spawn(async move { sources::fetch_ahead(&this, &sources).await });
     }
 
-    fn sample(self: &Arc<Self>, group: Group) {
+    /// Reads groups of sensors: what may block after the rest, all of it on one thread, one group after another.
+    pub(super) fn sample(self: &Arc<Self>, groups: Vec<Group>) {
+        let (slow, quick): (Vec<_>, Vec<_>) =
+            groups.into_iter().partition(|group| report::may_block(*group));
+        if quick.is_empty() && slow.is_empty() {
+            return;
+        }
         let this = Arc::clone(self);
         self.crew().spawn(async move {
-            let sampled = if report::may_block(group) {
-                let sampler = Arc::clone(&this);
-                // One at a time keeps the process at few threads.
-                let _turn = this.sampling.lock().await;
-                tokio::task::spawn_blocking(move || report::sample(&sampler, group)).await
-            } else {
-                Ok(report::sample(&this, group))
-            };
-            if matches!(group, Group::Power | Group::Thermal) {
-                this.mind_strain();
+            for group in quick {
+                this.sampled(group, report::sample(&this, group)).await;
             }
-            match sampled {
-                Ok(Some(body)) => this.tell(Input::Sampled(body)).await,
-                Ok(None) => {}
-                Err(error) => tracing::error!(%error, ?group, "sample was lost"),
+            if slow.is_empty() {
+                return;
+            }
+            let sampler = Arc::clone(&this);
+            let reactor = tokio::runtime::Handle::current();
+            // One at a time keeps the process at few threads.
+            let _turn = this.sampling.lock().await;
+            let sampled = tokio::task::spawn_blocking(move || {
+                for group in slow {
+                    // Told at once: the next one may take long.
+                    reactor.block_on(sampler.sampled(group, report::sample(&sampler, group)));
+                }
+            });
+            if let Err(error) = sampled.await {
+                tracing::error!(%error, "samples were lost");
             }
         });
+    }
+
+    async fn sampled(self: &Arc<Self>, group: Group, sampled: Option<ReportBody>) {
+        if matches!(group, Group::Power | Group::Thermal) {
+            self.mind_strain();
+        }
+        if let Some(body) = sampled {
+            self.tell(Input::Sampled(body)).await;
+        }
     }
 
     /// Keeps calls out while the node has too little charge or is too warm; what instances remember is kept before power may go.

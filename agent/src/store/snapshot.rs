@@ -146,6 +146,32 @@ impl Snapshot {
         Ok(found)
     }
 
+    /// Whether an object of a run was stored before a moment.
+    pub(crate) fn has_object_before(&self, before: i64) -> Result<bool, StateError> {
+        for entry in self.objects.iter().map_err(failed(READ))? {
+            let (key, row) = entry.map_err(failed(READ))?;
+            let row = ObjectRow::read(key.value(), row.value())?;
+            if row.meta.id.run.is_some() && row.stored_at < before {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Whether chunks are staged of a bundle that is not open.
+    pub(crate) fn stages_others(
+        &self,
+        is_open: impl Fn(&[u8]) -> bool,
+    ) -> Result<bool, StateError> {
+        for entry in self.staged.iter().map_err(failed(READ))? {
+            let (key, _) = entry.map_err(failed(READ))?;
+            if !key.value().get(..32).is_some_and(&is_open) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The chunks of a bundle that are here.
     pub(crate) fn staged(&self, bundle: &Hash) -> Result<BTreeSet<u32>, StateError> {
         let (start, end) = staged_range(bundle);

@@ -195,11 +195,15 @@ impl Node {
 
     fn handle(&mut self, now: &Now, input: Input, seen: &mut Watched) {
         let is_timed = matches!(&input, Input::Saved { record: Record::Timed, .. });
+        if is_timed {
+            // What is due by itself at this moment comes first, so that what follows was commanded.
+            let due = self.agent.handle(now, Input::Timer);
+            self.perform(now, due, seen);
+        }
         let outputs = self.agent.handle(now, input);
         if is_timed {
             seen.begun.extend(begun(self.records.get(&Record::Timed.to_string())));
             let samples = outputs.iter().filter(|o| matches!(o, Output::Sample(_))).count();
-            // One more may be due at the same moment.
             seen.done += u64::try_from(samples / GROUPS).expect("few");
         }
         self.perform(now, outputs, seen);
