@@ -11,6 +11,7 @@ pub mod convert;
 pub mod deliver;
 pub mod eclipses;
 pub mod motion;
+pub mod place;
 pub mod plan;
 pub mod position;
 pub mod route;
@@ -89,6 +90,8 @@ pub enum Command {
     Deliver(deliver::Args),
     /// Turns element sets of any format into any other
     Convert(convert::Args),
+    /// Places the workflows of a scenario by a policy, and says how that went
+    Place(place::Args),
     /// Measures the engine against the brute-force method
     Bench(bench::Args),
 }
@@ -198,6 +201,7 @@ impl Cli {
             Command::Plan(args) => args.run(),
             Command::Deliver(args) => args.run(),
             Command::Convert(args) => args.run(),
+            Command::Place(args) => args.run(),
             Command::Bench(args) => args.run(),
         }
     }

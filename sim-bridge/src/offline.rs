@@ -3,7 +3,7 @@
 //! Reading order: [`scenario`] (what is run), [`parts`] (names to models, protocols, policies, routers), [`nodes`],
 //! [`simulation`] (the engine) with [`frames`], [`moment`], [`summary`], [`link_cost`], [`overrides`], [`terrestrial`], [`weather`], [`hash`] and
 //! [`watch`]; [`compute`], [`orchestrator`] and [`workload`] (tasks); [`plugin`]; [`session`] (a whole run), [`sink`] and [`report`] (results),
-//! [`record`] and [`replay`]; [`station_file`], [`plan_file`]; [`mod@bench`].
+//! [`record`] and [`replay`]; [`station_file`], [`plan_file`]; [`place`] (policies of placement, compared); [`mod@bench`].
 
 pub mod bench;
 pub mod compute;
@@ -16,6 +16,7 @@ pub mod nodes;
 pub mod orchestrator;
 pub mod overrides;
 pub mod parts;
+pub mod place;
 pub mod plan_file;
 pub mod plugin;
 pub mod record;

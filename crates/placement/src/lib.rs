@@ -7,8 +7,14 @@
 //! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), `explain`
 //! (all of it in words).
 
+pub mod book;
 pub mod constraint;
 pub mod decision;
+pub mod forecast;
+pub mod ground;
+pub mod heat;
+pub mod job;
+pub mod policy;
 pub mod view;
 pub mod workflow;
 
@@ -20,8 +26,12 @@ mod replica;
 mod span;
 mod world;
 
+pub use book::{Book, Promise};
 pub use constraint::{Constraint, NodeRefusal, violation};
 pub use decision::{Assignment, Decision, Next, Plan, Refusal};
+pub use forecast::{Forecast, Latencies, Step};
+pub use job::{Input, Job, JobTask, Origin, Run, Stay};
 pub use planner::plan;
+pub use policy::{Choice, NoChoice, Policy, World};
 pub use view::{NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
 pub use workflow::{After, DataSource, SourceNeed, Task, Workflow, WorkflowError};

@@ -27,7 +27,7 @@ pub(super) const TABLE: &[Row] = &[
     Row {
         package: "placement",
         ours: &["topology", "types"],
-        outside: &["serde", "thiserror"],
+        outside: &["geographiclib-rs", "serde", "thiserror"],
         dev: &["proptest"],
     },
     Row {
@@ -258,7 +258,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "sim-bridge",
-        ours: &["orbit", "protocol", "secure", "topology", "types"],
+        ours: &["orbit", "placement", "protocol", "secure", "topology", "types"],
         outside: &[
             "anyhow",
             "clap",

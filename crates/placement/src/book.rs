@@ -1,0 +1,146 @@
+//! What is promised to whom on which node, and when: calendars instead of counters.
+
+use topology::NodeIx;
+use types::{Capacity, MiB, MilliCpu};
+
+use crate::forecast::Step;
+use crate::job::Stay;
+
+/// What is promised to one task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Promise {
+    /// The first step.
+    pub from: Step,
+    /// The first step that it does not cover; [`Step::MAX`] for one that does not end.
+    pub until: Step,
+    /// Processor and memory.
+    pub needs: Capacity,
+}
+
+/// The calendars of all nodes.
+#[derive(Clone, Debug, Default)]
+pub struct Book {
+    capacity: Vec<Capacity>,
+    /// By node, in the order in which they were made.
+    promises: Vec<Vec<Promise>>,
+}
+
+impl Book {
+    /// Empty calendars of nodes that can carry so much.
+    pub fn new(capacity: impl IntoIterator<Item = Capacity>) -> Self {
+        let capacity: Vec<_> = capacity.into_iter().collect();
+        let promises = vec![Vec::new(); capacity.len()];
+        Self { capacity, promises }
+    }
+
+    /// What is free on a node in all of `from..until`: the least of it at any step. Nothing on a node that is not there.
+    pub fn free(&self, node: NodeIx, from: Step, until: Step) -> Capacity {
+        let Some(capacity) = self.capacity.get(node.index()) else { return Capacity::default() };
+        let overlapping = |promise: &&Promise| promise.from < until && from < promise.until;
+        let promises = || self.promises[node.index()].iter().filter(overlapping);
+        // What is taken only grows where a promise begins.
+        let moments = promises().map(|promise| promise.from.max(from)).chain([from]);
+        let taken = moments.map(|step| {
+            let at = |promise: &&Promise| promise.from <= step && step < promise.until;
+            promises().filter(at).fold((0, 0), |(cpu, memory), promise| {
+                let needs = promise.needs;
+                (cpu + u64::from(needs.milli_cpu.0), memory + u64::from(needs.memory_mib.0))
+            })
+        });
+        let (cpu, memory) =
+            taken.fold((0, 0), |most, taken| (most.0.max(taken.0), most.1.max(taken.1)));
+        Capacity {
+            milli_cpu: MilliCpu(left(capacity.milli_cpu.0, cpu)),
+            memory_mib: MiB(left(capacity.memory_mib.0, memory)),
+        }
+    }
+
+    /// Whether a node has room for something in all of `from..until`.
+    pub fn has_room(&self, node: NodeIx, needs: Capacity, from: Step, until: Step) -> bool {
+        let free = self.free(node, from, until);
+        needs.milli_cpu <= free.milli_cpu && needs.memory_mib <= free.memory_mib
+    }
+
+    /// Promises something to a task, whether there is room or not: whoever asks has looked.
+    pub fn promise(&mut self, node: NodeIx, promise: Promise) {
+        if let Some(promises) = self.promises.get_mut(node.index()) {
+            promises.push(promise);
+        }
+    }
+
+    /// Promises a task what it needs on each node where it will be, once, from when it first comes there, for good.
+    pub fn promise_for_good(&mut self, stays: &[Stay], needs: Capacity) {
+        for (at, stay) in stays.iter().enumerate() {
+            if stays[..at].iter().all(|before| before.node != stay.node) {
+                self.promise(stay.node, Promise { from: stay.from, until: Step::MAX, needs });
+            }
+        }
+    }
+
+    /// Promises all that is left of a node, from a step on, for good.
+    pub fn take_all(&mut self, node: NodeIx, from: Step) {
+        let needs = self.free(node, from, Step::MAX);
+        self.promise(node, Promise { from, until: Step::MAX, needs });
+    }
+}
+
+fn left(capacity: u32, taken: u64) -> u32 {
+    u32::try_from(u64::from(capacity).saturating_sub(taken)).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NODE: NodeIx = NodeIx(0);
+
+    const fn cores(milli_cpu: u32) -> Capacity {
+        Capacity { milli_cpu: MilliCpu(milli_cpu), memory_mib: MiB(milli_cpu) }
+    }
+
+    fn book(promises: &[(Step, Step, u32)]) -> Book {
+        let mut book = Book::new([cores(1000)]);
+        for (from, until, milli_cpu) in promises {
+            book.promise(NODE, Promise { from: *from, until: *until, needs: cores(*milli_cpu) });
+        }
+        book
+    }
+
+    #[test]
+    fn what_is_free_is_the_least_of_all_steps() {
+        let book = book(&[(0, 5, 300), (4, 8, 500), (8, 9, 900)]);
+        let free = |from, until| book.free(NODE, from, until).milli_cpu.0;
+        assert_eq!(free(0, 4), 700);
+        assert_eq!(free(0, 5), 200);
+        assert_eq!(free(5, 8), 500);
+        assert_eq!(free(5, 9), 100);
+        assert_eq!(free(9, Step::MAX), 1000);
+        assert!(book.has_room(NODE, cores(500), 5, 8));
+        assert!(!book.has_room(NODE, cores(501), 5, 8));
+        assert_eq!(book.free(NodeIx(7), 0, 1), Capacity::default());
+    }
+
+    #[test]
+    fn more_than_there_is_leaves_nothing() {
+        let book = book(&[(0, Step::MAX, u32::MAX), (0, Step::MAX, u32::MAX)]);
+        assert_eq!(book.free(NODE, 0, 1), Capacity::default());
+    }
+
+    #[test]
+    fn who_comes_back_is_promised_once() {
+        let mut book = Book::new([cores(1000), cores(1000)]);
+        let stays = [(0, 1), (1, 2), (0, 3)].map(|(node, from)| Stay { node: NodeIx(node), from });
+        book.promise_for_good(&stays, cores(400));
+        assert_eq!(book.free(NODE, 0, 1), cores(1000));
+        assert_eq!(book.free(NODE, 9, 10), cores(600));
+        assert_eq!(book.free(NodeIx(1), 2, 3), cores(600));
+    }
+
+    #[test]
+    fn a_node_that_is_taken_keeps_what_is_promised_and_has_no_more() {
+        let mut book = book(&[(0, 9, 300)]);
+        book.take_all(NODE, 5);
+        assert_eq!(book.free(NODE, 0, 5), cores(700));
+        assert_eq!(book.free(NODE, 5, 6), cores(0));
+    }
+}

@@ -1,0 +1,118 @@
+//! The future as an input: what the network, and everything that moves, is predicted to be at each step.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::sync::Arc;
+
+use topology::{Graph, NodeIx, PathSearch};
+use types::Geodetic;
+
+/// A moment on the fixed grid of a forecast, counted from 0.
+pub type Step = u32;
+
+/// What is predicted of the network and of the places of nodes, on a fixed grid of steps.
+///
+/// The nodes are numbered as in the list of nodes that a decision rests on.
+pub trait Forecast: Debug {
+    /// How many steps are predicted; what is asked of a later one is answered for the last.
+    fn steps(&self) -> Step;
+
+    /// Sky seconds from one step to the next.
+    fn step_s(&self) -> f64;
+
+    /// The network at a step.
+    fn graph(&self, step: Step) -> Arc<Graph>;
+
+    /// Where a node is at a step, above or on the ellipsoid; `None` where that is not known.
+    fn place(&self, node: NodeIx, step: Step) -> Option<Geodetic>;
+}
+
+/// Latencies over a forecast, searched from each node and step once, and only as far as they are asked for.
+#[derive(Debug)]
+pub struct Latencies<'a> {
+    forecast: &'a dyn Forecast,
+    searches: BTreeMap<(Step, NodeIx), Search>,
+    /// Memory of searches before, to be used again.
+    spare: Vec<PathSearch>,
+}
+
+#[derive(Debug)]
+struct Search {
+    graph: Arc<Graph>,
+    paths: PathSearch,
+    /// What is settled, nearest first.
+    settled: Vec<(NodeIx, f64)>,
+    is_done: bool,
+}
+
+/// Most searches that are kept at once: each takes memory in proportion to the nodes.
+const SEARCHES_MAX: usize = 1024;
+
+impl<'a> Latencies<'a> {
+    /// Nothing searched yet.
+    pub const fn new(forecast: &'a dyn Forecast) -> Self {
+        Self { forecast, searches: BTreeMap::new(), spare: Vec::new() }
+    }
+
+    /// The forecast.
+    pub const fn forecast(&self) -> &'a dyn Forecast {
+        self.forecast
+    }
+
+    /// One-way latency from a node to another at a step, ms; 0 to itself; `None` where no path leads.
+    pub fn between(&mut self, from: NodeIx, to: NodeIx, step: Step) -> Option<f64> {
+        if from == to {
+            return Some(0.0);
+        }
+        // Links go both ways: the search that is there already does.
+        let is_there = |from| self.searches.contains_key(&(step, from));
+        let (origin, goal) = if is_there(to) && !is_there(from) { (to, from) } else { (from, to) };
+        let search = self.search(origin, step);
+        while search.paths.delay_us(goal).is_none() {
+            search.next()?;
+        }
+        search.paths.delay_us(goal).map(ms)
+    }
+
+    /// The `nth` nearest node to one at a step, counted from 0 (the node itself), with its latency in ms; of equally near ones the
+    /// lowest first. `None` beyond the last that can be reached.
+    pub fn nth_nearest(&mut self, from: NodeIx, step: Step, nth: usize) -> Option<(NodeIx, f64)> {
+        let search = self.search(from, step);
+        while search.settled.len() <= nth {
+            search.next()?;
+        }
+        search.settled.get(nth).map(|(node, delay_us)| (*node, ms(*delay_us)))
+    }
+
+    fn search(&mut self, from: NodeIx, step: Step) -> &mut Search {
+        let key = (step.min(self.forecast.steps().saturating_sub(1)), from);
+        if self.searches.len() == SEARCHES_MAX && !self.searches.contains_key(&key) {
+            let all = std::mem::take(&mut self.searches);
+            self.spare.extend(all.into_values().map(|search| search.paths));
+        }
+        let Self { forecast, searches, spare } = self;
+        searches.entry(key).or_insert_with(|| {
+            let graph = forecast.graph(key.0);
+            let mut paths = spare.pop().unwrap_or_default();
+            paths.start(&graph, from, None);
+            Search { graph, paths, settled: Vec::new(), is_done: false }
+        })
+    }
+}
+
+impl Search {
+    /// Settles one more node; `None` when all that can be reached are.
+    fn next(&mut self) -> Option<()> {
+        if self.is_done {
+            return None;
+        }
+        let next = self.paths.next(&self.graph);
+        self.is_done = next.is_none();
+        self.settled.push(next?);
+        Some(())
+    }
+}
+
+fn ms(us: f64) -> f64 {
+    us / 1000.0
+}

@@ -1,0 +1,138 @@
+//! Who decides: one trait, and all that implement it.
+//!
+//! A policy is asked for one task when its time has come. It may plan further than that (`lookahead` plans the whole workflow, for all
+//! of its time), but is asked again for the next task: what has changed in between counts.
+
+pub mod baseline;
+pub mod catalog;
+pub mod hyperdrive;
+pub mod lookahead;
+mod vicinity;
+
+use std::fmt::Debug;
+
+use topology::NodeIx;
+
+use crate::book::Book;
+use crate::forecast::{Latencies, Step};
+use crate::heat::Heat;
+use crate::job::{Input, Job, Origin, Stay, origin_at};
+use crate::view::NodeView;
+
+/// What a policy knows of the world.
+#[derive(Debug)]
+pub struct World<'a> {
+    /// All nodes; their positions in this list are their numbers.
+    pub nodes: &'a [NodeView],
+    /// How boards heat up in the published model, by node; empty where that is not known.
+    pub heat: &'a [Option<Heat>],
+    /// What is promised to whom.
+    pub book: &'a Book,
+    /// The network, now and later.
+    pub latencies: Latencies<'a>,
+    /// Now.
+    pub now: Step,
+}
+
+/// Where a task goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Choice {
+    /// Where it starts, and where it is handed over to.
+    pub stays: Vec<Stay>,
+    /// How good the policy finds it, 0 to 100; each has its own measure.
+    pub score: u32,
+    /// How many nodes were considered, and how many could host it.
+    pub considered: usize,
+    /// See `considered`.
+    pub eligible: usize,
+}
+
+/// Why a task goes nowhere.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoChoice {
+    /// A task whose predecessor has no host.
+    #[error("task {task}: its predecessor {predecessor} has no host yet; place that first")]
+    Unplaced {
+        /// The task.
+        task: String,
+        /// The predecessor.
+        predecessor: String,
+    },
+    /// No node was considered at all.
+    #[error("task {task}: no node is a candidate")]
+    NoCandidate {
+        /// The task.
+        task: String,
+    },
+    /// None of those that were considered can host it.
+    #[error("task {task}: none of {considered} candidates can host it")]
+    NoneEligible {
+        /// The task.
+        task: String,
+        /// How many were considered.
+        considered: usize,
+    },
+    /// The job has no such task.
+    #[error("task {task} does not exist: the job has {tasks} tasks")]
+    UnknownTask {
+        /// Its number.
+        task: usize,
+        /// How many there are.
+        tasks: usize,
+    },
+}
+
+/// A way to place tasks. Each is deterministic: the same questions in the same order are answered alike.
+pub trait Policy: Debug + Send {
+    /// Its name on the command line and in results.
+    fn name(&self) -> &'static str;
+
+    /// Decides where a task of a job goes that starts now.
+    ///
+    /// # Errors
+    /// [`NoChoice`]; then nothing is placed.
+    fn choose(&mut self, world: &mut World<'_>, job: &Job, task: usize)
+    -> Result<Choice, NoChoice>;
+}
+
+impl World<'_> {
+    /// The number of a node.
+    pub(crate) fn numbers(&self) -> impl Iterator<Item = NodeIx> + use<> {
+        (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)
+    }
+
+    /// Where the inputs of a task come from now, each with its longest latency in ms.
+    pub(crate) fn sources(
+        &self,
+        job: &Job,
+        task: usize,
+    ) -> Result<Vec<(NodeIx, Option<f64>)>, NoChoice> {
+        let tasks = job.tasks.len();
+        let of = job.tasks.get(task).ok_or(NoChoice::UnknownTask { task, tasks })?;
+        let source = |input: &Input| {
+            let node = origin_at(job, input, self.now);
+            node.map(|node| (node, input.latency_max_ms)).ok_or_else(|| {
+                let predecessor = match input.origin {
+                    Origin::Task(task) => job.tasks.get(task).map_or("", |task| &task.name),
+                    Origin::Node(_) => "",
+                };
+                NoChoice::Unplaced { task: of.name.clone(), predecessor: predecessor.to_owned() }
+            })
+        };
+        of.inputs.iter().map(source).collect()
+    }
+
+    /// How the published model has a board heat up, and its temperature after a task, °C; `None` where it says nothing.
+    pub(crate) fn heat_after(&self, node: NodeIx, job: &Job, task: usize) -> Option<(&Heat, f64)> {
+        let heat = self.heat.get(node.index())?.as_ref()?;
+        let task = &job.tasks[task];
+        let run_s = task.run_s(self.nodes[node.index()].arch);
+        Some((heat, heat.after_c(run_s, task.needs.milli_cpu.0)))
+    }
+
+    /// Whether a node can run a task at all, and has room for it from now on for good.
+    pub(crate) fn fits(&self, node: NodeIx, job: &Job, task: usize) -> bool {
+        let (view, task) = (&self.nodes[node.index()], &job.tasks[task]);
+        task.runs_on(view.arch) && self.book.has_room(node, task.needs, self.now, Step::MAX)
+    }
+}

@@ -1,0 +1,111 @@
+//! The published policy, as it is: who is near, who fits, what network and heat say at this moment (polaris-slo-cloud/hyper-drive, 4072ae0).
+//!
+//! Select (vicinity of the first predecessor) → filter (resources, latency now) → score (latency and heat, equal weights) → the first of the
+//! best three that still fits. It knows neither battery nor bandwidth nor any later moment.
+
+use topology::NodeIx;
+
+use super::{Choice, NoChoice, Policy, World, vicinity};
+use crate::job::{Job, Origin, Stay, origin_at};
+
+/// So many of the best are tried.
+const COMMITS: usize = 3;
+
+/// The published policy.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HyperDrive;
+
+/// A node that can host a task.
+struct Eligible {
+    node: NodeIx,
+    /// The longest latency, whole ms; -1 without a path, as published.
+    raw_ms: i64,
+}
+
+impl Policy for HyperDrive {
+    fn name(&self) -> &'static str {
+        "hyperdrive"
+    }
+
+    fn choose(
+        &mut self,
+        world: &mut World<'_>,
+        job: &Job,
+        task: usize,
+    ) -> Result<Choice, NoChoice> {
+        let sources = world.sources(job, task)?;
+        let candidates = candidates(world, job, task);
+        let name = || job.tasks[task].name.clone();
+        if candidates.is_empty() {
+            return Err(NoChoice::NoCandidate { task: name() });
+        }
+        let considered = candidates.len();
+        let eligible: Vec<_> = candidates
+            .into_iter()
+            .filter_map(|node| eligible(world, node, (job, task), &sources))
+            .collect();
+        let mut scored = scored(world, job, task, &eligible);
+        // Stable: of equal ones the earlier candidate stays first.
+        scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
+        let best = scored.into_iter().take(COMMITS).find(|(node, _)| world.fits(*node, job, task));
+        let (node, score) =
+            best.ok_or_else(|| NoChoice::NoneEligible { task: name(), considered })?;
+        let stays = vec![Stay { node, from: world.now }];
+        Ok(Choice { stays, score, considered, eligible: eligible.len() })
+    }
+}
+
+/// The nodes near the host of the first predecessor; all where there is none, or where it is not known where it is.
+fn candidates(world: &World<'_>, job: &Job, task: usize) -> Vec<NodeIx> {
+    let inputs = &job.tasks[task].inputs;
+    let first = inputs.iter().find(|input| matches!(input.origin, Origin::Task(_)));
+    let centre = first.and_then(|input| {
+        let host = origin_at(job, input, world.now)?;
+        world.latencies.forecast().place(host, world.now)
+    });
+    centre.map_or_else(|| vicinity::all(world), |centre| vicinity::near(world, centre))
+}
+
+/// The node, if the task fits there and each latency is within its limit now.
+fn eligible(
+    world: &mut World<'_>,
+    node: NodeIx,
+    (job, task): (&Job, usize),
+    sources: &[(NodeIx, Option<f64>)],
+) -> Option<Eligible> {
+    if !world.fits(node, job, task) {
+        return None;
+    }
+    let mut longest_ms = -1.0_f64;
+    for (source, limit_ms) in sources {
+        let latency_ms = world.latencies.between(*source, node, world.now);
+        match (latency_ms, limit_ms) {
+            (Some(latency_ms), Some(limit_ms)) if *limit_ms < latency_ms => return None,
+            (None, Some(_)) => return None,
+            (latency_ms, _) => longest_ms = longest_ms.max(latency_ms.unwrap_or(-1.0)),
+        }
+    }
+    #[expect(clippy::cast_possible_truncation, reason = "a latency in ms")]
+    let raw_ms = longest_ms.round_ties_even() as i64;
+    Some(Eligible { node, raw_ms })
+}
+
+/// Each with its score: the mean of network and heat, whole.
+fn scored(world: &World<'_>, job: &Job, task: usize, eligible: &[Eligible]) -> Vec<(NodeIx, u32)> {
+    let raw = || eligible.iter().map(|one| one.raw_ms);
+    let (low, high) = (raw().min().unwrap_or(0), raw().max().unwrap_or(0).max(0));
+    let span = if high == low { 1 } else { high - low };
+    let score = |one: &Eligible| {
+        // ⌊(hi − raw)/d·100⌋ over those that are eligible.
+        #[expect(clippy::cast_precision_loss, reason = "latencies in ms")]
+        let share = (high - one.raw_ms) as f64 / span as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
+        let network = (share * 100.0).floor() as u32;
+        (one.node, u32::midpoint(network, heat_score(world, one.node, job, task)))
+    };
+    eligible.iter().map(score).collect()
+}
+
+fn heat_score(world: &World<'_>, node: NodeIx, job: &Job, task: usize) -> u32 {
+    world.heat_after(node, job, task).map_or(100, |(heat, after_c)| heat.score(after_c))
+}

@@ -1,0 +1,233 @@
+//! One host after another for the time of a run: a hand-over wherever an objective would be violated, and nowhere else.
+
+use std::collections::BTreeMap;
+
+use topology::NodeIx;
+use types::Capacity;
+
+use super::bound::Bounds;
+use super::coarse;
+use super::scene::{Scene, Stays};
+use crate::forecast::Step;
+use crate::job::{Origin, Stay};
+
+/// So many nodes that could follow are compared around each place where they are looked for.
+const FOLLOWERS: usize = 32;
+/// So many of those that have room for a task that hangs on this one, too: it would find its input where it is.
+const ROOMY: usize = 4;
+
+/// Where a task is in all of its run.
+#[derive(Clone, Debug)]
+pub(super) struct Itinerary {
+    pub(super) stays: Vec<Stay>,
+    /// Steps at which an objective is violated all the same.
+    pub(super) violated: u32,
+}
+
+/// Where a task goes from a step on at which its host does not do: the best of all that begins then. It does not depend on the host before.
+#[derive(Clone, Copy, Debug)]
+struct Follow {
+    /// To whom; nowhere where no node does: then it stays, and an objective is violated.
+    node: Option<NodeIx>,
+    /// When the next one is needed; after the last step if none is.
+    until: Step,
+    cost: Cost,
+}
+
+/// Steps of violation, latency that is left to what hangs on the task in units of the resolution, hand-overs, latency of the first in bits.
+type Cost = (u32, u64, u32, u64);
+
+/// The itineraries of one task, given where its inputs come from.
+#[derive(Debug)]
+pub(super) struct Itineraries {
+    task: usize,
+    start: Step,
+    last: Step,
+    /// By step.
+    follows: BTreeMap<Step, Follow>,
+}
+
+/// What an itinerary is decided with.
+pub(super) struct Tools<'t, 'w, 'a, 'j> {
+    pub(super) scene: &'t mut Scene<'w, 'a, 'j>,
+    pub(super) bounds: &'t mut Bounds,
+    pub(super) stays: Stays<'t>,
+    /// What the tasks of the same plan that have their stays take on a node.
+    pub(super) taken: &'t dyn Fn(NodeIx) -> Capacity,
+}
+
+impl Itineraries {
+    pub(super) fn new(scene: &Scene<'_, '_, '_>, task: usize) -> Self {
+        let (start, last) = (scene.start(task), scene.last(task));
+        Self { task, start, last, follows: BTreeMap::new() }
+    }
+
+    /// The hosts of the task if it starts on one.
+    pub(super) fn from(&mut self, tools: &mut Tools<'_, '_, '_, '_>, host: NodeIx) -> Itinerary {
+        let mut found =
+            Itinerary { stays: vec![Stay { node: host, from: self.start }], violated: 0 };
+        let mut step = self.held_until(tools, host, self.start);
+        while step <= self.last {
+            let follow = self.follow(tools, step);
+            match follow.node {
+                Some(node) if found.stays.last().is_some_and(|stay| stay.node != node) => {
+                    found.stays.push(Stay { node, from: step });
+                }
+                Some(_) => {}
+                None => found.violated += 1,
+            }
+            step = follow.until;
+        }
+        found
+    }
+
+    /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
+    pub(super) fn staying(&self, tools: &mut Tools<'_, '_, '_, '_>, host: NodeIx) -> Itinerary {
+        let breaks = |step: &Step| self.longest_ms(tools, host, *step).is_none();
+        let violated = (self.start..=self.last).filter(breaks).count();
+        let violated = u32::try_from(violated).unwrap_or(u32::MAX);
+        Itinerary { stays: vec![Stay { node: host, from: self.start }], violated }
+    }
+
+    /// Dynamic programming over the steps at which a hand-over is needed.
+    fn follow(&mut self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Follow {
+        if let Some(known) = self.follows.get(&step) {
+            return *known;
+        }
+        let mut best: Option<Follow> = None;
+        for (node, latency_ms) in self.candidates(tools, step) {
+            let until = self.held_until(tools, node, step);
+            let left = coarse(self.left_ms(tools, node, (step, until)));
+            let then = self.rest(tools, until);
+            let cost = (
+                then.0,
+                left.saturating_add(then.1),
+                then.2.saturating_add(1),
+                latency_ms.to_bits(),
+            );
+            if best.is_none_or(|best| cost < best.cost) {
+                best = Some(Follow { node: Some(node), until, cost });
+            }
+        }
+        let found = best.unwrap_or_else(|| {
+            let then = self.rest(tools, step + 1);
+            Follow { node: None, until: step + 1, cost: (then.0 + 1, then.1, then.2, 0) }
+        });
+        self.follows.insert(step, found);
+        found
+    }
+
+    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Cost {
+        if self.last < step { (0, 0, 0, 0) } else { self.follow(tools, step).cost }
+    }
+
+    /// The least latency of what hangs on the task and starts while it is on a node, ms; it stays where it ended.
+    fn left_ms(
+        &self,
+        tools: &mut Tools<'_, '_, '_, '_>,
+        node: NodeIx,
+        (from, until): (Step, Step),
+    ) -> f64 {
+        let mut left_ms = 0.0;
+        for child in tools.scene.children(self.task) {
+            let start = tools.scene.start(child);
+            if from <= start && (start < until || self.last < until) {
+                left_ms += tools.bounds.of(tools.scene, child, Some(node));
+            }
+        }
+        left_ms
+    }
+
+    /// The first step at which an objective is violated on a node; the one after the last if none is.
+    fn held_until(&self, tools: &mut Tools<'_, '_, '_, '_>, node: NodeIx, from: Step) -> Step {
+        let breaks = |step: &Step| self.longest_ms(tools, node, *step).is_none();
+        (from..=self.last).find(breaks).unwrap_or(self.last + 1)
+    }
+
+    /// The longest latency of the inputs on a node at a step, ms; `None` where an objective is violated.
+    fn longest_ms(
+        &self,
+        tools: &mut Tools<'_, '_, '_, '_>,
+        node: NodeIx,
+        step: Step,
+    ) -> Option<f64> {
+        let mut longest_ms = 0.0_f64;
+        for input in &tools.scene.task(self.task).inputs {
+            let origin = tools.scene.origin(input, step, tools.stays)?;
+            let latency_ms = tools.scene.latencies().between(origin, node, step)?;
+            if input.latency_max_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
+                return None;
+            }
+            longest_ms = longest_ms.max(latency_ms);
+        }
+        Some(longest_ms)
+    }
+
+    /// Nodes that meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to
+    /// where tasks that hang on it take theirs from; and the nearest that have room for one of these, too.
+    fn candidates(&self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, f64)> {
+        let mut found: Vec<(NodeIx, f64)> = Vec::new();
+        let centres = self.centres(tools, step);
+        for centre in &centres {
+            self.add_candidates(tools, step, (*centre, FOLLOWERS), None, &mut found);
+        }
+        for child in tools.scene.children(self.task) {
+            if let Some(centre) = centres.first()
+                && step <= tools.scene.start(child)
+            {
+                self.add_candidates(tools, step, (*centre, ROOMY), Some(child), &mut found);
+            }
+        }
+        found
+    }
+
+    /// Adds at most so many around a centre.
+    fn add_candidates(
+        &self,
+        tools: &mut Tools<'_, '_, '_, '_>,
+        step: Step,
+        ((centre, at), most): ((NodeIx, Step), usize),
+        with: Option<usize>,
+        found: &mut Vec<(NodeIx, f64)>,
+    ) {
+        let (mut nth, mut new) = (0, 0);
+        while new < most
+            && let Some((node, _)) = tools.scene.latencies().nth_nearest(centre, at, nth)
+        {
+            nth += 1;
+            let is_known = found.iter().any(|(known, _)| *known == node);
+            let fits = with.is_none_or(|child| tools.scene.fit_together(child, node));
+            if is_known || !fits || !self.can_host(tools, node, step) {
+                continue;
+            }
+            if let Some(latency_ms) = self.longest_ms(tools, node, step) {
+                found.push((node, latency_ms));
+                new += 1;
+            }
+        }
+    }
+
+    fn can_host(&self, tools: &Tools<'_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
+        let beside = (tools.taken)(node);
+        tools.scene.can_host(self.task, node, step)
+            && tools.scene.has_room_beside(self.task, node, step, beside)
+    }
+
+    /// Where followers are looked for, each with the step whose network counts.
+    fn centres(&self, tools: &Tools<'_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, Step)> {
+        let scene = &tools.scene;
+        let own = scene.task(self.task).inputs.first();
+        let own = own.and_then(|input| Some((scene.origin(input, step, tools.stays)?, step)));
+        let of_child = |child: usize| {
+            let start = scene.start(child);
+            let inputs = scene.task(child).inputs.iter();
+            inputs.filter_map(move |input| match input.origin {
+                Origin::Node(node) => Some((node, start)),
+                Origin::Task(_) => None,
+            })
+        };
+        let children = scene.children(self.task).into_iter();
+        let children = children.filter(|child| step <= scene.start(*child));
+        own.into_iter().chain(children.flat_map(of_child)).collect()
+    }
+}

@@ -1,0 +1,134 @@
+//! What is asked of a search: which tasks, when, from where, and who may host them.
+
+use topology::NodeIx;
+use types::{Capacity, MiB, MilliCpu};
+
+use crate::forecast::{Latencies, Step};
+use crate::job::{Input, Job, JobTask, Origin, Stay, host_at};
+use crate::policy::World;
+
+/// The tasks that are planned together, and what is known for them.
+#[derive(Debug)]
+pub(super) struct Scene<'w, 'a, 'j> {
+    world: &'w mut World<'a>,
+    pub(super) job: &'j Job,
+    /// What is planned: the task that starts now and all later ones without a host, in the order of the job.
+    pub(super) tail: Vec<usize>,
+}
+
+/// Where an input comes from, in a plan in which some tasks have their stays.
+pub(super) type Stays<'s> = &'s dyn Fn(usize) -> Option<&'s [Stay]>;
+
+impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
+    pub(super) fn new(world: &'w mut World<'a>, job: &'j Job, task: usize) -> Self {
+        let later = (task + 1..job.tasks.len()).filter(|later| job.tasks[*later].stays.is_empty());
+        let tail = std::iter::once(task).chain(later).collect();
+        Self { world, job, tail }
+    }
+
+    pub(super) fn task(&self, task: usize) -> &'j JobTask {
+        &self.job.tasks[task]
+    }
+
+    /// When a task starts: not before now.
+    pub(super) fn start(&self, task: usize) -> Step {
+        self.job.tasks[task].start.max(self.world.now)
+    }
+
+    /// The last step of a run, as long as on the slowest processor that may run it: it may be handed over to that.
+    pub(super) fn last(&self, task: usize) -> Step {
+        let seconds = self.job.tasks[task].runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
+        let steps = (seconds / self.latencies_ref().forecast().step_s()).ceil();
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "not negative, and float to int saturates"
+        )]
+        let steps = steps as Step;
+        self.start(task).saturating_add(steps)
+    }
+
+    pub(super) fn latencies(&mut self) -> &mut Latencies<'a> {
+        &mut self.world.latencies
+    }
+
+    const fn latencies_ref(&self) -> &Latencies<'a> {
+        &self.world.latencies
+    }
+
+    pub(super) fn world(&self) -> &World<'a> {
+        self.world
+    }
+
+    /// The input of a task that is planned whose host counts for its bound: its first one.
+    pub(super) fn parent(&self, task: usize) -> Option<usize> {
+        let origins = self.task(task).inputs.iter().filter_map(|input| match input.origin {
+            Origin::Task(origin) => Some(origin),
+            Origin::Node(_) => None,
+        });
+        origins.into_iter().find(|origin| self.tail.contains(origin))
+    }
+
+    /// The tasks whose bound hangs on a task.
+    pub(super) fn children(&self, task: usize) -> Vec<usize> {
+        self.tail.iter().copied().filter(|child| self.parent(*child) == Some(task)).collect()
+    }
+
+    /// Where an input comes from at a step. Of tasks that are planned the stays are given; `None` where they are not.
+    pub(super) fn origin(&self, input: &Input, step: Step, stays: Stays<'_>) -> Option<NodeIx> {
+        match input.origin {
+            Origin::Node(node) => Some(node),
+            Origin::Task(task) => match stays(task) {
+                Some(stays) => host_at(stays, step),
+                None => self.job.tasks.get(task)?.host_at(step),
+            },
+        }
+    }
+
+    /// Whether a node can host a task from a step on: it is there, can run it, has room and stays cool.
+    pub(super) fn can_host(&self, task: usize, node: NodeIx, from: Step) -> bool {
+        let (world, of) = (self.world(), self.task(task));
+        let Some(view) = world.nodes.get(node.index()) else { return false };
+        view.alive
+            && of.runs_on(view.arch)
+            && world.book.has_room(node, of.needs, from, Step::MAX)
+            && self.stays_cool(task, node)
+    }
+
+    /// Whether a node has room for a task beside its parent.
+    pub(super) fn fit_together(&self, task: usize, node: NodeIx) -> bool {
+        let parent = self.parent(task).map(|parent| self.task(parent).needs);
+        self.has_room_beside(task, node, self.start(task), parent.unwrap_or_default())
+    }
+
+    /// Whether a node has room from a step on for a task and for more that is planned.
+    pub(super) fn has_room_beside(
+        &self,
+        task: usize,
+        node: NodeIx,
+        from: Step,
+        beside: Capacity,
+    ) -> bool {
+        let needs = sum(self.task(task).needs, beside);
+        self.world().book.has_room(node, needs, from, Step::MAX)
+    }
+
+    fn stays_cool(&self, task: usize, node: NodeIx) -> bool {
+        let after = self.world().heat_after(node, self.job, task);
+        after.is_none_or(|(heat, after_c)| after_c <= heat.recommended_c)
+    }
+
+    /// How many nodes can host the task that starts now, latency aside.
+    pub(super) fn eligible_now(&self) -> usize {
+        let task = self.tail[0];
+        let can_host = |node: &NodeIx| self.can_host(task, *node, self.start(task));
+        self.world().numbers().filter(can_host).count()
+    }
+}
+
+pub(super) fn sum(a: Capacity, b: Capacity) -> Capacity {
+    Capacity {
+        milli_cpu: MilliCpu(a.milli_cpu.0.saturating_add(b.milli_cpu.0)),
+        memory_mib: MiB(a.memory_mib.0.saturating_add(b.memory_mib.0)),
+    }
+}

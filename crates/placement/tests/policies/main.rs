@@ -1,0 +1,5 @@
+//! Policies on small skies: what each is told to do, and that ours finds what is best.
+
+mod against_all;
+mod rules;
+mod sample;
