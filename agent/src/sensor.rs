@@ -3,12 +3,10 @@
 pub mod battery;
 pub mod charge;
 pub mod endurance;
-pub mod eps;
 pub mod finding;
 pub mod gnss;
 pub mod hardware;
 pub mod host;
-pub mod lumps;
 pub mod meter;
 pub mod place;
 pub mod probe;
@@ -18,6 +16,7 @@ pub mod tree;
 
 use std::time::Instant;
 
+use body::{Store, lumps};
 use protocol::report::{PositionReport, PowerReport, Source, ThermalReport};
 use protocol::sim::SimEnv;
 use serde::{Deserialize, Serialize};
@@ -26,7 +25,6 @@ use types::{Epoch, Geodetic};
 use self::battery::{Battery, NoBattery, RealBattery, VirtualCell};
 use self::charge::Charge;
 use self::endurance::{Endurance, Strain};
-use self::eps::Store;
 use self::hardware::{Told, Warmth};
 use self::host::{Host, Usage};
 use self::place::NoPlace;

@@ -2,11 +2,11 @@
 
 use std::time::Instant;
 
+use body::{Cells, Store};
 use protocol::report::{NoReading, PowerReport, Reading, Source};
 use types::{EnergySource, Epoch};
 
 use super::charge::{Charge, PackSpec};
-use super::eps::{Cells, Store};
 use super::hardware::Told;
 use super::{Memory, Moment, reading, step_s};
 use crate::config::VirtualBattery;

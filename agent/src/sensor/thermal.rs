@@ -1,10 +1,10 @@
 //! Temperatures: what hardware tells; a virtual body that its load and the Sun warm and its surroundings cool; and none.
 
+use body::{Body, Chip, Heating, Warmth};
 use protocol::report::{NoReading, Reading, Source, ThermalReport};
 use types::Epoch;
 
 use super::hardware;
-use super::lumps::{Body, Chip, Heating, Warmth};
 use super::{Memory, Moment, reading, step_s};
 use crate::config::VirtualThermal;
 

@@ -15,6 +15,8 @@ pub struct Promise {
     pub until: Step,
     /// Processor and memory.
     pub needs: Capacity,
+    /// What the task draws beside the idle load of the node, W.
+    pub watts: f64,
 }
 
 /// The calendars of all nodes.
@@ -61,6 +63,13 @@ impl Book {
         needs.milli_cpu <= free.milli_cpu && needs.memory_mib <= free.memory_mib
     }
 
+    /// What all that is promised on a node at a step draws, W.
+    pub fn watts(&self, node: NodeIx, step: Step) -> f64 {
+        let promises = self.promises.get(node.index()).map_or(&[][..], Vec::as_slice);
+        let at = promises.iter().filter(|promise| promise.from <= step && step < promise.until);
+        at.fold(0.0, |all, promise| all + promise.watts)
+    }
+
     /// Promises something to a task, whether there is room or not: whoever asks has looked.
     pub fn promise(&mut self, node: NodeIx, promise: Promise) {
         if let Some(promises) = self.promises.get_mut(node.index()) {
@@ -68,11 +77,11 @@ impl Book {
         }
     }
 
-    /// Promises a task what it needs on each node where it will be, once, from when it first comes there, for good.
-    pub fn promise_for_good(&mut self, stays: &[Stay], needs: Capacity) {
+    /// Promises a task what it needs on each node where it will be, once, from when it first comes there until a step.
+    pub fn promise_stays(&mut self, stays: &[Stay], until: Step, needs: Capacity, watts: f64) {
         for (at, stay) in stays.iter().enumerate() {
             if stays[..at].iter().all(|before| before.node != stay.node) {
-                self.promise(stay.node, Promise { from: stay.from, until: Step::MAX, needs });
+                self.promise(stay.node, Promise { from: stay.from, until, needs, watts });
             }
         }
     }
@@ -80,7 +89,7 @@ impl Book {
     /// Promises all that is left of a node, from a step on, for good.
     pub fn take_all(&mut self, node: NodeIx, from: Step) {
         let needs = self.free(node, from, Step::MAX);
-        self.promise(node, Promise { from, until: Step::MAX, needs });
+        self.promise(node, Promise { from, until: Step::MAX, needs, watts: 0.0 });
     }
 }
 
@@ -101,7 +110,10 @@ mod tests {
     fn book(promises: &[(Step, Step, u32)]) -> Book {
         let mut book = Book::new([cores(1000)]);
         for (from, until, milli_cpu) in promises {
-            book.promise(NODE, Promise { from: *from, until: *until, needs: cores(*milli_cpu) });
+            book.promise(
+                NODE,
+                Promise { from: *from, until: *until, needs: cores(*milli_cpu), watts: 1.5 },
+            );
         }
         book
     }
@@ -115,6 +127,8 @@ mod tests {
         assert_eq!(free(5, 8), 500);
         assert_eq!(free(5, 9), 100);
         assert_eq!(free(9, Step::MAX), 1000);
+        let watts = [0, 4, 5, 9].map(|step| book.watts(NODE, step));
+        assert_eq!(watts.map(f64::to_bits), [1.5, 3.0, 1.5, 0.0].map(f64::to_bits));
         assert!(book.has_room(NODE, cores(500), 5, 8));
         assert!(!book.has_room(NODE, cores(501), 5, 8));
         assert_eq!(book.free(NodeIx(7), 0, 1), Capacity::default());
@@ -130,7 +144,7 @@ mod tests {
     fn who_comes_back_is_promised_once() {
         let mut book = Book::new([cores(1000), cores(1000)]);
         let stays = [(0, 1), (1, 2), (0, 3)].map(|(node, from)| Stay { node: NodeIx(node), from });
-        book.promise_for_good(&stays, cores(400));
+        book.promise_stays(&stays, Step::MAX, cores(400), 2.0);
         assert_eq!(book.free(NODE, 0, 1), cores(1000));
         assert_eq!(book.free(NODE, 9, 10), cores(600));
         assert_eq!(book.free(NodeIx(1), 2, 3), cores(600));

@@ -25,6 +25,11 @@ pub trait Forecast: Debug {
 
     /// Where a node is at a step, above or on the ellipsoid; `None` where that is not known.
     fn place(&self, node: NodeIx, step: Step) -> Option<Geodetic>;
+
+    /// The part of the Sun's disk that a node sees at a step, 0 to 1. Dark where nothing is known: panels are not counted on.
+    fn sunlit(&self, _node: NodeIx, _step: Step) -> f64 {
+        0.0
+    }
 }
 
 /// Latencies over a forecast, searched from each node and step once, and only as far as they are asked for.

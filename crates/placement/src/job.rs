@@ -19,6 +19,8 @@ pub struct JobTask {
     pub name: String,
     /// What it is promised on its host.
     pub needs: Capacity,
+    /// What it draws beside the idle load of its host, W.
+    pub watts: f64,
     /// How long it runs on each processor that can run it; none named = on any, for no known time.
     pub runs: Vec<Run>,
     /// When it starts.

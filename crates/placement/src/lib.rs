@@ -1,7 +1,10 @@
 //! Decides where each task of a workflow runs, and says why (placement: HyperDrive, with the future
 //! known). Performs no I/O and reads no clock.
 //!
-//! Reading order: [`workflow`] (what is to run), [`view`] (what is known of the world), [`decision`]
+//! Two ways to decide: the controller's planner, and policies over a forecast ([`policy`], with [`forecast`],
+//! [`book`], [`job`] and [`endurance`]), which are compared with each other.
+//!
+//! Reading order of the planner: [`workflow`] (what is to run), [`view`] (what is known of the world), [`decision`]
 //! (what comes out), [`plan`] (how it is found: `planner` goes through the tasks, `choose` through the
 //! nodes of a task, `span` through the time of a node, `body` through its battery and temperature),
 //! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), `explain`
@@ -10,6 +13,7 @@
 pub mod book;
 pub mod constraint;
 pub mod decision;
+pub mod endurance;
 pub mod forecast;
 pub mod ground;
 pub mod heat;

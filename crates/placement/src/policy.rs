@@ -14,10 +14,25 @@ use std::fmt::Debug;
 use topology::NodeIx;
 
 use crate::book::Book;
+use crate::endurance::{Board, Breach, Condition, Least};
 use crate::forecast::{Latencies, Step};
 use crate::heat::Heat;
-use crate::job::{Input, Job, Origin, Stay, origin_at};
+use crate::job::{Input, Job, JobTask, Origin, Stay, origin_at};
 use crate::view::NodeView;
+
+/// One orbit at 550 km, s: who drains a battery shows it in the next shadow.
+const ORBIT_S: f64 = 5_736.0;
+
+/// How many steps of a forecast so many seconds take, the last one begun.
+pub(crate) fn steps_of(seconds: f64, step_s: f64) -> Step {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "not negative, and float to int saturates"
+    )]
+    let steps = (seconds / step_s).ceil() as Step;
+    steps
+}
 
 /// What a policy knows of the world.
 #[derive(Debug)]
@@ -26,12 +41,26 @@ pub struct World<'a> {
     pub nodes: &'a [NodeView],
     /// How boards heat up in the published model, by node; empty where that is not known.
     pub heat: &'a [Option<Heat>],
+    /// What of each node can be exhausted, and how it is now, by node; empty where nothing is known.
+    pub boards: &'a [(Board, Condition)],
     /// What is promised to whom.
     pub book: &'a Book,
+    /// How long a task keeps what it is promised.
+    pub tenure: Tenure,
     /// The network, now and later.
     pub latencies: Latencies<'a>,
     /// Now.
     pub now: Step,
+}
+
+/// How long a task keeps what it is promised.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tenure {
+    /// Until its run ends.
+    #[default]
+    Run,
+    /// For good: nothing is ever given back, as in the published scenario.
+    ForGood,
 }
 
 /// Where a task goes.
@@ -130,9 +159,49 @@ impl World<'_> {
         Some((heat, heat.after_c(run_s, task.needs.milli_cpu.0)))
     }
 
-    /// Whether a node can run a task at all, and has room for it from now on for good.
+    /// The least that is left of a node's charge and headroom if it has a task from a step until another, from now until an orbit after that, with
+    /// all that is promised there; without a look where nothing can be exhausted.
+    pub(crate) fn endures(
+        &self,
+        node: NodeIx,
+        watts: f64,
+        (from, until): (Step, Step),
+    ) -> Result<Least, Breach> {
+        let unlimited = Least { charge: 1.0, headroom_k: f64::INFINITY };
+        let Some((board, now)) = self.boards.get(node.index()) else { return Ok(unlimited) };
+        if board.is_unlimited() {
+            return Ok(unlimited);
+        }
+        let forecast = self.latencies.forecast();
+        let step_s = forecast.step_s();
+        let end = until.saturating_add(steps_of(ORBIT_S, step_s)).min(forecast.steps());
+        let load_w = |step| {
+            let own = if from <= step && step < until { watts } else { 0.0 };
+            self.book.watts(node, step) + own
+        };
+        let at = |step| (load_w(step), forecast.sunlit(node, step));
+        board.endures(*now, (self.now, end), step_s, at)
+    }
+
+    /// Whether a node can run a task at all, and has room for it from now on.
     pub(crate) fn fits(&self, node: NodeIx, job: &Job, task: usize) -> bool {
-        let (view, task) = (&self.nodes[node.index()], &job.tasks[task]);
-        task.runs_on(view.arch) && self.book.has_room(node, task.needs, self.now, Step::MAX)
+        let (view, of) = (&self.nodes[node.index()], &job.tasks[task]);
+        let until = self.kept_until(of, self.now);
+        of.runs_on(view.arch) && self.book.has_room(node, of.needs, self.now, until)
+    }
+
+    /// The first step at which a task that starts at one needs nothing any more, on the slowest processor that may run it: it may be handed over to
+    /// that.
+    pub(crate) fn kept_until(&self, task: &JobTask, start: Step) -> Step {
+        match self.tenure {
+            Tenure::ForGood => Step::MAX,
+            Tenure::Run => start.saturating_add(self.run_steps(task)).saturating_add(1),
+        }
+    }
+
+    /// How many steps a run takes on the slowest processor that may run it, the last one begun.
+    pub(crate) fn run_steps(&self, task: &JobTask) -> Step {
+        let seconds = task.runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
+        steps_of(seconds, self.latencies.forecast().step_s())
     }
 }

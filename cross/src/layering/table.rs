@@ -12,6 +12,7 @@ pub(super) const TABLE: &[Row] = &[
         dev: &["proptest"],
     },
     Row { package: "board", ours: &["protocol"], outside: &["heapless"], dev: &["proptest"] },
+    Row { package: "body", ours: &[], outside: &["serde"], dev: &["proptest"] },
     Row {
         package: "topology",
         ours: &["types"],
@@ -26,7 +27,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "placement",
-        ours: &["topology", "types"],
+        ours: &["body", "topology", "types"],
         outside: &["geographiclib-rs", "serde", "thiserror"],
         dev: &["proptest"],
     },
@@ -156,6 +157,7 @@ pub(super) const TABLE: &[Row] = &[
         package: "agent",
         ours: &[
             "belt",
+            "body",
             "infer",
             "mqtt-bridge",
             "protocol",

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use placement::policy::catalog;
+use placement::policy::{Tenure, catalog};
 use placement::{
     Book, Choice, Forecast, Input, Job, JobTask, Latencies, NoChoice, NodeView, Origin, Run, Stay,
     Step, World,
@@ -68,6 +68,7 @@ pub(crate) fn chain(tasks: &[(Step, f64, Option<f64>)]) -> Job {
     let task = |(at, (start, run_s, limit_ms)): (usize, &(Step, f64, Option<f64>))| JobTask {
         name: format!("t{at}"),
         needs: cores(1000),
+        watts: 0.0,
         runs: vec![Run { arch: Arch::Arm64, seconds: *run_s }],
         start: *start,
         inputs: vec![Input {
@@ -103,13 +104,16 @@ impl Fleet {
         let mut world = World {
             nodes: &self.nodes,
             heat: &[],
+            boards: &[],
+            tenure: Tenure::ForGood,
             book: &self.book,
             latencies: Latencies::new(&self.sky),
             now: job.tasks.get(task).map_or(0, |task| task.start),
         };
         let choice = policy.choose(&mut world, job, task)?;
         job.tasks[task].stays.clone_from(&choice.stays);
-        self.book.promise_for_good(&choice.stays, job.tasks[task].needs);
+        let of = &job.tasks[task];
+        self.book.promise_stays(&choice.stays, Step::MAX, of.needs, of.watts);
         Ok(choice)
     }
 

@@ -1,6 +1,7 @@
 //! The published driver: workflows one after another, each task placed at its minute, nothing ever released.
 
 use placement::ground::distance_km;
+use placement::policy::Tenure;
 use placement::{
     Book, Input, Job, JobTask, Latencies, NoChoice, Origin, Policy, Run, Stay, Step, World,
 };
@@ -93,7 +94,7 @@ pub fn run(
     let mut book = Book::new(fixture.nodes.iter().map(|node| node.capacity));
     for flow in &flows {
         for task in &flow.job.tasks {
-            book.promise_for_good(&task.stays, task.needs);
+            book.promise_stays(&task.stays, Step::MAX, task.needs, task.watts);
         }
     }
     let (mut decisions, mut moves) = (Vec::new(), Vec::new());
@@ -101,6 +102,8 @@ pub fn run(
         let mut world = World {
             nodes: &fixture.nodes,
             heat: &fixture.heat,
+            boards: &[],
+            tenure: Tenure::ForGood,
             book: &book,
             latencies: Latencies::new(sky),
             now: minute - 1,
@@ -112,7 +115,7 @@ pub fn run(
         let of = &mut flow.job.tasks[task];
         if let Ok(choice) = &choice {
             of.stays.clone_from(&choice.stays);
-            book.promise_for_good(&of.stays, of.needs);
+            book.promise_stays(&of.stays, Step::MAX, of.needs, of.watts);
             moves.extend(moves_of(workflow, &of.name, &of.stays));
         }
         decisions.push(decided((minute, workflow, task), flow, &choice, (sky, decision_us)));
@@ -157,6 +160,7 @@ fn flow(fixture: &Fixture, sky: &PublishedSky, workflow: usize) -> Flow {
                 milli_cpu: MilliCpu(spec.milli_cpu),
                 memory_mib: MiB(spec.memory_mib),
             },
+            watts: 0.0,
             runs: runs(spec),
             start,
             inputs: inputs(&workload.tasks, spec, data),

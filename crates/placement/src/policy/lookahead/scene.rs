@@ -1,5 +1,8 @@
 //! What is asked of a search: which tasks, when, from where, and who may host them.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
@@ -14,6 +17,8 @@ pub(super) struct Scene<'w, 'a, 'j> {
     pub(super) job: &'j Job,
     /// What is planned: the task that starts now and all later ones without a host, in the order of the job.
     pub(super) tail: Vec<usize>,
+    /// Whether a node bears a task from a step on, as far as that was asked.
+    endured: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
 }
 
 /// Where an input comes from, in a plan in which some tasks have their stays.
@@ -23,7 +28,7 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
     pub(super) fn new(world: &'w mut World<'a>, job: &'j Job, task: usize) -> Self {
         let later = (task + 1..job.tasks.len()).filter(|later| job.tasks[*later].stays.is_empty());
         let tail = std::iter::once(task).chain(later).collect();
-        Self { world, job, tail }
+        Self { world, job, tail, endured: RefCell::default() }
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -35,25 +40,18 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         self.job.tasks[task].start.max(self.world.now)
     }
 
-    /// The last step of a run, as long as on the slowest processor that may run it: it may be handed over to that.
+    /// The last step of a run.
     pub(super) fn last(&self, task: usize) -> Step {
-        let seconds = self.job.tasks[task].runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
-        let steps = (seconds / self.latencies_ref().forecast().step_s()).ceil();
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "not negative, and float to int saturates"
-        )]
-        let steps = steps as Step;
-        self.start(task).saturating_add(steps)
+        self.start(task).saturating_add(self.world.run_steps(self.task(task)))
+    }
+
+    /// The first step at which a task needs nothing any more.
+    fn until(&self, task: usize) -> Step {
+        self.world.kept_until(self.task(task), self.start(task))
     }
 
     pub(super) fn latencies(&mut self) -> &mut Latencies<'a> {
         &mut self.world.latencies
-    }
-
-    const fn latencies_ref(&self) -> &Latencies<'a> {
-        &self.world.latencies
     }
 
     pub(super) fn world(&self) -> &World<'a> {
@@ -91,8 +89,24 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         let Some(view) = world.nodes.get(node.index()) else { return false };
         view.alive
             && of.runs_on(view.arch)
-            && world.book.has_room(node, of.needs, from, Step::MAX)
+            && world.book.has_room(node, of.needs, from, self.until(task))
             && self.stays_cool(task, node)
+            && self.endures(task, node, from)
+    }
+
+    /// Whether battery and board bear a task from a step until the end of its run.
+    fn endures(&self, task: usize, node: NodeIx, from: Step) -> bool {
+        if self.world().boards.get(node.index()).is_none_or(|(board, _)| board.is_unlimited()) {
+            return true;
+        }
+        let key = (task, node, from);
+        if let Some(known) = self.endured.borrow().get(&key) {
+            return *known;
+        }
+        let until = self.last(task).saturating_add(1);
+        let endures = self.world().endures(node, self.task(task).watts, (from, until)).is_ok();
+        self.endured.borrow_mut().insert(key, endures);
+        endures
     }
 
     /// Whether a node has room for a task beside its parent.
@@ -110,7 +124,7 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         beside: Capacity,
     ) -> bool {
         let needs = sum(self.task(task).needs, beside);
-        self.world().book.has_room(node, needs, from, Step::MAX)
+        self.world().book.has_room(node, needs, from, self.until(task))
     }
 
     fn stays_cool(&self, task: usize, node: NodeIx) -> bool {

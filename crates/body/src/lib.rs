@@ -1,0 +1,9 @@
+//! How a node's battery and boards fare under load, light and shadow: what an agent feigns where there is no hardware, and what a planner expects.
+//!
+//! Performs no I/O and reads no clock. Reading order: [`eps`] (the power system), [`lumps`] (temperatures).
+
+pub mod eps;
+pub mod lumps;
+
+pub use eps::{Cells, Flows, Store};
+pub use lumps::{Body, Chip, Heating, Warmth};
