@@ -36,7 +36,7 @@ pub(crate) fn steps_of(seconds: f64, step_s: f64) -> Step {
 
 /// What a policy knows of the world.
 #[derive(Debug)]
-pub struct World<'a> {
+pub struct World<'a, 'f> {
     /// All nodes; their positions in this list are their numbers.
     pub nodes: &'a [NodeView],
     /// How boards heat up in the published model, by node; empty where that is not known.
@@ -48,7 +48,7 @@ pub struct World<'a> {
     /// How long a task keeps what it is promised.
     pub tenure: Tenure,
     /// The network, now and later.
-    pub latencies: Latencies<'a>,
+    pub latencies: &'a mut Latencies<'f>,
     /// Now.
     pub now: Step,
 }
@@ -120,11 +120,15 @@ pub trait Policy: Debug + Send {
     ///
     /// # Errors
     /// [`NoChoice`]; then nothing is placed.
-    fn choose(&mut self, world: &mut World<'_>, job: &Job, task: usize)
-    -> Result<Choice, NoChoice>;
+    fn choose(
+        &mut self,
+        world: &mut World<'_, '_>,
+        job: &Job,
+        task: usize,
+    ) -> Result<Choice, NoChoice>;
 }
 
-impl World<'_> {
+impl World<'_, '_> {
     /// The number of a node.
     pub(crate) fn numbers(&self) -> impl Iterator<Item = NodeIx> + use<> {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)

@@ -50,7 +50,7 @@ impl Policy for FirstFit {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
@@ -66,7 +66,7 @@ impl Policy for RoundRobin {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
@@ -85,7 +85,7 @@ impl Policy for Random {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
@@ -103,7 +103,7 @@ impl Policy for GreedyNearest {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
@@ -129,7 +129,7 @@ impl Policy for GreedyNearest {
 
 /// The longest latency to the sources, ms; `None` where one is beyond its limit, or where no path leads.
 fn longest_ms(
-    world: &mut World<'_>,
+    world: &mut World<'_, '_>,
     node: NodeIx,
     sources: &[(NodeIx, Option<f64>)],
 ) -> Option<f64> {
@@ -145,7 +145,7 @@ fn longest_ms(
 }
 
 /// All nodes that can run a task and have room for it; at least one.
-fn fitting(world: &World<'_>, job: &Job, task: usize) -> Result<Vec<NodeIx>, NoChoice> {
+fn fitting(world: &World<'_, '_>, job: &Job, task: usize) -> Result<Vec<NodeIx>, NoChoice> {
     let tasks = job.tasks.len();
     let of = job.tasks.get(task).ok_or(NoChoice::UnknownTask { task, tasks })?;
     let all = vicinity::all(world);
@@ -155,7 +155,7 @@ fn fitting(world: &World<'_>, job: &Job, task: usize) -> Result<Vec<NodeIx>, NoC
     if fitting.is_empty() { Err(none()) } else { Ok(fitting) }
 }
 
-fn chosen(world: &World<'_>, node: NodeIx, fitting: &[NodeIx]) -> Choice {
+fn chosen(world: &World<'_, '_>, node: NodeIx, fitting: &[NodeIx]) -> Choice {
     let stays = vec![Stay { node, from: world.now }];
     Choice { stays, score: 100, considered: world.nodes.len(), eligible: fitting.len() }
 }

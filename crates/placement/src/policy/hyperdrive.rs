@@ -29,7 +29,7 @@ impl Policy for HyperDrive {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
@@ -56,7 +56,7 @@ impl Policy for HyperDrive {
 }
 
 /// The nodes near the host of the first predecessor; all where there is none, or where it is not known where it is.
-fn candidates(world: &World<'_>, job: &Job, task: usize) -> Vec<NodeIx> {
+fn candidates(world: &World<'_, '_>, job: &Job, task: usize) -> Vec<NodeIx> {
     let inputs = &job.tasks[task].inputs;
     let first = inputs.iter().find(|input| matches!(input.origin, Origin::Task(_)));
     let centre = first.and_then(|input| {
@@ -68,7 +68,7 @@ fn candidates(world: &World<'_>, job: &Job, task: usize) -> Vec<NodeIx> {
 
 /// The node, if the task fits there and each latency is within its limit now.
 fn eligible(
-    world: &mut World<'_>,
+    world: &mut World<'_, '_>,
     node: NodeIx,
     (job, task): (&Job, usize),
     sources: &[(NodeIx, Option<f64>)],
@@ -91,7 +91,12 @@ fn eligible(
 }
 
 /// Each with its score: the mean of network and heat, whole.
-fn scored(world: &World<'_>, job: &Job, task: usize, eligible: &[Eligible]) -> Vec<(NodeIx, u32)> {
+fn scored(
+    world: &World<'_, '_>,
+    job: &Job,
+    task: usize,
+    eligible: &[Eligible],
+) -> Vec<(NodeIx, u32)> {
     let raw = || eligible.iter().map(|one| one.raw_ms);
     let (low, high) = (raw().min().unwrap_or(0), raw().max().unwrap_or(0).max(0));
     let span = if high == low { 1 } else { high - low };
@@ -106,6 +111,6 @@ fn scored(world: &World<'_>, job: &Job, task: usize, eligible: &[Eligible]) -> V
     eligible.iter().map(score).collect()
 }
 
-fn heat_score(world: &World<'_>, node: NodeIx, job: &Job, task: usize) -> u32 {
+fn heat_score(world: &World<'_, '_>, node: NodeIx, job: &Job, task: usize) -> u32 {
     world.heat_after(node, job, task).map_or(100, |(heat, after_c)| heat.score(after_c))
 }

@@ -29,7 +29,7 @@ impl Policy for Lookahead {
 
     fn choose(
         &mut self,
-        world: &mut World<'_>,
+        world: &mut World<'_, '_>,
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {

@@ -20,11 +20,11 @@ const ORDER: [NodeKind; 4] =
     [NodeKind::GroundStation, NodeKind::Cloud, NodeKind::Edge, NodeKind::Satellite];
 
 /// All nodes: ground stations, clouds, edge, satellites, each by number.
-pub(super) fn all(world: &World<'_>) -> Vec<NodeIx> {
+pub(super) fn all(world: &World<'_, '_>) -> Vec<NodeIx> {
     ORDER.into_iter().flat_map(|kind| of_kind(world, kind)).collect()
 }
 
-fn of_kind(world: &World<'_>, kind: NodeKind) -> impl Iterator<Item = NodeIx> {
+fn of_kind(world: &World<'_, '_>, kind: NodeKind) -> impl Iterator<Item = NodeIx> {
     world.numbers().filter(move |node| world.nodes[node.index()].kind == kind)
 }
 
@@ -32,7 +32,7 @@ fn of_kind(world: &World<'_>, kind: NodeKind) -> impl Iterator<Item = NodeIx> {
 ///
 /// Distance is that of the geodesic between latitudes and longitudes on the WGS-84 ellipsoid; heights are left out. A mean sphere would choose
 /// others (3 of 60 published decisions).
-pub(super) fn near(world: &World<'_>, centre: Geodetic) -> Vec<NodeIx> {
+pub(super) fn near(world: &World<'_, '_>, centre: Geodetic) -> Vec<NodeIx> {
     let is_near = |node: &NodeIx, radius_km: f64| {
         let place = world.latencies.forecast().place(*node, world.now);
         place.is_some_and(|place| {

@@ -107,7 +107,7 @@ impl Fleet {
             boards: &[],
             tenure: Tenure::ForGood,
             book: &self.book,
-            latencies: Latencies::new(&self.sky),
+            latencies: &mut Latencies::new(&self.sky),
             now: job.tasks.get(task).map_or(0, |task| task.start),
         };
         let choice = policy.choose(&mut world, job, task)?;

@@ -97,6 +97,7 @@ pub fn run(
             book.promise_stays(&task.stays, Step::MAX, task.needs, task.watts);
         }
     }
+    let mut latencies = Latencies::new(sky);
     let (mut decisions, mut moves) = (Vec::new(), Vec::new());
     for (minute, workflow, task) in events(fixture) {
         let mut world = World {
@@ -105,7 +106,7 @@ pub fn run(
             boards: &[],
             tenure: Tenure::ForGood,
             book: &book,
-            latencies: Latencies::new(sky),
+            latencies: &mut latencies,
             now: minute - 1,
         };
         let began_us = clock();

@@ -22,7 +22,7 @@ impl Bounds {
     /// The least latency of the inputs of a task and of all that hang on it, ms, given the host of its parent; infinite where there is no host.
     pub(super) fn of(
         &mut self,
-        scene: &mut Scene<'_, '_, '_>,
+        scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         parent: Option<NodeIx>,
     ) -> f64 {
@@ -49,7 +49,7 @@ impl Bounds {
     /// may have been handed over by then.
     pub(super) fn after(
         &mut self,
-        scene: &mut Scene<'_, '_, '_>,
+        scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         host: NodeIx,
     ) -> f64 {
@@ -61,18 +61,18 @@ impl Bounds {
     /// The same, given where the task is when each of them starts; infinite where one can have no host.
     pub(super) fn after_stays(
         &mut self,
-        scene: &mut Scene<'_, '_, '_>,
+        scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         stays: &[Stay],
     ) -> f64 {
         let children = scene.children(task);
-        let host = |scene: &Scene<'_, '_, '_>, child| host_at(stays, scene.start(child));
+        let host = |scene: &Scene<'_, '_, '_, '_>, child| host_at(stays, scene.start(child));
         children.into_iter().map(|child| self.of(scene, child, host(scene, child))).sum()
     }
 }
 
 /// The origins of a task that do not hang on what is not decided, and its parent.
-fn relaxed_origins(scene: &Scene<'_, '_, '_>, task: usize, parent: Option<NodeIx>) -> Origins {
+fn relaxed_origins(scene: &Scene<'_, '_, '_, '_>, task: usize, parent: Option<NodeIx>) -> Origins {
     let (step, parent_task) = (scene.start(task), scene.parent(task));
     let origin = |input: &Input| {
         let of_parent = match input.origin {

@@ -48,8 +48,8 @@ pub(super) struct Itineraries {
 }
 
 /// What an itinerary is decided with.
-pub(super) struct Tools<'t, 'w, 'a, 'j> {
-    pub(super) scene: &'t mut Scene<'w, 'a, 'j>,
+pub(super) struct Tools<'t, 'w, 'a, 'f, 'j> {
+    pub(super) scene: &'t mut Scene<'w, 'a, 'f, 'j>,
     pub(super) bounds: &'t mut Bounds,
     pub(super) stays: Stays<'t>,
     /// What the tasks of the same plan that have their stays take on a node.
@@ -57,13 +57,17 @@ pub(super) struct Tools<'t, 'w, 'a, 'j> {
 }
 
 impl Itineraries {
-    pub(super) fn new(scene: &Scene<'_, '_, '_>, task: usize) -> Self {
+    pub(super) fn new(scene: &Scene<'_, '_, '_, '_>, task: usize) -> Self {
         let (start, last) = (scene.start(task), scene.last(task));
         Self { task, start, last, follows: BTreeMap::new() }
     }
 
     /// The hosts of the task if it starts on one.
-    pub(super) fn from(&mut self, tools: &mut Tools<'_, '_, '_, '_>, host: NodeIx) -> Itinerary {
+    pub(super) fn from(
+        &mut self,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
+        host: NodeIx,
+    ) -> Itinerary {
         let mut found =
             Itinerary { stays: vec![Stay { node: host, from: self.start }], violated: 0 };
         let mut step = self.held_until(tools, host, self.start);
@@ -82,7 +86,7 @@ impl Itineraries {
     }
 
     /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
-    pub(super) fn staying(&self, tools: &mut Tools<'_, '_, '_, '_>, host: NodeIx) -> Itinerary {
+    pub(super) fn staying(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, host: NodeIx) -> Itinerary {
         let breaks = |step: &Step| self.longest_ms(tools, host, *step).is_none();
         let violated = (self.start..=self.last).filter(breaks).count();
         let violated = u32::try_from(violated).unwrap_or(u32::MAX);
@@ -90,7 +94,7 @@ impl Itineraries {
     }
 
     /// Dynamic programming over the steps at which a hand-over is needed.
-    fn follow(&mut self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Follow {
+    fn follow(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Follow {
         if let Some(known) = self.follows.get(&step) {
             return *known;
         }
@@ -117,14 +121,14 @@ impl Itineraries {
         found
     }
 
-    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Cost {
+    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Cost {
         if self.last < step { (0, 0, 0, 0) } else { self.follow(tools, step).cost }
     }
 
     /// The least latency of what hangs on the task and starts while it is on a node, ms; it stays where it ended.
     fn left_ms(
         &self,
-        tools: &mut Tools<'_, '_, '_, '_>,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
         node: NodeIx,
         (from, until): (Step, Step),
     ) -> f64 {
@@ -139,7 +143,7 @@ impl Itineraries {
     }
 
     /// The first step at which an objective is violated on a node; the one after the last if none is.
-    fn held_until(&self, tools: &mut Tools<'_, '_, '_, '_>, node: NodeIx, from: Step) -> Step {
+    fn held_until(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, node: NodeIx, from: Step) -> Step {
         let breaks = |step: &Step| self.longest_ms(tools, node, *step).is_none();
         (from..=self.last).find(breaks).unwrap_or(self.last + 1)
     }
@@ -147,7 +151,7 @@ impl Itineraries {
     /// The longest latency of the inputs on a node at a step, ms; `None` where an objective is violated.
     fn longest_ms(
         &self,
-        tools: &mut Tools<'_, '_, '_, '_>,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
         node: NodeIx,
         step: Step,
     ) -> Option<f64> {
@@ -165,7 +169,7 @@ impl Itineraries {
 
     /// Nodes that meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to
     /// where tasks that hang on it take theirs from; and the nearest that have room for one of these, too.
-    fn candidates(&self, tools: &mut Tools<'_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, f64)> {
+    fn candidates(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, f64)> {
         let mut found: Vec<(NodeIx, f64)> = Vec::new();
         let centres = self.centres(tools, step);
         for centre in &centres {
@@ -184,7 +188,7 @@ impl Itineraries {
     /// Adds at most so many around a centre.
     fn add_candidates(
         &self,
-        tools: &mut Tools<'_, '_, '_, '_>,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
         step: Step,
         ((centre, at), most): ((NodeIx, Step), usize),
         with: Option<usize>,
@@ -207,14 +211,14 @@ impl Itineraries {
         }
     }
 
-    fn can_host(&self, tools: &Tools<'_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
+    fn can_host(&self, tools: &Tools<'_, '_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
         let beside = (tools.taken)(node);
         tools.scene.can_host(self.task, node, step)
             && tools.scene.has_room_beside(self.task, node, step, beside)
     }
 
     /// Where followers are looked for, each with the step whose network counts.
-    fn centres(&self, tools: &Tools<'_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, Step)> {
+    fn centres(&self, tools: &Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, Step)> {
         let scene = &tools.scene;
         let own = scene.task(self.task).inputs.first();
         let own = own.and_then(|input| Some((scene.origin(input, step, tools.stays)?, step)));

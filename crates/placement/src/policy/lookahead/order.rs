@@ -27,7 +27,7 @@ pub(super) struct Order {
 }
 
 impl Order {
-    pub(super) fn new(scene: &Scene<'_, '_, '_>, task: usize, origins: Origins) -> Self {
+    pub(super) fn new(scene: &Scene<'_, '_, '_, '_>, task: usize, origins: Origins) -> Self {
         let step = scene.start(task);
         let mut order = Self {
             task,
@@ -51,7 +51,7 @@ impl Order {
     /// The `nth` host, counted from 0, and its longest latency in ms; `None` beyond the last that meets all objectives when the task starts.
     pub(super) fn nth(
         &mut self,
-        scene: &mut Scene<'_, '_, '_>,
+        scene: &mut Scene<'_, '_, '_, '_>,
         nth: usize,
     ) -> Option<(f64, NodeIx)> {
         while self.ready.len() <= nth {
@@ -69,7 +69,7 @@ impl Order {
     }
 
     /// Looks at one more node around the first origin.
-    fn look(&mut self, scene: &mut Scene<'_, '_, '_>) {
+    fn look(&mut self, scene: &mut Scene<'_, '_, '_, '_>) {
         let (first, limit_ms) = self.origins[0];
         let nearest = scene.latencies().nth_nearest(first, self.step, self.looked);
         self.looked += 1;
@@ -89,7 +89,7 @@ impl Order {
     /// The longest latency to any origin, ms; `None` where one is beyond its limit.
     fn longest_ms(
         &self,
-        scene: &mut Scene<'_, '_, '_>,
+        scene: &mut Scene<'_, '_, '_, '_>,
         node: NodeIx,
         first_ms: f64,
     ) -> Option<f64> {

@@ -12,11 +12,14 @@ use crate::policy::World;
 
 /// The tasks that are planned together, and what is known for them.
 #[derive(Debug)]
-pub(super) struct Scene<'w, 'a, 'j> {
-    world: &'w mut World<'a>,
+pub(super) struct Scene<'w, 'a, 'f, 'j> {
+    world: &'w mut World<'a, 'f>,
     pub(super) job: &'j Job,
     /// What is planned: the task that starts now and all later ones without a host, in the order of the job.
     pub(super) tail: Vec<usize>,
+    /// By task: the planned one whose host counts for its bound, and those whose bound hangs on it.
+    parents: Vec<Option<usize>>,
+    children: Vec<Vec<usize>>,
     /// Whether a node bears a task from a step on, as far as that was asked.
     endured: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
 }
@@ -24,11 +27,15 @@ pub(super) struct Scene<'w, 'a, 'j> {
 /// Where an input comes from, in a plan in which some tasks have their stays.
 pub(super) type Stays<'s> = &'s dyn Fn(usize) -> Option<&'s [Stay]>;
 
-impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
-    pub(super) fn new(world: &'w mut World<'a>, job: &'j Job, task: usize) -> Self {
+impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
+    pub(super) fn new(world: &'w mut World<'a, 'f>, job: &'j Job, task: usize) -> Self {
         let later = (task + 1..job.tasks.len()).filter(|later| job.tasks[*later].stays.is_empty());
-        let tail = std::iter::once(task).chain(later).collect();
-        Self { world, job, tail, endured: RefCell::default() }
+        let tail: Vec<_> = std::iter::once(task).chain(later).collect();
+        let parents: Vec<_> = (0..job.tasks.len()).map(|task| parent(job, &tail, task)).collect();
+        let of =
+            |task| tail.iter().copied().filter(|child| parents[*child] == Some(task)).collect();
+        let children = (0..job.tasks.len()).map(of).collect();
+        Self { world, job, tail, parents, children, endured: RefCell::default() }
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -50,26 +57,22 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         self.world.kept_until(self.task(task), self.start(task))
     }
 
-    pub(super) fn latencies(&mut self) -> &mut Latencies<'a> {
-        &mut self.world.latencies
+    pub(super) fn latencies(&mut self) -> &mut Latencies<'f> {
+        self.world.latencies
     }
 
-    pub(super) fn world(&self) -> &World<'a> {
+    pub(super) fn world(&self) -> &World<'a, 'f> {
         self.world
     }
 
-    /// The input of a task that is planned whose host counts for its bound: its first one.
+    /// The planned task whose host counts for the bound of a task: that of its first planned input.
     pub(super) fn parent(&self, task: usize) -> Option<usize> {
-        let origins = self.task(task).inputs.iter().filter_map(|input| match input.origin {
-            Origin::Task(origin) => Some(origin),
-            Origin::Node(_) => None,
-        });
-        origins.into_iter().find(|origin| self.tail.contains(origin))
+        self.parents[task]
     }
 
     /// The tasks whose bound hangs on a task.
     pub(super) fn children(&self, task: usize) -> Vec<usize> {
-        self.tail.iter().copied().filter(|child| self.parent(*child) == Some(task)).collect()
+        self.children[task].clone()
     }
 
     /// Where an input comes from at a step. Of tasks that are planned the stays are given; `None` where they are not.
@@ -83,15 +86,19 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         }
     }
 
-    /// Whether a node can host a task from a step on: it is there, can run it, has room and stays cool.
+    /// Whether a node can host a task from a step on: it has a place for it, and bears it.
     pub(super) fn can_host(&self, task: usize, node: NodeIx, from: Step) -> bool {
+        self.has_place(task, node, from) && self.endures(task, node, from)
+    }
+
+    /// Whether a node has a place for a task from a step on: it is there, can run it, has room and stays cool.
+    fn has_place(&self, task: usize, node: NodeIx, from: Step) -> bool {
         let (world, of) = (self.world(), self.task(task));
         let Some(view) = world.nodes.get(node.index()) else { return false };
         view.alive
             && of.runs_on(view.arch)
             && world.book.has_room(node, of.needs, from, self.until(task))
             && self.stays_cool(task, node)
-            && self.endures(task, node, from)
     }
 
     /// Whether battery and board bear a task from a step until the end of its run.
@@ -132,12 +139,20 @@ impl<'w, 'a, 'j> Scene<'w, 'a, 'j> {
         after.is_none_or(|(heat, after_c)| after_c <= heat.recommended_c)
     }
 
-    /// How many nodes can host the task that starts now, latency aside.
+    /// How many nodes have a place for the task that starts now.
     pub(super) fn eligible_now(&self) -> usize {
         let task = self.tail[0];
-        let can_host = |node: &NodeIx| self.can_host(task, *node, self.start(task));
-        self.world().numbers().filter(can_host).count()
+        let has_place = |node: &NodeIx| self.has_place(task, *node, self.start(task));
+        self.world().numbers().filter(has_place).count()
     }
+}
+
+fn parent(job: &Job, tail: &[usize], task: usize) -> Option<usize> {
+    let origins = job.tasks[task].inputs.iter().filter_map(|input| match input.origin {
+        Origin::Task(origin) => Some(origin),
+        Origin::Node(_) => None,
+    });
+    origins.into_iter().find(|origin| tail.contains(origin))
 }
 
 pub(super) fn sum(a: Capacity, b: Capacity) -> Capacity {

@@ -51,8 +51,8 @@ enum Item {
     Host(usize, usize),
 }
 
-struct Search<'s, 'w, 'a, 'j> {
-    scene: &'s mut Scene<'w, 'a, 'j>,
+struct Search<'s, 'w, 'a, 'f, 'j> {
+    scene: &'s mut Scene<'w, 'a, 'f, 'j>,
     /// What each task of the tail needs.
     needs: Vec<Capacity>,
     bounds: Bounds,
@@ -65,7 +65,7 @@ struct Search<'s, 'w, 'a, 'j> {
 }
 
 /// The best plan of all tasks of a scene; `None` where one of them can have no host.
-pub(super) fn search(scene: &mut Scene<'_, '_, '_>) -> Option<Found> {
+pub(super) fn search(scene: &mut Scene<'_, '_, '_, '_>) -> Option<Found> {
     let mut bounds = Bounds::default();
     let roots: Vec<_> = scene.tail.clone();
     let roots = roots.into_iter().filter(|task| scene.parent(*task).is_none()).collect::<Vec<_>>();
@@ -94,7 +94,7 @@ pub(super) fn search(scene: &mut Scene<'_, '_, '_>) -> Option<Found> {
     search.run()
 }
 
-impl Search<'_, '_, '_, '_> {
+impl Search<'_, '_, '_, '_, '_> {
     fn run(&mut self) -> Option<Found> {
         let bound_ms = self.parts[0].rest_ms;
         for _ in 0..LOOKS_MAX {
