@@ -13,6 +13,7 @@
 pub mod book;
 pub mod constraint;
 pub mod decision;
+pub mod draw;
 pub mod endurance;
 pub mod forecast;
 pub mod ground;

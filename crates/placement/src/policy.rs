@@ -5,8 +5,10 @@
 
 pub mod baseline;
 pub mod catalog;
+pub mod energy;
 pub mod hyperdrive;
 pub mod lookahead;
+pub mod sampling;
 mod vicinity;
 
 use std::fmt::Debug;
@@ -155,6 +157,23 @@ impl World<'_, '_> {
         of.inputs.iter().map(source).collect()
     }
 
+    /// The longest latency to some sources now, ms; `None` where one is beyond its limit, or where no path leads.
+    pub(crate) fn longest_ms(
+        &mut self,
+        node: NodeIx,
+        sources: &[(NodeIx, Option<f64>)],
+    ) -> Option<f64> {
+        let mut longest_ms = 0.0_f64;
+        for (source, limit_ms) in sources {
+            let latency_ms = self.latencies.between(*source, node, self.now)?;
+            if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
+                return None;
+            }
+            longest_ms = longest_ms.max(latency_ms);
+        }
+        Some(longest_ms)
+    }
+
     /// How the published model has a board heat up, and its temperature after a task, °C; `None` where it says nothing.
     pub(crate) fn heat_after(&self, node: NodeIx, job: &Job, task: usize) -> Option<(&Heat, f64)> {
         let heat = self.heat.get(node.index())?.as_ref()?;
@@ -208,4 +227,15 @@ impl World<'_, '_> {
         let seconds = task.runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
         steps_of(seconds, self.latencies.forecast().step_s())
     }
+}
+
+/// All nodes that can run a task and have room for it, in the order in which kinds are considered; at least one.
+fn fitting(world: &World<'_, '_>, job: &Job, task: usize) -> Result<Vec<NodeIx>, NoChoice> {
+    let tasks = job.tasks.len();
+    let of = job.tasks.get(task).ok_or(NoChoice::UnknownTask { task, tasks })?;
+    let all = vicinity::all(world);
+    let considered = all.len();
+    let fitting: Vec<_> = all.into_iter().filter(|node| world.fits(*node, job, task)).collect();
+    let none = || NoChoice::NoneEligible { task: of.name.clone(), considered };
+    if fitting.is_empty() { Err(none()) } else { Ok(fitting) }
 }

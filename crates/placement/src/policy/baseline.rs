@@ -4,7 +4,8 @@
 
 use topology::NodeIx;
 
-use super::{Choice, NoChoice, Policy, World, vicinity};
+use super::{Choice, NoChoice, Policy, World, fitting};
+use crate::draw::SplitMix64;
 use crate::job::{Job, Stay};
 
 /// The first node that fits: ground stations, clouds, edge, satellites, each by number.
@@ -20,7 +21,7 @@ pub struct RoundRobin {
 /// Any node that fits.
 #[derive(Clone, Copy, Debug)]
 pub struct Random {
-    state: u64,
+    random: SplitMix64,
 }
 
 /// Of the nodes that fit and meet all objectives now, the one whose longest latency is the shortest.
@@ -30,16 +31,7 @@ pub struct GreedyNearest;
 impl Random {
     /// Draws from a seed.
     pub const fn new(seed: u64) -> Self {
-        Self { state: seed }
-    }
-
-    /// SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
-    fn draw(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
+        Self { random: SplitMix64::new(seed) }
     }
 }
 
@@ -90,8 +82,7 @@ impl Policy for Random {
         task: usize,
     ) -> Result<Choice, NoChoice> {
         let fitting = fitting(world, job, task)?;
-        #[expect(clippy::cast_possible_truncation, reason = "the rest is smaller than the list")]
-        let at = (self.draw() % fitting.len() as u64) as usize;
+        let at = NodeIx(self.random.below(fitting.len())).index();
         Ok(chosen(world, fitting[at], &fitting))
     }
 }
@@ -113,7 +104,7 @@ impl Policy for GreedyNearest {
         let mut best: Option<(f64, NodeIx)> = None;
         let mut eligible = 0;
         for node in fitting {
-            let Some(longest_ms) = longest_ms(world, node, &sources) else { continue };
+            let Some(longest_ms) = world.longest_ms(node, &sources) else { continue };
             eligible += 1;
             if best.is_none_or(|(best_ms, _)| longest_ms < best_ms) {
                 best = Some((longest_ms, node));
@@ -125,34 +116,6 @@ impl Policy for GreedyNearest {
         let stays = vec![Stay { node, from: world.now }];
         Ok(Choice { stays, score: 100, considered, eligible })
     }
-}
-
-/// The longest latency to the sources, ms; `None` where one is beyond its limit, or where no path leads.
-fn longest_ms(
-    world: &mut World<'_, '_>,
-    node: NodeIx,
-    sources: &[(NodeIx, Option<f64>)],
-) -> Option<f64> {
-    let mut longest_ms = 0.0_f64;
-    for (source, limit_ms) in sources {
-        let latency_ms = world.latencies.between(*source, node, world.now)?;
-        if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
-            return None;
-        }
-        longest_ms = longest_ms.max(latency_ms);
-    }
-    Some(longest_ms)
-}
-
-/// All nodes that can run a task and have room for it; at least one.
-fn fitting(world: &World<'_, '_>, job: &Job, task: usize) -> Result<Vec<NodeIx>, NoChoice> {
-    let tasks = job.tasks.len();
-    let of = job.tasks.get(task).ok_or(NoChoice::UnknownTask { task, tasks })?;
-    let all = vicinity::all(world);
-    let considered = all.len();
-    let fitting: Vec<_> = all.into_iter().filter(|node| world.fits(*node, job, task)).collect();
-    let none = || NoChoice::NoneEligible { task: of.name.clone(), considered };
-    if fitting.is_empty() { Err(none()) } else { Ok(fitting) }
 }
 
 fn chosen(world: &World<'_, '_>, node: NodeIx, fitting: &[NodeIx]) -> Choice {

@@ -2,12 +2,24 @@
 
 use super::Policy;
 use super::baseline::{FirstFit, GreedyNearest, Random, RoundRobin};
-use super::hyperdrive::HyperDrive;
+use super::energy::{EquinoxLike, PhoenixLike};
+use super::hyperdrive::{HyperDrive, PublishedConstraints};
 use super::lookahead::Lookahead;
+use super::sampling::VelaLike;
 
 /// The names of all policies, ours first.
-pub const NAMES: [&str; 6] =
-    ["lookahead", "hyperdrive", "first-fit", "round-robin", "random", "greedy-nearest"];
+pub const NAMES: [&str; 10] = [
+    "lookahead",
+    "hyperdrive",
+    "published-constraints",
+    "first-fit",
+    "round-robin",
+    "random",
+    "greedy-nearest",
+    "equinox-like",
+    "phoenix-like",
+    "vela-like",
+];
 
 /// The policy of a name, which draws what it draws from a seed; `None` where there is none.
 pub fn of_name(name: &str, seed: u64) -> Option<Box<dyn Policy>> {
@@ -18,6 +30,10 @@ pub fn of_name(name: &str, seed: u64) -> Option<Box<dyn Policy>> {
         "round-robin" => Box::new(RoundRobin::default()),
         "random" => Box::new(Random::new(seed)),
         "greedy-nearest" => Box::new(GreedyNearest),
+        "published-constraints" => Box::new(PublishedConstraints),
+        "equinox-like" => Box::new(EquinoxLike),
+        "phoenix-like" => Box::new(PhoenixLike),
+        "vela-like" => Box::new(VelaLike::new(seed)),
         _ => return None,
     })
 }

@@ -6,7 +6,7 @@
 use topology::NodeIx;
 
 use super::{Choice, NoChoice, Policy, World, vicinity};
-use crate::job::{Job, Origin, Stay, origin_at};
+use crate::job::{Job, JobTask, Origin, Stay, origin_at};
 
 /// So many of the best are tried.
 const COMMITS: usize = 3;
@@ -14,6 +14,11 @@ const COMMITS: usize = 3;
 /// The published policy.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HyperDrive;
+
+/// The published policy, with what is published of the constraints but not in its code: the temperature of the orbit and of the execution together
+/// stay below the highest, and the battery has the energy of the run above its reserve.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PublishedConstraints;
 
 /// A node that can host a task.
 struct Eligible {
@@ -33,26 +38,65 @@ impl Policy for HyperDrive {
         job: &Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
-        let sources = world.sources(job, task)?;
-        let candidates = candidates(world, job, task);
-        let name = || job.tasks[task].name.clone();
-        if candidates.is_empty() {
-            return Err(NoChoice::NoCandidate { task: name() });
-        }
-        let considered = candidates.len();
-        let eligible: Vec<_> = candidates
-            .into_iter()
-            .filter_map(|node| eligible(world, node, (job, task), &sources))
-            .collect();
-        let mut scored = scored(world, job, task, &eligible);
-        // Stable: of equal ones the earlier candidate stays first.
-        scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
-        let best = scored.into_iter().take(COMMITS).find(|(node, _)| world.fits(*node, job, task));
-        let (node, score) =
-            best.ok_or_else(|| NoChoice::NoneEligible { task: name(), considered })?;
-        let stays = vec![Stay { node, from: world.now }];
-        Ok(Choice { stays, score, considered, eligible: eligible.len() })
+        choose(world, job, task, |_, _| true)
     }
+}
+
+impl Policy for PublishedConstraints {
+    fn name(&self) -> &'static str {
+        "published-constraints"
+    }
+
+    fn choose(
+        &mut self,
+        world: &mut World<'_, '_>,
+        job: &Job,
+        task: usize,
+    ) -> Result<Choice, NoChoice> {
+        choose(world, job, task, |world, node| {
+            let heat = world.heat_after(node, job, task);
+            heat.is_none_or(|(heat, after_c)| after_c <= heat.max_c)
+                && has_energy(world, node, &job.tasks[task])
+        })
+    }
+}
+
+/// Whether a battery has what a run takes, at this moment's charge and without the Sun.
+fn has_energy(world: &World<'_, '_>, node: NodeIx, task: &JobTask) -> bool {
+    let Some((board, now)) = world.boards.get(node.index()) else { return true };
+    board.power.is_none_or(|power| {
+        let arch = world.nodes[node.index()].arch;
+        let run_h = task.run_s(arch).unwrap_or(0.0) / 3600.0;
+        let left_wh = (now.store.soc - power.reserve) * power.cells.capacity_left_wh(&now.store);
+        (board.idle_w + task.watts) * run_h <= left_wh
+    })
+}
+
+fn choose(
+    world: &mut World<'_, '_>,
+    job: &Job,
+    task: usize,
+    allows: impl Fn(&World<'_, '_>, NodeIx) -> bool,
+) -> Result<Choice, NoChoice> {
+    let sources = world.sources(job, task)?;
+    let candidates = candidates(world, job, task);
+    let name = || job.tasks[task].name.clone();
+    if candidates.is_empty() {
+        return Err(NoChoice::NoCandidate { task: name() });
+    }
+    let considered = candidates.len();
+    let eligible: Vec<_> = candidates
+        .into_iter()
+        .filter_map(|node| eligible(world, node, (job, task), &sources))
+        .collect();
+    let eligible: Vec<_> = eligible.into_iter().filter(|one| allows(world, one.node)).collect();
+    let mut scored = scored(world, job, task, &eligible);
+    // Stable: of equal ones the earlier candidate stays first.
+    scored.sort_by_key(|(_, score)| std::cmp::Reverse(*score));
+    let best = scored.into_iter().take(COMMITS).find(|(node, _)| world.fits(*node, job, task));
+    let (node, score) = best.ok_or_else(|| NoChoice::NoneEligible { task: name(), considered })?;
+    let stays = vec![Stay { node, from: world.now }];
+    Ok(Choice { stays, score, considered, eligible: eligible.len() })
 }
 
 /// The nodes near the host of the first predecessor; all where there is none, or where it is not known where it is.

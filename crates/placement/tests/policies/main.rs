@@ -1,5 +1,6 @@
 //! Policies on small skies: what each is told to do, and that ours finds what is best.
 
 mod against_all;
+mod exhausted;
 mod rules;
 mod sample;

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use placement::endurance::{Board, Condition};
+use placement::heat::Heat;
 use placement::policy::{Tenure, catalog};
 use placement::{
     Book, Choice, Forecast, Input, Job, JobTask, Latencies, NoChoice, NodeView, Origin, Run, Stay,
@@ -16,6 +18,8 @@ pub(crate) type Links = Vec<(u32, u32, f64)>;
 #[derive(Debug)]
 pub(crate) struct SmallSky {
     graphs: Vec<Arc<Graph>>,
+    /// By node, at every step; dark beyond.
+    pub(crate) sunlit: Vec<f64>,
 }
 
 impl SmallSky {
@@ -31,7 +35,7 @@ impl SmallSky {
             let links: Vec<_> = links.iter().map(link).collect();
             Arc::new(Graph::new(nodes, &links).expect("links that make a graph"))
         };
-        Self { graphs: steps.iter().map(graph).collect() }
+        Self { graphs: steps.iter().map(graph).collect(), sunlit: vec![] }
     }
 }
 
@@ -51,6 +55,10 @@ impl Forecast for SmallSky {
     fn place(&self, node: NodeIx, _step: Step) -> Option<Geodetic> {
         // Nodes stand in a row along the equator, a degree apart.
         Geodetic::new(0.0, f64::from(node.0), 0.0).ok()
+    }
+
+    fn sunlit(&self, node: NodeIx, _step: Step) -> f64 {
+        self.sunlit.get(node.index()).copied().unwrap_or(0.0)
     }
 }
 
@@ -85,13 +93,15 @@ pub(crate) struct Fleet {
     pub(crate) nodes: Vec<NodeView>,
     pub(crate) sky: SmallSky,
     pub(crate) book: Book,
+    pub(crate) boards: Vec<(Board, Condition)>,
+    pub(crate) heat: Vec<Option<Heat>>,
 }
 
 impl Fleet {
     pub(crate) fn new(nodes: Vec<NodeView>, steps: &[Links]) -> Self {
         let sky = SmallSky::new(nodes.len(), steps);
         let book = Book::new(nodes.iter().map(|node| node.capacity));
-        Self { nodes, sky, book }
+        Self { nodes, sky, book, boards: vec![], heat: vec![] }
     }
 
     /// Places a task, and promises it what it needs.
@@ -103,8 +113,8 @@ impl Fleet {
     ) -> Result<Choice, NoChoice> {
         let mut world = World {
             nodes: &self.nodes,
-            heat: &[],
-            boards: &[],
+            heat: &self.heat,
+            boards: &self.boards,
             tenure: Tenure::ForGood,
             book: &self.book,
             latencies: &mut Latencies::new(&self.sky),
