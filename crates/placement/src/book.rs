@@ -1,5 +1,7 @@
 //! What is promised to whom on which node, and when: calendars instead of counters.
 
+use std::collections::BTreeMap;
+
 use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
@@ -25,6 +27,8 @@ pub struct Book {
     capacity: Vec<Capacity>,
     /// By node, in the order in which they were made.
     promises: Vec<Vec<Promise>>,
+    /// From when on nothing new begins on a node.
+    closed: BTreeMap<NodeIx, Step>,
 }
 
 impl Book {
@@ -32,7 +36,7 @@ impl Book {
     pub fn new(capacity: impl IntoIterator<Item = Capacity>) -> Self {
         let capacity: Vec<_> = capacity.into_iter().collect();
         let promises = vec![Vec::new(); capacity.len()];
-        Self { capacity, promises }
+        Self { capacity, promises, closed: BTreeMap::new() }
     }
 
     /// What is free on a node in all of `from..until`: the least of it at any step. Nothing on a node that is not there.
@@ -86,6 +90,17 @@ impl Book {
         }
     }
 
+    /// Says that nothing new begins on a node from a step on: what it has left is needed for something else then. What began before stays.
+    pub fn close(&mut self, node: NodeIx, from: Step) {
+        let closed = self.closed.entry(node).or_insert(from);
+        *closed = from.min(*closed);
+    }
+
+    /// Whether something new may begin on a node at a step.
+    pub fn is_open(&self, node: NodeIx, step: Step) -> bool {
+        self.closed.get(&node).is_none_or(|from| step < *from)
+    }
+
     /// Promises all that is left of a node, from a step on, for good.
     pub fn take_all(&mut self, node: NodeIx, from: Step) {
         let needs = self.free(node, from, Step::MAX);
@@ -132,6 +147,15 @@ mod tests {
         assert!(book.has_room(NODE, cores(500), 5, 8));
         assert!(!book.has_room(NODE, cores(501), 5, 8));
         assert_eq!(book.free(NodeIx(7), 0, 1), Capacity::default());
+    }
+
+    #[test]
+    fn a_node_that_closes_takes_nothing_new_from_then_on() {
+        let mut book = book(&[]);
+        assert!(book.is_open(NODE, Step::MAX));
+        book.close(NODE, 5);
+        book.close(NODE, 7);
+        assert_eq!([4, 5, 7].map(|step| book.is_open(NODE, step)), [true, false, false]);
     }
 
     #[test]

@@ -79,6 +79,14 @@ pub(super) struct Flow {
     pub(super) data: Option<NodeIx>,
 }
 
+impl Flow {
+    /// The satellite that holds the data, if it is taken by them as soon as a task has been decided: the first one. All that plan ahead know.
+    fn data_taken_with(&self, task: usize) -> Option<NodeIx> {
+        let is_first = self.job.tasks[..task].iter().all(|before| before.start == 0);
+        self.data.filter(|_| is_first)
+    }
+}
+
 /// Tells how long something took, microseconds since any moment.
 pub type Clock<'c> = &'c dyn Fn() -> u64;
 
@@ -100,6 +108,10 @@ pub fn run(
     let mut latencies = Latencies::new(sky);
     let (mut decisions, mut moves) = (Vec::new(), Vec::new());
     for (minute, workflow, task) in events(fixture) {
+        let data = flows[workflow].data_taken_with(task);
+        if let Some(data) = data {
+            book.close(data, minute);
+        }
         let mut world = World {
             nodes: &fixture.nodes,
             heat: &fixture.heat,
@@ -120,9 +132,7 @@ pub fn run(
             moves.extend(moves_of(workflow, &of.name, &of.stays));
         }
         decisions.push(decided((minute, workflow, task), flow, &choice, (sky, decision_us)));
-        // The satellite with the data is taken by them as soon as the first task of its workflow has been decided.
-        let is_first = flow.job.tasks[..task].iter().all(|before| before.start == 0);
-        if let Some(data) = flow.data.filter(|_| is_first) {
+        if let Some(data) = data {
             book.take_all(data, minute - 1);
         }
     }

@@ -97,6 +97,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         let Some(view) = world.nodes.get(node.index()) else { return false };
         view.alive
             && of.runs_on(view.arch)
+            && world.book.is_open(node, from)
             && world.book.has_room(node, of.needs, from, self.until(task))
             && self.stays_cool(task, node)
     }
