@@ -6,6 +6,7 @@
 //! longer than all else) and so that BLAKE3 finds its chunks where it hashes most of them at once.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+#[cfg(feature = "compiler")]
 use std::hash::{Hash as _, Hasher};
 use std::io::{self, Write as _};
 use std::os::fd::AsRawFd as _;
@@ -208,15 +209,24 @@ impl CodeCache {
 }
 
 /// What the engine says of itself, as text.
+#[cfg(feature = "compiler")]
 fn engine_name(engine: &Engine) -> String {
     let mut said = Said(blake3::Hasher::new());
     engine.precompile_compatibility_hash().hash(&mut said);
     said.0.finalize().to_hex().as_str()[..16].to_owned()
 }
 
+/// Without a compiler nothing is kept, and nothing that another program kept is run: a name that no engine has.
+#[cfg(not(feature = "compiler"))]
+fn engine_name(_: &Engine) -> String {
+    "0".repeat(16)
+}
+
 /// A hash that is the same in every version of the standard library.
+#[cfg(feature = "compiler")]
 struct Said(blake3::Hasher);
 
+#[cfg(feature = "compiler")]
 impl Hasher for Said {
     fn write(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
