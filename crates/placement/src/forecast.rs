@@ -79,6 +79,25 @@ impl<'a> Latencies<'a> {
         search.paths.delay_us(goal).map(ms)
     }
 
+    /// The longest latency of a node to some others at a step, ms, each of which has a limit or none; 0 without any. `None` where one is beyond its
+    /// limit, or where no path leads.
+    pub fn longest_within(
+        &mut self,
+        node: NodeIx,
+        step: Step,
+        origins: impl IntoIterator<Item = (NodeIx, Option<f64>)>,
+    ) -> Option<f64> {
+        let mut longest_ms = 0.0_f64;
+        for (origin, limit_ms) in origins {
+            let latency_ms = self.between(origin, node, step)?;
+            if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
+                return None;
+            }
+            longest_ms = longest_ms.max(latency_ms);
+        }
+        Some(longest_ms)
+    }
+
     /// The `nth` nearest node to one at a step, counted from 0 (the node itself), with its latency in ms; of equally near ones the
     /// lowest first. `None` beyond the last that can be reached.
     pub fn nth_nearest(&mut self, from: NodeIx, step: Step, nth: usize) -> Option<(NodeIx, f64)> {

@@ -163,15 +163,7 @@ impl World<'_, '_> {
         node: NodeIx,
         sources: &[(NodeIx, Option<f64>)],
     ) -> Option<f64> {
-        let mut longest_ms = 0.0_f64;
-        for (source, limit_ms) in sources {
-            let latency_ms = self.latencies.between(*source, node, self.now)?;
-            if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
-                return None;
-            }
-            longest_ms = longest_ms.max(latency_ms);
-        }
-        Some(longest_ms)
+        self.latencies.longest_within(node, self.now, sources.iter().copied())
     }
 
     /// How the published model has a board heat up, and its temperature after a task, °C; `None` where it says nothing.

@@ -99,7 +99,8 @@ fn choose(
     Ok(Choice { stays, score, considered, eligible: eligible.len() })
 }
 
-/// The nodes near the host of the first predecessor; all where there is none, or where it is not known where it is.
+/// The nodes near the host of the first predecessor; all where there is none, or where it is not known where it is. (Published for the first case
+/// is a draw with replacement, which its scenario never comes to.)
 fn candidates(world: &World<'_, '_>, job: &Job, task: usize) -> Vec<NodeIx> {
     let inputs = &job.tasks[task].inputs;
     let first = inputs.iter().find(|input| matches!(input.origin, Origin::Task(_)));

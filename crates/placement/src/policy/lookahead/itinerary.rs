@@ -9,7 +9,7 @@ use super::bound::Bounds;
 use super::coarse;
 use super::scene::{Scene, Stays};
 use crate::forecast::Step;
-use crate::job::{Origin, Stay};
+use crate::job::{Input, Origin, Stay};
 
 /// So many nodes that could follow are compared around each place where they are looked for.
 const FOLLOWERS: usize = 32;
@@ -155,16 +155,12 @@ impl Itineraries {
         node: NodeIx,
         step: Step,
     ) -> Option<f64> {
-        let mut longest_ms = 0.0_f64;
-        for input in &tools.scene.task(self.task).inputs {
-            let origin = tools.scene.origin(input, step, tools.stays)?;
-            let latency_ms = tools.scene.latencies().between(origin, node, step)?;
-            if input.latency_max_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
-                return None;
-            }
-            longest_ms = longest_ms.max(latency_ms);
-        }
-        Some(longest_ms)
+        let inputs = tools.scene.task(self.task).inputs.iter();
+        let origin = |input: &Input| {
+            Some((tools.scene.origin(input, step, tools.stays)?, input.latency_max_ms))
+        };
+        let origins: Vec<_> = inputs.map(origin).collect::<Option<_>>()?;
+        tools.scene.latencies().longest_within(node, step, origins)
     }
 
     /// Nodes that meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to

@@ -93,14 +93,8 @@ impl Order {
         node: NodeIx,
         first_ms: f64,
     ) -> Option<f64> {
-        let mut longest_ms = first_ms;
-        for (origin, limit_ms) in &self.origins[1..] {
-            let latency_ms = scene.latencies().between(*origin, node, self.step)?;
-            if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
-                return None;
-            }
-            longest_ms = longest_ms.max(latency_ms);
-        }
-        Some(longest_ms)
+        let others = self.origins[1..].iter().copied();
+        let others_ms = scene.latencies().longest_within(node, self.step, others)?;
+        Some(others_ms.max(first_ms))
     }
 }

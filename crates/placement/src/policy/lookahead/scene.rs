@@ -47,9 +47,11 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         self.job.tasks[task].start.max(self.world.now)
     }
 
-    /// The last step of a run.
+    /// The last step of a run that is predicted: nothing is known of later ones.
     pub(super) fn last(&self, task: usize) -> Step {
-        self.start(task).saturating_add(self.world.run_steps(self.task(task)))
+        let start = self.start(task);
+        let end = start.saturating_add(self.world.run_steps(self.task(task)));
+        end.min(self.world.latencies.forecast().steps().saturating_sub(1)).max(start)
     }
 
     /// The first step at which a task needs nothing any more.
