@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use body::{Cells, Store};
+use body::{Cells, FULL_SUN_W_M2, Store};
 use protocol::report::{NoReading, PowerReport, Reading, Source};
 use types::{EnergySource, Epoch};
 
@@ -11,8 +11,6 @@ use super::hardware::Told;
 use super::{Memory, Moment, reading, step_s};
 use crate::config::VirtualBattery;
 
-/// Irradiance of the Sun at one astronomical unit, W/m² (solar constant, ISO 21348).
-const FULL_SUN_W_M2: f64 = 1361.0;
 /// Cells are charged in two hours at the fastest, unless somebody says otherwise.
 const CHARGE_PER_HOUR: f64 = 0.5;
 

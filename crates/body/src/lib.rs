@@ -7,3 +7,6 @@ pub mod lumps;
 
 pub use eps::{Cells, Flows, Store};
 pub use lumps::{Body, Chip, Heating, Warmth};
+
+/// Irradiance of the Sun at one astronomical unit, W/m² (solar constant, ISO 21348).
+pub const FULL_SUN_W_M2: f64 = 1361.0;

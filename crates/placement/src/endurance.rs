@@ -2,12 +2,9 @@
 //!
 //! The physics are those of `body`, which an agent feigns a satellite with, too.
 
-use body::{Body, Cells, Heating, Store, Warmth};
+use body::{Body, Cells, FULL_SUN_W_M2, Heating, Store, Warmth};
 
 use crate::forecast::Step;
-
-/// Irradiance of the Sun at one astronomical unit, W/m² (solar constant, ISO 21348).
-pub const FULL_SUN_W_M2: f64 = 1361.0;
 
 /// What of a node can be exhausted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
