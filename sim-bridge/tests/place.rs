@@ -285,11 +285,15 @@ fn a_workload_that_is_wrong_is_named_with_the_rule() {
     };
     let form = with(&|workload| workload["tasks"][1]["minute"] = json!("soon"));
     let late = with(&|workload| workload["tasks"][1]["minute"] = json!("30 + 8 k"));
+    let long = with(&|workload| workload["tasks"][1]["exec_ms"]["arm64"] = json!(1e15));
+    let negative = with(&|workload| workload["tasks"][1]["exec_ms"]["x86_64"] = json!(-1));
     let before = with(&|workload| workload["tasks"][1]["predecessor"] = json!("tell"));
     let step = with(&|workload| workload["minute_step_s"] = json!(0));
     for ((code, said), part) in [
         (form, "minute \"soon\" must be of the form"),
         (late, "task find: minutes 1 to 24 are given, it wants 30 to 30"),
+        (long, "task find: minutes 1 to 24 are given, its last run ends at 16666666669"),
+        (negative, "task find: exec_ms -1 must be 0 or more"),
         (before, "task find: predecessor tell must be a task before it"),
         (step, "minute_step_s 0 must be above 0"),
     ] {

@@ -271,6 +271,26 @@ fn check_workload(workload: &Workload) -> Result<(), String> {
                 task.name, minute.first
             ));
         }
+        check_run(workload, task, last)?;
+    }
+    Ok(())
+}
+
+/// The sky must be given for all of a run that begins at a minute, on whatever runs it.
+fn check_run(workload: &Workload, task: &TaskSpec, last: u32) -> Result<(), String> {
+    let times_ms = [task.exec_ms.arm64, task.exec_ms.x86_64].into_iter().flatten();
+    for exec_ms in times_ms {
+        if !exec_ms.is_finite() || exec_ms < 0.0 {
+            return Err(format!("task {}: exec_ms {exec_ms} must be 0 or more", task.name));
+        }
+        let end = f64::from(last) + (exec_ms / 1000.0 / workload.minute_step_s).ceil();
+        let given = f64::from(u32::try_from(workload.minutes).unwrap_or(u32::MAX));
+        if given < end {
+            return Err(format!(
+                "task {}: minutes 1 to {given} are given, its last run ends at {end}",
+                task.name
+            ));
+        }
     }
     Ok(())
 }
