@@ -12,6 +12,9 @@ use types::{
     Backend, Epoch, ExecutionMode, FunctionId, MiB, MilliCpu, ResourceProfileId, StateKey, TenantId,
 };
 
+/// The rule for the name of a slot, topic, model, variant kind, capability or region.
+pub use types::{LABEL_BYTES_MAX, is_label};
+
 pub use self::code::{Code, KERNEL, NATIVE, NO_BYTES_SHA256, NO_WORLD};
 use self::slots::{
     Budgets, DataPolicy, FailurePolicy, Needs, Payload, Preference, Sharing, Trigger, Warm,
@@ -24,8 +27,6 @@ use crate::signed::KeyId;
 pub const ENTRIES_MAX: usize = 64;
 /// Most triggers, services or kinds of devices.
 pub const SLOTS_MAX: usize = 16;
-/// Longest name of a slot, topic, model, variant kind or capability, in bytes.
-pub const LABEL_BYTES_MAX: usize = 64;
 /// Longest wall time of one call, in milliseconds.
 pub const DEADLINE_MS_MAX: u32 = 30_000;
 /// Most linear memory of one call, in MiB.
@@ -322,13 +323,6 @@ impl Grants {
 /// Never: it is a name.
 pub fn default_tenant() -> TenantId {
     TenantId::new("default").expect("a name")
-}
-
-/// Whether a text can be the name of something in a manifest: it has no control characters, and none that mean more on
-/// the bus than themselves.
-pub fn is_label(text: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/".contains(&byte);
-    (1..=LABEL_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_plain)
 }
 
 /// Whether a text can be a topic: a label that is a key on the bus, too.

@@ -35,38 +35,36 @@ pub struct InvalidStateKey {
     pub rule: &'static str,
 }
 
-fn is_name(value: &str) -> bool {
-    let bytes = value.as_bytes();
-    let Some(first) = bytes.first() else { return false };
-    bytes.len() <= NAME_BYTES_MAX
-        && *first != b'-'
-        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
-}
-
 fn excerpt(value: &str) -> String {
     value.chars().take(64).collect()
 }
 
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident = $kind:literal;)*) => {$(
+fn name(kind: &'static str, value: &str) -> Result<(), InvalidName> {
+    let is_plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+    let is_short = (1..=NAME_BYTES_MAX).contains(&value.len());
+    let is_name = is_short && !value.starts_with('-') && value.bytes().all(is_plain);
+    is_name.then_some(()).ok_or_else(|| InvalidName { kind, value: excerpt(value) })
+}
+
+/// Text that follows a rule: each type with its error and the function that checks it.
+macro_rules! texts {
+    ($($(#[$doc:meta])* $name:ident: $error:ident = $check:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
+
         impl $name {
-            /// Takes a valid name.
+            /// Takes a valid text.
             ///
             /// # Errors
-            /// [`InvalidName`] when the text is not `[a-z0-9][a-z0-9-]{0,62}`.
-            pub fn new(value: &str) -> Result<Self, InvalidName> {
-                if is_name(value) {
-                    Ok(Self(value.to_owned()))
-                } else {
-                    Err(InvalidName { kind: $kind, value: excerpt(value) })
-                }
+            /// When the text breaks the rule, with the rule in words.
+            pub fn new(value: &str) -> Result<Self, $error> {
+                let check: fn(&str) -> Result<(), $error> = $check;
+                check(value).map(|()| Self(value.to_owned()))
             }
 
-            /// The name as text.
+            /// As text.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -79,46 +77,51 @@ macro_rules! names {
         }
 
         impl TryFrom<String> for $name {
-            type Error = InvalidName;
+            type Error = $error;
 
-            fn try_from(value: String) -> Result<Self, InvalidName> {
+            fn try_from(value: String) -> Result<Self, $error> {
                 Self::new(&value)
             }
         }
 
         impl core::str::FromStr for $name {
-            type Err = InvalidName;
+            type Err = $error;
 
-            fn from_str(value: &str) -> Result<Self, InvalidName> {
+            fn from_str(value: &str) -> Result<Self, $error> {
                 Self::new(value)
             }
         }
 
         impl From<$name> for String {
-            fn from(name: $name) -> Self {
-                name.0
+            fn from(text: $name) -> Self {
+                text.0
             }
         }
     )*};
 }
+pub(crate) use texts;
 
-names! {
+texts! {
     /// A fleet: the namespace of all its keys.
-    FleetId = "fleet";
+    FleetId: InvalidName = |value| name("fleet", value);
     /// A function: what is deployed and invoked.
-    FunctionId = "function";
+    FunctionId: InvalidName = |value| name("function", value);
     /// A signing key, for people; machines know it by its id.
-    KeyName = "key";
+    KeyName: InvalidName = |value| name("key", value);
     /// A node: satellite, station, edge or cloud machine. Equals the CN of its certificate.
-    NodeId = "node";
+    NodeId: InvalidName = |value| name("node", value);
     /// A resource profile of a function, for example `1024mib-583m`; chosen by sizing once there is one.
-    ResourceProfileId = "resource profile";
+    ResourceProfileId: InvalidName = |value| name("resource profile", value);
     /// A task: one function at one place in a workflow.
-    TaskId = "task";
+    TaskId: InvalidName = |value| name("task", value);
     /// A tenant: whose functions and state it is. Tenants share nothing.
-    TenantId = "tenant";
+    TenantId: InvalidName = |value| name("tenant", value);
     /// A workflow: a directed acyclic graph of tasks.
-    WorkflowId = "workflow";
+    WorkflowId: InvalidName = |value| name("workflow", value);
+    /// The key of a piece of state, relative to what a function was granted.
+    ///
+    /// UTF-8, at most 256 bytes: segments `[A-Za-z0-9._-]{1,64}` joined by `/`, none of them `.` or `..`.
+    StateKey: InvalidStateKey = state_key;
 }
 
 macro_rules! counters {
@@ -168,36 +171,18 @@ counters! {
     WindowId;
 }
 
-/// The key of a piece of state, relative to what a function was granted.
-///
-/// UTF-8, at most 256 bytes: segments `[A-Za-z0-9._-]{1,64}` joined by `/`, none of them `.` or `..`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(try_from = "String", into = "String")]
-pub struct StateKey(String);
-
 impl StateKey {
-    /// Takes a valid key.
-    ///
-    /// # Errors
-    /// [`InvalidStateKey`] with the first rule that the text breaks.
-    pub fn new(value: &str) -> Result<Self, InvalidStateKey> {
-        match broken_key_rule(value) {
-            None => Ok(Self(value.to_owned())),
-            Some(rule) => Err(InvalidStateKey { value: excerpt(value), rule }),
-        }
-    }
-
-    /// The key as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
     /// Whether this key lies at or below `prefix`, segment by segment: `app` does not cover `app2`.
     pub fn is_within(&self, prefix: &Self) -> bool {
         self.0
             .strip_prefix(prefix.as_str())
             .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
     }
+}
+
+fn state_key(value: &str) -> Result<(), InvalidStateKey> {
+    let broken = |rule| Err(InvalidStateKey { value: excerpt(value), rule });
+    broken_key_rule(value).map_or(Ok(()), broken)
 }
 
 fn broken_key_rule(value: &str) -> Option<&'static str> {
@@ -218,26 +203,6 @@ fn broken_key_rule(value: &str) -> Option<&'static str> {
         }
         _ => None,
     })
-}
-
-impl fmt::Display for StateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&self.0)
-    }
-}
-
-impl TryFrom<String> for StateKey {
-    type Error = InvalidStateKey;
-
-    fn try_from(value: String) -> Result<Self, InvalidStateKey> {
-        Self::new(&value)
-    }
-}
-
-impl From<StateKey> for String {
-    fn from(key: StateKey) -> Self {
-        key.0
-    }
 }
 
 /// The name of a stored object. Holds no location: moving the object does not rename it.

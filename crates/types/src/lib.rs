@@ -1,8 +1,9 @@
 //! Units, ids and times that every part of Starbelt shares. Holds values and their rules, no behaviour.
 //!
-//! Reading order: [`id`], [`mod@unit`], [`time`], [`geo`], [`node`], [`exec`]. Performs no I/O and reads no clock.
+//! Reading order: [`id`], [`mod@unit`], [`time`], [`geo`], [`node`], [`exec`], [`data`]. Performs no I/O and reads no clock.
 #![no_std]
 extern crate alloc;
+pub mod data;
 pub mod exec;
 pub mod geo;
 pub mod id;
@@ -10,6 +11,7 @@ pub mod node;
 pub mod time;
 pub mod unit;
 
+pub use data::{DataClass, InvalidLabel, LABEL_BYTES_MAX, Region, is_label};
 pub use exec::{Backend, ExecutionMode, InputClass};
 pub use geo::{Geodetic, InvalidGeodetic};
 pub use id::{

@@ -4,6 +4,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
+pub use types::DataClass;
 use types::{NodeKind, StateKey, TenantId};
 
 use super::{SLOTS_MAX, label};
@@ -145,21 +146,6 @@ pub struct Sharing {
     /// Whether functions that it calls, or that call it, may share a store with it: those of its tenant, its signer and its
     /// workflow that say so, too.
     pub fuse: bool,
-}
-
-/// Who may see data.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DataClass {
-    /// Everybody.
-    Public,
-    /// Who runs the fleet.
-    #[default]
-    Internal,
-    /// The tenant.
-    Confidential,
-    /// The function.
-    Restricted,
 }
 
 impl Trigger {
