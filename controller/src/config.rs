@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use protocol::join::Role;
 use serde::Deserialize;
-use types::{Arch, Capacity, FleetId, MiB, MilliCpu, NodeId, NodeKind};
+use types::{Arch, Capacity, DataClass, FleetId, MiB, MilliCpu, NodeId, NodeKind, Region};
 
 pub use layer::Layers;
 
@@ -211,6 +211,11 @@ pub struct NodeSection {
     pub milli_cpu: MilliCpu,
     /// What it offers to functions at most, MiB.
     pub memory_mib: MiB,
+    /// Where it stands, as far as law or contract goes; absent: outside all regions.
+    pub region: Option<Region>,
+    /// The highest class of data that it may see; absent: internal.
+    #[serde(default)]
+    pub trust: DataClass,
     /// What it draws without any task, W.
     #[serde(default)]
     pub idle_w: f64,

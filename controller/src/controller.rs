@@ -573,7 +573,9 @@ impl Controller {
         let nodes = self.fleet.nodes().map(|node| (node.id().clone(), node_now(node))).collect();
         let promises = self.deployments.values().flat_map(Deployment::promises).collect();
         let pinned = self.deployments.values().flat_map(Deployment::pinned).collect();
-        Some(World { moment, nodes, promises, pinned })
+        let forbidden = self.deployments.values().flat_map(|one| one.forbidden(&self.fleet));
+        let forbidden = forbidden.collect();
+        Some(World { moment, nodes, promises, pinned, forbidden })
     }
 }
 

@@ -124,6 +124,8 @@ fn node_view(node: &Node, is_alive: bool) -> NodeView {
         kind: section.kind,
         arch,
         capacity: capacity(node),
+        region: section.region.clone(),
+        trust: section.trust,
         // A node that has not said what it is cannot be told what to do.
         alive: is_alive && node.facts.is_some(),
         state_of_charge: power.and_then(|power| number(power.state_of_charge)),

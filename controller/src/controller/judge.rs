@@ -11,6 +11,7 @@ use super::{Basis, Controller, Deployment};
 use crate::api::DecisionInfo;
 use crate::event::{Moment, Now, Output};
 use crate::executor::Wanted;
+use crate::fleet::Fleet;
 use crate::hosting::{Hosting, TaskKey, World};
 use crate::planner::Picture;
 
@@ -43,6 +44,18 @@ impl Deployment {
     pub(super) fn pinned(&self) -> impl Iterator<Item = TaskKey> + '_ {
         let pinned = self.workflow.tasks.iter().filter(|task| task.pinned.is_some());
         pinned.map(|task| self.key(task))
+    }
+
+    /// Its tasks with the nodes that must not see their data.
+    pub(super) fn forbidden(&self, fleet: &Fleet) -> impl Iterator<Item = (TaskKey, NodeId)> {
+        self.workflow.demands().flat_map(|(task, demand)| {
+            let key = TaskKey { workflow: self.workflow.id.clone(), task: task.clone() };
+            let sections = fleet.nodes().map(|node| &node.section);
+            sections
+                .filter(|one| demand.objection(one.trust, one.region.as_ref()).is_some())
+                .map(|one| (key.clone(), one.name.clone()))
+                .collect::<Vec<_>>()
+        })
     }
 
     fn key(&self, task: &Task) -> TaskKey {

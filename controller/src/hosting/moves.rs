@@ -61,9 +61,16 @@ pub struct World {
     pub promises: BTreeMap<TaskKey, Capacity>,
     /// Tasks that only their node can run.
     pub pinned: BTreeSet<TaskKey>,
+    /// Nodes that must not see the data of a task.
+    pub forbidden: BTreeSet<(TaskKey, NodeId)>,
 }
 
 impl World {
+    /// Whether a node is alive and may see the data of a task.
+    fn may_hold(&self, key: &TaskKey, node: &NodeId) -> bool {
+        self.is_alive(node) && !self.forbidden.contains(&(key.clone(), node.clone()))
+    }
+
     /// Whether a node's lease runs.
     pub fn is_alive(&self, node: &NodeId) -> bool {
         self.node(node).is_alive
@@ -287,9 +294,9 @@ impl Desk<'_> {
         match (&host.step, next) {
             // What is under way or about to begin is not stopped any more.
             (Some(step), _) if step.may_have_begun(self.world) => {}
-            (None, None) => host.keep_replica(self.world, assignment),
+            (None, None) => host.keep_replica(self.world, self.key, assignment),
             (None, Some(next)) => {
-                host.keep_replica(self.world, assignment);
+                host.keep_replica(self.world, self.key, assignment);
                 self.plan_ahead(host, next);
             }
             (Some(step), Some(next)) if step.to == next.node => {
@@ -441,8 +448,8 @@ impl Desk<'_> {
     /// Somebody to keep the second copy while there is no plan that says who: who keeps it already, or else the first
     /// in order that is alive, those with room for the task first.
     fn any_keeper(&self, host: &Host, lost: &NodeId) -> Option<NodeId> {
-        let is_there =
-            |node: &&NodeId| **node != host.node && *node != lost && self.world.is_alive(node);
+        let is_other = |node: &NodeId| *node != host.node && node != lost;
+        let is_there = |node: &&NodeId| is_other(node) && self.world.may_hold(self.key, node);
         if let Some(kept) = host.replica.as_ref().filter(is_there) {
             return Some(kept.clone());
         }
@@ -474,7 +481,7 @@ impl Desk<'_> {
         let candidates = [prepared, host.replica.as_ref(), step.map(|step| &step.to)];
         let can = |node: &NodeId| {
             *node != host.node
-                && self.world.is_alive(node)
+                && self.world.may_hold(self.key, node)
                 && self.room.has(self.world, self.key, node)
                 && !assignment.is_some_and(|assignment| cannot_carry(assignment, node))
         };
@@ -493,15 +500,12 @@ impl Host {
         self.idle = None;
     }
 
-    /// Who keeps the second copy; while nobody new can, who kept it before, unless that one is lost.
-    fn keep_replica(&mut self, world: &World, assignment: &Assignment) {
+    /// Who keeps the second copy; while nobody new can, who kept it before, unless that one is lost or must not see it.
+    fn keep_replica(&mut self, world: &World, key: &TaskKey, assignment: &Assignment) {
         let wanted = assignment.replica.as_ref().filter(|node| **node != self.node);
         match wanted {
             Some(replica) => self.replica = Some(replica.clone()),
-            None if self.replica.as_ref().is_some_and(|kept| !world.is_alive(kept)) => {
-                self.replica = None;
-            }
-            None => {}
+            None => self.replica = self.replica.take().filter(|kept| world.may_hold(key, kept)),
         }
     }
 
@@ -582,6 +586,8 @@ fn cannot_carry(assignment: &Assignment, node: &NodeId) -> bool {
             Constraint::Alive
                 | Constraint::Pinned
                 | Constraint::Kind
+                | Constraint::Trust { .. }
+                | Constraint::Region { .. }
                 | Constraint::Cpu
                 | Constraint::Memory
                 | Constraint::Battery

@@ -70,6 +70,7 @@ impl Story {
                 nodes: BTreeMap::from(nodes),
                 promises: BTreeMap::from([(key(), room)]),
                 pinned: BTreeSet::new(),
+                forbidden: BTreeSet::new(),
             },
             plan: Plan { workflow: key().workflow, at: sky(0.0), assignments: vec![assignment] },
         };
@@ -417,6 +418,34 @@ fn a_lost_keeper_of_the_second_copy_is_not_named_any_more() {
     assert_eq!(story.host().replica, Some(id("c")), "nobody better is known");
     story.lose("c").apply();
     assert_eq!(story.host().replica, None);
+}
+
+#[test]
+fn a_keeper_that_must_not_see_the_data_is_not_named_any_more() {
+    let mut story = Story::new();
+    story.assignment().replica = None;
+    story.world.forbidden.insert((key(), id("c")));
+    story.at(200.0).apply();
+    assert_eq!(story.host().replica, None);
+}
+
+#[test]
+fn without_a_plan_neither_heir_nor_keeper_is_one_that_must_not_see_the_data() {
+    let mut story = Story::new();
+    story.world.forbidden.extend([(key(), id("b")), (key(), id("c"))]);
+    story.at(200.0).lose("a");
+    story.hosting.tend(&story.world, |_| false);
+    assert_eq!(
+        (story.stand().0, story.stand().1),
+        ("a", 1),
+        "c holds the copy, but must not run it"
+    );
+    let mut story = Story::new();
+    story.world.forbidden.insert((key(), id("b")));
+    story.at(200.0).lose("a");
+    story.hosting.tend(&story.world, |_| false);
+    assert_eq!(story.stand().0, "c");
+    assert_eq!(story.host().replica, Some(id("d")), "b comes before it, but must not see the data");
 }
 
 #[test]

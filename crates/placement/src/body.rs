@@ -35,6 +35,18 @@ impl<'a> Body<'a> {
         Self { node, charge, temperature_c }
     }
 
+    /// The node in this state. What is not known of it now is not known later.
+    pub(crate) fn as_view(&self) -> NodeView {
+        let mut view = self.node.clone();
+        if let Some(charge) = self.charge.filter(|_| view.state_of_charge.is_some()) {
+            view.state_of_charge = Some(charge);
+        }
+        if view.temperature_c.is_some() {
+            view.temperature_c = self.temperature_c;
+        }
+        view
+    }
+
     /// Whether no load can ever make it fail.
     pub(crate) fn is_unlimited(&self) -> bool {
         self.charge.is_none() && self.temperature_c.is_none()

@@ -187,6 +187,10 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         let task = self.task;
         let now = self.world.view.now;
         let no = |constraint| Some(NodeRefusal::plain(&node.id, constraint, now));
+        // First, so that who carries out a decision learns of each node that must not see the data.
+        if let Some(refusal) = self.world.data_refusal(node, task) {
+            return Some(refusal);
+        }
         if task.pinned.as_ref().is_some_and(|pinned| *pinned != node.id) {
             return no(Constraint::Pinned);
         }

@@ -1,10 +1,10 @@
 //! What may forbid a node to host a task, and the number that says so.
 
 use serde::Serialize;
-use topology::{LinkNeed, PairState};
-use types::{Epoch, NodeId, TaskId};
+use topology::{LinkNeed, PairState, PathState};
+use types::{DataClass, Epoch, NodeId, Region, TaskId};
 
-use crate::workflow::{Task, Workflow, link_need};
+use crate::workflow::{Task, Workflow};
 
 /// What speaks against a node.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -16,6 +16,20 @@ pub enum Constraint {
     Pinned,
     /// It is not of a kind that may host the task.
     Kind,
+    /// It is not trusted with the data of the task.
+    Trust {
+        /// Their class.
+        class: DataClass,
+        /// The highest that it may see.
+        trust: DataClass,
+    },
+    /// The data of the task may not be where it stands.
+    Region {
+        /// Where they may be.
+        allowed: Vec<Region>,
+        /// Where it stands, if that is known.
+        region: Option<Region>,
+    },
     /// Too little processor is free.
     Cpu,
     /// Too little memory is free.
@@ -27,6 +41,16 @@ pub enum Constraint {
     },
     /// The path to an input is too long.
     Latency {
+        /// The task or source.
+        to: TaskId,
+    },
+    /// The path to an input is too narrow.
+    Bandwidth {
+        /// The task or source.
+        to: TaskId,
+    },
+    /// The path to an input loses too much.
+    Loss {
         /// The task or source.
         to: TaskId,
     },
@@ -112,9 +136,7 @@ pub fn violation(
 
 /// The inputs of a task, predecessors first, with what their paths must offer.
 pub(crate) fn inputs(task: &Task) -> impl Iterator<Item = (&TaskId, LinkNeed)> {
-    let after = task.after.iter().map(|after| (&after.task, link_need(after.latency_max_ms)));
-    let sources = task.sources.iter();
-    after.chain(sources.map(|need| (&need.source, link_need(need.latency_max_ms))))
+    task.needs().map(|need| (need.to, need.link()))
 }
 
 /// The one rule for links: filter, window and violation all ask it.
@@ -129,17 +151,35 @@ pub(crate) fn link_refusal(
     match state {
         PairState::Same => None,
         PairState::Path(path) if need.is_met_by(&path) => None,
-        PairState::Path(path) => Some(NodeRefusal {
-            node: node.clone(),
-            constraint: Constraint::Latency { to: to() },
-            at,
-            value: path.latency.as_ms(),
-            limit: need.latency_max.unwrap_or_default().as_ms(),
-            unit: "ms",
-        }),
+        PairState::Path(path) => Some(too_poor(node, to(), need, &path, at)),
         PairState::Down => Some(NodeRefusal::plain(node, Constraint::Outage { to: to() }, at)),
         PairState::Outside => {
             Some(NodeRefusal::plain(node, Constraint::Unplanned { to: to() }, at))
         }
     }
+}
+
+/// What a path that does not meet a need is short of.
+fn too_poor(
+    node: &NodeId,
+    to: TaskId,
+    need: &LinkNeed,
+    path: &PathState,
+    at: Epoch,
+) -> NodeRefusal {
+    let percent = |ppm: u32| f64::from(ppm) / 1e4;
+    let far = need.latency_max.filter(|max| *max < path.latency);
+    let narrow = need.rate_kbps_min.filter(|min| path.rate_kbps < *min);
+    let (constraint, value, limit, unit) = match (far, narrow) {
+        (Some(max), _) => (Constraint::Latency { to }, path.latency.as_ms(), max.as_ms(), "ms"),
+        (None, Some(min)) => {
+            let (value, limit) = (f64::from(path.rate_kbps), f64::from(min));
+            (Constraint::Bandwidth { to }, value, limit, "kbit/s")
+        }
+        (None, None) => {
+            let limit = percent(need.loss_ppm_max.unwrap_or_default());
+            (Constraint::Loss { to }, percent(path.loss_ppm), limit, "%")
+        }
+    };
+    NodeRefusal { node: node.clone(), constraint, at, value, limit, unit }
 }

@@ -4,6 +4,7 @@ use serde::Serialize;
 use topology::ContactWindow;
 use types::{Epoch, LatencyUs, NodeId, TaskId, WorkflowId};
 
+use crate::alternative::Alternative;
 use crate::constraint::NodeRefusal;
 
 /// Where the tasks of a workflow go, or why they cannot go anywhere.
@@ -73,4 +74,6 @@ pub struct Refusal {
     pub at: Epoch,
     /// For each node the first constraint that forbids it.
     pub nodes: Vec<NodeRefusal>,
+    /// What would help, as far as it was asked for ([`crate::advise`]); the nearest in time first, then objectives.
+    pub alternatives: Vec<Alternative>,
 }

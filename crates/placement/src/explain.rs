@@ -2,12 +2,14 @@
 
 use std::fmt;
 
-use types::{Epoch, NodeId};
+use types::{Epoch, NodeId, Region};
 
+use crate::alternative::Alternative;
 use crate::choose::{Candidate, Placed, Why};
 use crate::constraint::{Constraint, NodeRefusal};
 use crate::decision::{Assignment, Decision, Plan, Refusal};
 use crate::span::Ending;
+use crate::workflow::words;
 use crate::world::World;
 
 /// Why the host of a task is its host, in one line.
@@ -101,6 +103,12 @@ fn holds(world: &World<'_>, candidate: &Candidate<'_, '_>) -> String {
             Constraint::Latency { to } => {
                 format!("holds {} ms to {to} until {until}", number(failure.limit))
             }
+            Constraint::Bandwidth { to } => {
+                format!("holds {} kbit/s to {to} until {until}", number(failure.limit))
+            }
+            Constraint::Loss { to } => {
+                format!("loses at most {} % to {to} until {until}", number(failure.limit))
+            }
             Constraint::Battery => {
                 format!("keeps its reserve of {} % until {until}", number(failure.limit))
             }
@@ -163,6 +171,20 @@ impl fmt::Display for NodeRefusal {
             Constraint::Alive => write!(f, "is down"),
             Constraint::Pinned => write!(f, "the task is pinned elsewhere"),
             Constraint::Kind => write!(f, "not of a kind that may host the task"),
+            Constraint::Trust { class, trust } => {
+                write!(f, "is trusted with {} data, not with {} ones", words(*trust), words(*class))
+            }
+            Constraint::Region { allowed, region } => {
+                let allowed: Vec<&str> = allowed.iter().map(Region::as_str).collect();
+                match region {
+                    Some(region) => write!(f, "stands in {region}")?,
+                    None => write!(f, "not known where it stands")?,
+                }
+                match allowed.as_slice() {
+                    [] => write!(f, ", the data may be nowhere"),
+                    some => write!(f, ", the data may be in {} only", some.join(", ")),
+                }
+            }
             Constraint::Cpu | Constraint::Memory => {
                 write!(f, "{value} {unit} free, {limit} {unit} needed")
             }
@@ -171,6 +193,12 @@ impl fmt::Display for NodeRefusal {
             }
             Constraint::Latency { to } => {
                 write!(f, "latency to {to} {value} ms exceeds {limit} ms at {at}")
+            }
+            Constraint::Bandwidth { to } => {
+                write!(f, "bandwidth to {to} {value} kbit/s falls below {limit} kbit/s at {at}")
+            }
+            Constraint::Loss { to } => {
+                write!(f, "loss to {to} {value} % exceeds {limit} % at {at}")
             }
             Constraint::Outage { to } => write!(f, "no path to {to} at {at}"),
             Constraint::Unplanned { to } => {
@@ -235,6 +263,27 @@ impl fmt::Display for Assignment {
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at {:.0}: no node can host {}", self.workflow, self.at, self.task)?;
-        self.nodes.iter().try_for_each(|refusal| writeln!(f, "    {refusal}"))
+        self.nodes.iter().try_for_each(|refusal| writeln!(f, "    {refusal}"))?;
+        self.alternatives.iter().try_for_each(|one| writeln!(f, "  {one}"))
+    }
+}
+
+impl fmt::Display for Alternative {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::From { at } => write!(f, "feasible from {}", clock(*at)),
+            Self::Latency { to, limit_ms, asked_ms } => {
+                let (limit, asked) = (number(*limit_ms), number(*asked_ms));
+                write!(f, "feasible with latency to {to} >= {limit} ms instead of {asked} ms")
+            }
+            Self::Bandwidth { to, limit_kbps, asked_kbps } => write!(
+                f,
+                "feasible with bandwidth to {to} <= {limit_kbps} kbit/s instead of {asked_kbps} kbit/s"
+            ),
+            Self::Loss { to, limit_ppm, asked_ppm } => {
+                let [limit, asked] = [*limit_ppm, *asked_ppm].map(|ppm| f64::from(ppm) / 1e4);
+                write!(f, "feasible with loss to {to} >= {limit} % instead of {asked} %")
+            }
+        }
     }
 }

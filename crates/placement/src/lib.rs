@@ -7,12 +7,14 @@
 //! Reading order of the planner: [`workflow`] (what is to run), [`view`] (what is known of the world), [`decision`]
 //! (what comes out), [`plan`] (how it is found: `planner` goes through the tasks, `choose` through the
 //! nodes of a task, `span` through the time of a node, `body` through its battery and temperature),
-//! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), `explain`
-//! (all of it in words).
+//! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), [`demand`] (which data a node
+//! may see), [`alternative`] (what would help where nothing can be placed), `explain` (all of it in words).
 
+pub mod alternative;
 pub mod book;
 pub mod constraint;
 pub mod decision;
+pub mod demand;
 pub mod draw;
 pub mod endurance;
 pub mod forecast;
@@ -31,12 +33,14 @@ mod replica;
 mod span;
 mod world;
 
+pub use alternative::{Alternative, advise, nodes_at};
 pub use book::{Book, Promise};
 pub use constraint::{Constraint, NodeRefusal, violation};
 pub use decision::{Assignment, Decision, Next, Plan, Refusal};
+pub use demand::Demand;
 pub use forecast::{Forecast, Latencies, Step};
 pub use job::{Input, Job, JobTask, Origin, Run, Stay};
 pub use planner::plan;
 pub use policy::{Choice, NoChoice, Policy, World};
 pub use view::{NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
-pub use workflow::{After, DataSource, SourceNeed, Task, Workflow, WorkflowError};
+pub use workflow::{After, DataSource, Release, SourceNeed, Task, Workflow, WorkflowError};

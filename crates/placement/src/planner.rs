@@ -40,6 +40,12 @@ pub fn plan(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> Dec
     }
 }
 
+/// Whether [`plan`] would place a workflow, without what else it finds out.
+pub(crate) fn is_possible(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> bool {
+    let world = World::new(view, workflow, options);
+    Search::new(&world).place(0).is_ok() || Search::new(&world.displacing()).place(0).is_ok()
+}
+
 /// Tasks whose window is known to close and that nobody is known to follow.
 fn dead_ends(plan: &Plan) -> usize {
     let ends = |assignment: &&Assignment| {
@@ -49,7 +55,7 @@ fn dead_ends(plan: &Plan) -> usize {
 }
 
 fn search(world: &World<'_>) -> Result<Plan, Refusal> {
-    let mut search = Search { world, placed: vec![], surveys: SURVEYS_MAX };
+    let mut search = Search::new(world);
     search.place(0)?;
     let placed = &search.placed;
     Ok(Plan {
@@ -65,7 +71,11 @@ struct Search<'w, 'a> {
     surveys: u32,
 }
 
-impl Search<'_, '_> {
+impl<'w, 'a> Search<'w, 'a> {
+    const fn new(world: &'w World<'a>) -> Self {
+        Self { world, placed: vec![], surveys: SURVEYS_MAX }
+    }
+
     /// Places the tasks from one on; on failure those before are as they were.
     fn place(&mut self, index: usize) -> Result<(), Refusal> {
         let Some(task) = self.world.workflow.tasks.get(index) else { return Ok(()) };
@@ -95,6 +105,7 @@ impl Search<'_, '_> {
             task: task.id.clone(),
             at: self.world.view.now,
             nodes: survey.rows.into_iter().filter_map(Result::err).collect(),
+            alternatives: vec![],
         }))
     }
 }

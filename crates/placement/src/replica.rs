@@ -8,7 +8,7 @@ use types::{LatencyUs, NodeId};
 use crate::choose::{Placed, no_room};
 use crate::world::{Waiting, World};
 
-/// The successor, if there is one. Else, among the living nodes that the host reaches now: those that
+/// The successor, if there is one. Else, among the living nodes that may see its data and that the host reaches now: those that
 /// could host a whole run beside all that is placed before those that have room, and these before the rest (who keeps
 /// a copy and could not run the task is no heir); then the present keeper, then the one that stays in contact longest,
 /// then the nearest, then in order.
@@ -26,6 +26,7 @@ pub(crate) fn replica<'a>(
     let bookings: Vec<_> = all.iter().map(Placed::booking).collect();
     let rows = world.nodes.iter().zip(&placed.survey.rows);
     let others = rows.filter(|(node, _)| node.id != *host && node.alive);
+    let others = others.filter(|(node, _)| world.data_refusal(node, task).is_none());
     let reached = others.filter_map(|(node, row)| {
         let (until, latency) = contact(world, host, &node.id)?;
         let load = world.load(&node.id, &task.id, &bookings, Waiting::Counts);

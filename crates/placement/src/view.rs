@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use topology::ContactPlan;
 use types::{
-    Arch, Capacity, Epoch, MiB, MilliCpu, NodeId, NodeKind, OwnerEpoch, TaskId, WorkflowId,
+    Arch, Capacity, DataClass, Epoch, MiB, MilliCpu, NodeId, NodeKind, OwnerEpoch, Region, TaskId,
+    WorkflowId,
 };
 
 use crate::decision::Decision;
@@ -21,6 +22,12 @@ pub struct NodeView {
     pub arch: Arch,
     /// What it can carry in all.
     pub capacity: Capacity,
+    /// Where it stands, as far as law or contract goes; `None` where nothing is said: then outside all regions.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// The highest class of data that it may see. Of what nothing is said is trusted with public and internal data.
+    #[serde(default)]
+    pub trust: DataClass,
     /// Whether its lease runs.
     #[serde(default)]
     pub alive: bool,
@@ -72,6 +79,8 @@ impl NodeView {
             kind,
             arch,
             capacity,
+            region: None,
+            trust: DataClass::default(),
             alive: true,
             state_of_charge: None,
             battery_wh: None,
@@ -196,13 +205,28 @@ pub struct Snapshot {
 impl Snapshot {
     /// Decides again; the same snapshot yields the same decision.
     pub fn decide(&self) -> Decision {
-        let view = WorldView {
+        crate::planner::plan(&self.view(), &self.workflow, &self.options)
+    }
+
+    /// The same, with what would help if nothing can be placed.
+    pub fn advise(&self) -> Decision {
+        crate::alternative::advise(&self.view(), &self.workflow, &self.options)
+    }
+
+    /// The same fleet at a later moment, if until then it does what it does now.
+    #[must_use]
+    pub fn later(&self, at: Epoch) -> Self {
+        let nodes = crate::alternative::nodes_at(&self.view(), at);
+        Self { now: at, nodes, ..self.clone() }
+    }
+
+    fn view(&self) -> WorldView<'_> {
+        WorldView {
             now: self.now,
             plan: &self.plan,
             nodes: &self.nodes,
             running: &self.running,
             prediction: self.prediction,
-        };
-        crate::planner::plan(&view, &self.workflow, &self.options)
+        }
     }
 }

@@ -4,12 +4,18 @@ use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
 use topology::LinkNeed;
-use types::{FunctionId, LatencyUs, MiB, MilliCpu, NodeId, NodeKind, TaskId, WorkflowId};
+use types::{
+    DataClass, FunctionId, LatencyUs, MiB, MilliCpu, NodeId, NodeKind, Region, TaskId, WorkflowId,
+};
+
+use crate::demand::{self, Demand};
 
 /// Most tasks of a workflow, as on the wire.
 pub const TASKS_MAX: usize = 32;
 /// Most inputs of a task, predecessors and data sources together, as on the wire.
 pub const INPUTS_MAX: usize = 16;
+/// Most regions that are listed, as in the manifest of a function.
+pub const REGIONS_MAX: usize = 64;
 /// Longest run that a task may expect, in sky seconds: a day. More is a service, not a run.
 pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 
@@ -25,6 +31,8 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 /// [[source]]
 /// name = "eo-reference"
 /// node = "sat-2"
+/// class = "confidential"
+/// regions = ["eu", "at"]
 ///
 /// [[task]]
 /// id = "ingest"
@@ -47,8 +55,13 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 /// watts = 6.0
 /// kinds = ["satellite", "edge"]
 /// after = [{ task = "ingest", latency_max_ms = 150.0 }]
-/// sources = [{ source = "eo-reference", latency_max_ms = 175.0 }]
+/// sources = [{ source = "eo-reference", latency_max_ms = 175.0, bandwidth_min_kbps = 2000 }]
+/// releases = { class = "internal" }
 /// ```
+///
+/// `object-det` sees confidential data that may be in `eu` and `at` only: so may its hosts, those that follow them
+/// and the keepers of its second copies be, whether an input far up says so or the task itself ([`Workflow::demand`]).
+/// What it passes on is internal, and still bound to these regions.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workflow {
@@ -100,6 +113,30 @@ pub struct Task {
     /// What it draws beside the idle load of its host, in watts.
     #[serde(default)]
     pub watts: f64,
+    /// The class of what it works on, if that is above those of its inputs; a task without inputs and without a class
+    /// works on internal data.
+    #[serde(default)]
+    pub class: Option<DataClass>,
+    /// The regions that it may run in, of those that its inputs allow; none named = all of them.
+    #[serde(default)]
+    pub regions: Vec<Region>,
+    /// What its output asks for, if that is less than what its inputs ask for.
+    #[serde(default)]
+    pub releases: Option<Release>,
+}
+
+/// That the output of a task is less confidential than its inputs, or may be in more regions. Only a release makes it
+/// so: whoever writes it vouches for what the function does.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Release {
+    /// The class of the output, at most that of the task; `None` leaves it.
+    #[serde(default)]
+    pub class: Option<DataClass>,
+    /// The regions that the output may be in, with all that the task may run in; `None` leaves them, an empty list is
+    /// everywhere.
+    #[serde(default)]
+    pub regions: Option<Vec<Region>>,
 }
 
 /// A task that comes before another.
@@ -111,6 +148,12 @@ pub struct After {
     /// Longest one-way latency from its node, in milliseconds; `None` asks for any path.
     #[serde(default)]
     pub latency_max_ms: Option<f64>,
+    /// Smallest rate of the path to its node, in kbit/s; `None` asks for none.
+    #[serde(default)]
+    pub bandwidth_min_kbps: Option<u32>,
+    /// Largest loss on that path, as a share from 0 to 1; `None` bears any.
+    #[serde(default)]
+    pub loss_max: Option<f64>,
 }
 
 /// A data source that a task reads.
@@ -122,6 +165,12 @@ pub struct SourceNeed {
     /// Longest one-way latency from its node, in milliseconds; `None` asks for any path.
     #[serde(default)]
     pub latency_max_ms: Option<f64>,
+    /// Smallest rate of the path to its node, in kbit/s; `None` asks for none.
+    #[serde(default)]
+    pub bandwidth_min_kbps: Option<u32>,
+    /// Largest loss on that path, as a share from 0 to 1; `None` bears any.
+    #[serde(default)]
+    pub loss_max: Option<f64>,
 }
 
 /// A standing data source: objects that a node holds for good.
@@ -132,6 +181,12 @@ pub struct DataSource {
     pub name: TaskId,
     /// The node that holds it.
     pub node: NodeId,
+    /// Who may see its data.
+    #[serde(default)]
+    pub class: DataClass,
+    /// The regions that its data may be in; none named = everywhere.
+    #[serde(default)]
+    pub regions: Vec<Region>,
 }
 
 /// A workflow that makes no sense.
@@ -189,6 +244,44 @@ pub enum WorkflowError {
         /// How many it has.
         inputs: usize,
     },
+    /// Data that may be in no region at all.
+    #[error(
+        "task {task}: no region is left: its data may be in {regions} so far, and in {by_regions} because of {by}; no region is in both"
+    )]
+    NoRegion {
+        /// The task at fault.
+        task: TaskId,
+        /// The regions that were left before.
+        regions: String,
+        /// The input that leaves none, or the task itself.
+        by: TaskId,
+        /// The regions that it allows.
+        by_regions: String,
+    },
+    /// A release that would make data more confidential.
+    #[error(
+        "task {task} works on {} data and releases {} ones: a release only lowers the class", words(*of), words(*class)
+    )]
+    ReleaseClass {
+        /// The task at fault.
+        task: TaskId,
+        /// The class of its output.
+        class: DataClass,
+        /// Its own class.
+        of: DataClass,
+    },
+    /// A release that would hold the output in fewer regions than the task runs in.
+    #[error(
+        "task {task} releases into {regions}, but may run in {}: a release names these regions, too", if of.is_empty() { "all regions" } else { of }
+    )]
+    ReleaseRegions {
+        /// The task at fault.
+        task: TaskId,
+        /// The regions of its output.
+        regions: String,
+        /// Those that it may run in; empty for all.
+        of: String,
+    },
     /// A number outside its range.
     #[error("{of}: {field} {value} is not {rule}")]
     OutOfRange {
@@ -209,7 +302,18 @@ impl Workflow {
         self.tasks.iter().find(|task| task.id == *id)
     }
 
-    /// Checks all that its types do not: names, order, references, ranges.
+    /// [`Workflow::demand`] for each task, in order.
+    pub fn demands(&self) -> impl Iterator<Item = (&TaskId, Demand)> {
+        self.tasks.iter().map(|task| &task.id).zip(demand::demands(self))
+    }
+
+    /// What a task asks of its hosts for the sake of the data that it sees: its own class and regions, and those of all
+    /// that it takes, directly or over other tasks.
+    pub fn demand(&self, id: &TaskId) -> Option<Demand> {
+        self.demands().find(|(task, _)| *task == id).map(|(_, demand)| demand)
+    }
+
+    /// Checks all that its types do not: names, order, references, ranges, where data may be.
     ///
     /// # Errors
     /// The first [`WorkflowError`], in the order of the file.
@@ -234,7 +338,10 @@ impl Workflow {
             check_numbers(task)?;
             before.insert(&task.id);
         }
-        Ok(())
+        for source in &self.sources {
+            few_regions(|| format!("source {}", source.name), &source.regions)?;
+        }
+        demand::check(self)
     }
 
     fn check_inputs(&self, task: &Task, before: &BTreeSet<&TaskId>) -> Result<(), WorkflowError> {
@@ -278,13 +385,28 @@ fn check_numbers(task: &Task) -> Result<(), WorkflowError> {
     if !(0.0..=1e6).contains(&task.watts) {
         return refuse("watts", task.watts, "between 0 and 1000000");
     }
-    let limits = task.after.iter().map(|after| after.latency_max_ms);
-    for limit_ms in limits.chain(task.sources.iter().map(|need| need.latency_max_ms)).flatten() {
-        if LatencyUs::from_ms(limit_ms).is_none() {
+    for need in task.needs() {
+        if let Some(limit_ms) = need.latency_max_ms.filter(|ms| LatencyUs::from_ms(*ms).is_none()) {
             return refuse("latency_max_ms", limit_ms, "between 0 and 4294967");
         }
+        if let Some(loss) = need.loss_max.filter(|loss| !(0.0..=1.0).contains(loss)) {
+            return refuse("loss_max", loss, "between 0 and 1");
+        }
     }
-    Ok(())
+    few_regions(of, &task.regions)?;
+    let released = task.releases.as_ref().and_then(|releases| releases.regions.as_ref());
+    released.map_or(Ok(()), |regions| few_regions(of, regions))
+}
+
+fn few_regions(of: impl FnOnce() -> String, regions: &[Region]) -> Result<(), WorkflowError> {
+    let value = regions.len();
+    if value <= REGIONS_MAX {
+        return Ok(());
+    }
+    #[expect(clippy::cast_precision_loss, reason = "a length of a list in a file")]
+    let value = value as f64;
+    let rule = "at most 64, the number of regions";
+    Err(WorkflowError::OutOfRange { of: of(), field: "regions", value, rule })
 }
 
 fn positive(
@@ -299,10 +421,101 @@ fn positive(
     }
 }
 
-/// The need of a path that is at most `latency_max_ms` long.
-///
-/// A limit that is no latency (which [`Workflow::check`] refuses) is met by nothing but a latency of 0.
-pub(crate) fn link_need(latency_max_ms: Option<f64>) -> LinkNeed {
-    let latency_max = latency_max_ms.map(|ms| LatencyUs::from_ms(ms).unwrap_or_default());
-    LinkNeed { latency_max, ..LinkNeed::default() }
+/// What a task asks of the path to one input.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Need<'a> {
+    /// The task or source.
+    pub(crate) to: &'a TaskId,
+    pub(crate) latency_max_ms: Option<f64>,
+    pub(crate) bandwidth_min_kbps: Option<u32>,
+    pub(crate) loss_max: Option<f64>,
+}
+
+/// One limit of a path; `None` asks for nothing.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Limit {
+    /// `latency_max_ms`
+    LatencyMs(Option<f64>),
+    /// `bandwidth_min_kbps`
+    BandwidthKbps(Option<u32>),
+    /// `loss_max`
+    Loss(Option<f64>),
+}
+
+impl Limit {
+    fn put(self, latency_ms: &mut Option<f64>, kbps: &mut Option<u32>, loss: &mut Option<f64>) {
+        match self {
+            Self::LatencyMs(limit) => *latency_ms = limit,
+            Self::BandwidthKbps(limit) => *kbps = limit,
+            Self::Loss(limit) => *loss = limit,
+        }
+    }
+}
+
+impl Task {
+    /// The same with another limit for the path to an input.
+    pub(crate) fn limited(&self, to: &TaskId, limit: Limit) -> Self {
+        let mut task = self.clone();
+        for after in task.after.iter_mut().filter(|after| after.task == *to) {
+            let After { latency_max_ms, bandwidth_min_kbps, loss_max, .. } = after;
+            limit.put(latency_max_ms, bandwidth_min_kbps, loss_max);
+        }
+        for need in task.sources.iter_mut().filter(|need| need.source == *to) {
+            let SourceNeed { latency_max_ms, bandwidth_min_kbps, loss_max, .. } = need;
+            limit.put(latency_max_ms, bandwidth_min_kbps, loss_max);
+        }
+        task
+    }
+
+    /// The inputs, predecessors first, with what their paths must offer.
+    pub(crate) fn needs(&self) -> impl Iterator<Item = Need<'_>> {
+        let after = self.after.iter().map(|after| {
+            let After { task: to, latency_max_ms, bandwidth_min_kbps, loss_max } = after;
+            Need {
+                to,
+                latency_max_ms: *latency_max_ms,
+                bandwidth_min_kbps: *bandwidth_min_kbps,
+                loss_max: *loss_max,
+            }
+        });
+        after.chain(self.sources.iter().map(|source| {
+            let SourceNeed { source: to, latency_max_ms, bandwidth_min_kbps, loss_max } = source;
+            Need {
+                to,
+                latency_max_ms: *latency_max_ms,
+                bandwidth_min_kbps: *bandwidth_min_kbps,
+                loss_max: *loss_max,
+            }
+        }))
+    }
+}
+
+impl Need<'_> {
+    /// As a need of the contact plan.
+    ///
+    /// A limit that is none (which [`Workflow::check`] refuses) is met by nothing but a latency or loss of 0.
+    pub(crate) fn link(&self) -> LinkNeed {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "float to int saturates, and what is no number is 0"
+        )]
+        let ppm = |share: f64| (share * 1e6).round() as u32;
+        LinkNeed {
+            latency_max: self.latency_max_ms.map(|ms| LatencyUs::from_ms(ms).unwrap_or_default()),
+            rate_kbps_min: self.bandwidth_min_kbps,
+            loss_ppm_max: self.loss_max.map(ppm),
+            ..LinkNeed::default()
+        }
+    }
+}
+
+/// A class in one word.
+pub(crate) const fn words(class: DataClass) -> &'static str {
+    match class {
+        DataClass::Public => "public",
+        DataClass::Internal => "internal",
+        DataClass::Confidential => "confidential",
+        DataClass::Restricted => "restricted",
+    }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use types::{Epoch, NodeId, TaskId};
 
+use crate::constraint::NodeRefusal;
+use crate::demand::Demand;
 use crate::view::{NodeView, Options, Prediction, Running, WorldView};
 use crate::workflow::{Task, Workflow};
 
@@ -69,6 +71,8 @@ pub(crate) struct World<'a> {
     own: BTreeMap<&'a TaskId, &'a Running>,
     /// What runs of other workflows, and of tasks that this workflow no longer has.
     others: Vec<&'a Running>,
+    /// What each task asks of its hosts for the sake of its data.
+    demands: BTreeMap<&'a TaskId, Demand>,
     /// Whether tasks of this workflow may be pushed off the nodes that earlier tasks need.
     displace: bool,
 }
@@ -97,7 +101,8 @@ impl<'a> World<'a> {
             }
         }
         let grid = Grid::new(view, options);
-        Self { view, workflow, options, grid, nodes, own, others, displace: false }
+        let demands = workflow.demands().collect();
+        Self { view, workflow, options, grid, nodes, own, others, demands, displace: false }
     }
 
     /// The same, but tasks of this workflow may be pushed off their nodes.
@@ -107,6 +112,12 @@ impl<'a> World<'a> {
 
     pub(crate) fn node(&self, id: &NodeId) -> Option<&'a NodeView> {
         self.nodes.binary_search_by(|node| node.id.cmp(id)).ok().map(|at| self.nodes[at])
+    }
+
+    /// What speaks against a node that is to see the data of a task: as its host, as one that follows, or as the keeper
+    /// of the second copy.
+    pub(crate) fn data_refusal(&self, node: &NodeView, task: &Task) -> Option<NodeRefusal> {
+        self.demands.get(&task.id)?.refusal(node, self.view.now)
     }
 
     /// Who owns a task of the workflow now.

@@ -137,7 +137,8 @@ fn constraint_name(refusal: &NodeRefusal) -> String {
         Ok(serde_json::Value::Object(map)) => {
             let parts: BTreeMap<String, serde_json::Value> = map.into_iter().collect();
             let words = parts.iter().map(|(name, of)| {
-                let target = of.as_object().and_then(|of| of.values().next());
+                let target =
+                    ["to", "task", "source"].iter().find_map(|field| of.as_object()?.get(*field));
                 match target.and_then(serde_json::Value::as_str) {
                     Some(target) => format!("{name} to {target}"),
                     None => name.clone(),

@@ -8,8 +8,8 @@ use placement::{
 };
 use topology::{ContactPlan, PairSeries, PathState, SunSeries};
 use types::{
-    Arch, Capacity, Epoch, FunctionId, LatencyUs, MiB, MilliCpu, NodeId, NodeKind, OwnerEpoch,
-    PlanVersion, TaskId, WorkflowId,
+    Arch, Capacity, DataClass, Epoch, FunctionId, LatencyUs, MiB, MilliCpu, NodeId, NodeKind,
+    OwnerEpoch, PlanVersion, Region, TaskId, WorkflowId,
 };
 
 /// Grid points of every bed.
@@ -42,6 +42,8 @@ pub(crate) fn task(name: &str, after: &[(&str, f64)]) -> Task {
     let after = after.iter().map(|(name, limit_ms)| After {
         task: task_id(name),
         latency_max_ms: (0.0 < *limit_ms).then_some(*limit_ms),
+        bandwidth_min_kbps: None,
+        loss_max: None,
     });
     Task {
         id: task_id(name),
@@ -56,7 +58,14 @@ pub(crate) fn task(name: &str, after: &[(&str, f64)]) -> Task {
         pinned: None,
         kinds: vec![],
         watts: 10.0,
+        class: None,
+        regions: vec![],
+        releases: None,
     }
+}
+
+pub(crate) fn region(name: &str) -> Region {
+    Region::new(name).expect("test names are labels")
 }
 
 /// Everything that a decision needs, at 10:00:00 unless said otherwise.
@@ -143,8 +152,18 @@ impl Bed {
 
     /// A data source that the last task reads.
     pub(crate) fn source(mut self, name: &str, holder: &str, limit_ms: f64) -> Self {
-        self.workflow.sources.push(DataSource { name: task_id(name), node: node(holder) });
-        let need = SourceNeed { source: task_id(name), latency_max_ms: Some(limit_ms) };
+        self.workflow.sources.push(DataSource {
+            name: task_id(name),
+            node: node(holder),
+            class: DataClass::default(),
+            regions: vec![],
+        });
+        let need = SourceNeed {
+            source: task_id(name),
+            latency_max_ms: Some(limit_ms),
+            bandwidth_min_kbps: None,
+            loss_max: None,
+        };
         self.workflow.tasks.last_mut().expect("a task").sources.push(need);
         self
     }
@@ -224,6 +243,16 @@ impl Bed {
             prediction: self.prediction,
             options: self.options,
             workflow: self.workflow.clone(),
+        }
+    }
+
+    /// A refusal with what would help.
+    #[track_caller]
+    pub(crate) fn advised(&self, step: f64) -> Refusal {
+        self.workflow.check().expect("a good workflow");
+        match self.snapshot(step).advise() {
+            Decision::Refused(refusal) => refusal,
+            Decision::Placed(plan) => panic!("placed: {plan}"),
         }
     }
 

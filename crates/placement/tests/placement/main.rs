@@ -1,7 +1,10 @@
 //! Placement told as stories: a small sky, a workflow, what was decided and why.
 
+mod alternatives;
 mod bed;
+mod data;
 mod decisions;
 mod hand_over;
 mod properties;
+mod rules;
 mod workflow;

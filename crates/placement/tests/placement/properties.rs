@@ -11,7 +11,7 @@ use types::{Epoch, LatencyUs, MilliCpu, NodeId, TaskId, WorkflowId};
 
 use crate::bed::{Bed, STEP_S, STEPS, at, node, task};
 
-const NODES: [&str; 6] = ["drone", "edge", "sat-1", "sat-2", "sat-3", "sat-4"];
+pub(crate) const NODES: [&str; 6] = ["drone", "edge", "sat-1", "sat-2", "sat-3", "sat-4"];
 const TASKS: [&str; 4] = ["ingest", "extract", "detect", "prepare"];
 
 /// A series of spells: so many steps of so many milliseconds, 0 for no path.
@@ -27,7 +27,7 @@ fn spells() -> impl Strategy<Value = Vec<Option<PathState>>> {
     })
 }
 
-fn links() -> impl Strategy<Value = Vec<PairSeries>> {
+pub(crate) fn links() -> impl Strategy<Value = Vec<PairSeries>> {
     let pairs = NODES.len() * (NODES.len() - 1) / 2;
     prop::collection::vec(spells(), pairs).prop_map(|all| {
         let names = (0..NODES.len()).flat_map(|a| (a + 1..NODES.len()).map(move |b| (a, b)));

@@ -1,9 +1,9 @@
 //! Workflows that make no sense are refused with the place and the rule.
 
-use placement::Workflow;
-use types::{MilliCpu, NodeKind};
+use placement::{Release, Workflow};
+use types::{DataClass, MilliCpu, NodeKind};
 
-use crate::bed::{Bed, plain_node, task, task_id};
+use crate::bed::{Bed, plain_node, region, task, task_id};
 
 fn good() -> Workflow {
     let bed = Bed::new().task(task("extract", &[("ingest", 20.0)]));
@@ -61,6 +61,14 @@ fn bad_workflows_are_refused() {
         |w| w.tasks[1].after[0].latency_max_ms = Some(-1.0),
         "task extract: latency_max_ms -1 is not between 0 and 4294967",
     );
+    check(
+        |w| w.tasks[1].sources[0].loss_max = Some(1.5),
+        "task extract: loss_max 1.5 is not between 0 and 1",
+    );
+    check(
+        |w| w.sources[0].regions = vec![region("eu"); 65],
+        "source reference: regions 65 is not at most 64, the number of regions",
+    );
 }
 
 #[test]
@@ -73,4 +81,83 @@ fn a_task_has_a_bounded_number_of_inputs() {
     let all: Vec<_> = names.iter().map(|name| (name.as_str(), 0.0)).collect();
     let message = bed.task(task("last", &all)).workflow.check().unwrap_err().to_string();
     assert_eq!(message, "task last has 17 inputs; at most 16 are possible");
+}
+
+#[test]
+fn what_data_ask_for_must_be_possible() {
+    check(
+        |w| {
+            w.sources[0].regions = vec![region("eu"), region("at")];
+            w.tasks[0].regions = vec![region("us")];
+        },
+        "task extract: no region is left: its data may be in us so far, and in at, eu because of \
+         reference; no region is in both",
+    );
+    check(
+        |w| {
+            w.tasks[0].regions = vec![region("us")];
+            w.tasks[2].regions = vec![region("eu")];
+        },
+        "task detect: no region is left: its data may be in us so far, and in eu because of \
+         detect; no region is in both",
+    );
+    let releases = |class, regions: Option<&[&str]>| {
+        Some(Release {
+            class,
+            regions: regions.map(|all| all.iter().map(|name| region(name)).collect()),
+        })
+    };
+    check(
+        |w| w.tasks[1].releases = releases(Some(DataClass::Confidential), None),
+        "task extract works on internal data and releases confidential ones: \
+         a release only lowers the class",
+    );
+    check(
+        |w| w.tasks[1].releases = releases(None, Some(&["eu"])),
+        "task extract releases into eu, but may run in all regions: \
+         a release names these regions, too",
+    );
+    check(
+        |w| {
+            w.tasks[0].regions = vec![region("eu"), region("at")];
+            w.tasks[1].releases = releases(None, Some(&["eu", "us"]));
+        },
+        "task extract releases into eu, us, but may run in at, eu: \
+         a release names these regions, too",
+    );
+}
+
+#[test]
+fn demands_go_with_the_data_until_they_are_released() {
+    let mut workflow = good();
+    let demand = |workflow: &Workflow, task: &str| {
+        assert_eq!(workflow.check(), Ok(()));
+        let demand = workflow.demand(&task_id(task)).expect("a task");
+        let regions = demand
+            .regions
+            .map(|all| all.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "));
+        (demand.class, regions)
+    };
+    let nothing = (DataClass::Internal, None);
+    assert_eq!(demand(&workflow, "ingest"), nothing);
+    // Of which nothing is said is internal.
+    workflow.sources[0].class = DataClass::Public;
+    assert_eq!(demand(&workflow, "detect"), nothing);
+    workflow.tasks[0].class = Some(DataClass::Public);
+    assert_eq!(demand(&workflow, "detect"), (DataClass::Public, None));
+    workflow.tasks[0].class = Some(DataClass::Confidential);
+    workflow.tasks[0].regions = vec![region("eu"), region("at")];
+    workflow.sources[0].regions = vec![region("at"), region("us")];
+    let both = (DataClass::Confidential, Some("at".to_owned()));
+    assert_eq!(demand(&workflow, "ingest").1.as_deref(), Some("at eu"));
+    assert_eq!(demand(&workflow, "extract"), both);
+    assert_eq!(demand(&workflow, "detect"), both);
+    workflow.tasks[1].releases = Some(Release { class: Some(DataClass::Public), regions: None });
+    assert_eq!(demand(&workflow, "extract"), both);
+    assert_eq!(demand(&workflow, "detect"), (DataClass::Public, Some("at".to_owned())));
+    workflow.tasks[1].releases = Some(Release { class: None, regions: Some(vec![]) });
+    assert_eq!(demand(&workflow, "detect"), (DataClass::Confidential, None));
+    // Its own class counts, too.
+    workflow.tasks[2].class = Some(DataClass::Restricted);
+    assert_eq!(demand(&workflow, "detect").0, DataClass::Restricted);
 }
