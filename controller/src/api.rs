@@ -30,8 +30,8 @@ pub use program::{ProgramInfo, UpdateAsk};
 pub use run::{LinkSampleInfo, LinkSamples, ObjectInfo, RunInfo, RunPage, StageInfo};
 pub use system::{ApiError, ClockInfo, ErrorBody, Health, HealthState};
 pub use workflow::{
-    DecisionInfo, NextInfo, PlacementInfo, PlacementList, PlacementState, RefusalInfo,
-    WorkflowInfo, WorkflowList,
+    AlternativeInfo, DecisionInfo, NextInfo, PlacementInfo, PlacementList, PlacementState,
+    RefusalInfo, WhatIf, WhatIfHost, WorkflowInfo, WorkflowList,
 };
 
 /// Where the API lies below the controller's address.

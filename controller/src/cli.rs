@@ -25,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand, ValueEnum};
 use protocol::signed::KeyId;
-use types::{FleetId, FunctionId, KeyName, NodeId, TaskId, WorkflowId};
+use types::{Epoch, FleetId, FunctionId, KeyName, NodeId, TaskId, WorkflowId};
 
 use crate::exit_code;
 use client::Client;
@@ -152,6 +152,12 @@ enum WorkflowVerb {
     Submit {
         /// The workflow as TOML.
         file: PathBuf,
+        /// Says what would be decided, and changes nothing.
+        #[arg(long)]
+        dry_run: bool,
+        /// Decides as of a later time of the sky (RFC 3339 in UTC), on the contact plan of now.
+        #[arg(long, value_name = "TIME", requires = "dry_run", value_parser = Epoch::parse)]
+        at: Option<Epoch>,
     },
     /// Shows how one goes.
     Status {
@@ -170,6 +176,9 @@ enum PlaceVerb {
         workflow: WorkflowId,
         /// One task of it.
         task: Option<TaskId>,
+        /// Says what would be decided at a later time of the sky (RFC 3339 in UTC), on the contact plan of now.
+        #[arg(long, value_name = "TIME", conflicts_with = "task", value_parser = Epoch::parse)]
+        at: Option<Epoch>,
     },
 }
 
@@ -315,12 +324,20 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
         Verb::Provision { fleet, dir } => member::new(format, fleet, dir),
         Verb::Join(asked) => member::join(format, asked),
         Verb::Renew(place) => member::renew(format, place),
-        Verb::Workflow(WorkflowVerb::Submit { file }) => workflow::submit(&client, format, file),
+        Verb::Workflow(WorkflowVerb::Submit { file, dry_run: false, .. }) => {
+            workflow::submit(&client, format, file)
+        }
+        Verb::Workflow(WorkflowVerb::Submit { file, dry_run: true, at }) => {
+            workflow::try_out(&client, format, file, *at)
+        }
         Verb::Workflow(WorkflowVerb::Status { workflow }) => {
             workflow::status(&client, format, workflow)
         }
         Verb::Workflow(WorkflowVerb::Ls) => workflow::list(&client, format),
-        Verb::Place(PlaceVerb::Explain { workflow, task }) => {
+        Verb::Place(PlaceVerb::Explain { workflow, at: Some(at), .. }) => {
+            place::what_if(&client, format, workflow, *at)
+        }
+        Verb::Place(PlaceVerb::Explain { workflow, task, at: None }) => {
             place::explain(&client, format, workflow, task.as_ref())
         }
         Verb::Topo(TopoVerb::NextContact { a, b, latency_ms }) => {

@@ -11,6 +11,7 @@ mod life;
 mod saved;
 mod signers;
 mod view;
+mod what_if;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -32,6 +33,7 @@ pub use functions::{FUNCTIONS_MAX, RemoveError};
 pub use saved::{Saved, SavedFunction, SavedWorkflow};
 pub use signers::{Seen, SignerBook, SignerError};
 pub use view::ViewError;
+pub use what_if::{alternatives, what_if};
 
 use crate::api::LinkSampleInfo;
 use crate::config::Config;
@@ -253,22 +255,13 @@ impl Controller {
     /// # Errors
     /// [`SubmitError`] when it cannot be taken; nothing has changed then.
     pub fn submit(&mut self, now: Now, workflow: Workflow) -> Result<Vec<Output>, SubmitError> {
-        workflow.check()?;
-        self.check_references(&workflow)?;
-        let is_full = DRIVES_MAX <= self.deployments.len();
+        self.check(&workflow)?;
         match self.deployments.get_mut(&workflow.id) {
             Some(known) if known.workflow == workflow => return Ok(Vec::new()),
             Some(known) => {
-                let same = |a: &Workflow, b: &Workflow| {
-                    a.tasks.iter().map(|t| &t.id).eq(b.tasks.iter().map(|t| &t.id))
-                };
-                if !same(&known.workflow, &workflow) {
-                    return Err(SubmitError::OtherTasks(workflow.id));
-                }
                 known.workflow = workflow;
                 known.decision = None;
             }
-            None if is_full => return Err(SubmitError::TooMany),
             None => {
                 self.deployments.insert(workflow.id.clone(), Deployment::new(workflow, false));
             }
@@ -295,6 +288,17 @@ impl Controller {
     /// What the nodes of the fleet are.
     pub fn kinds(&self) -> Vec<(NodeId, NodeKind)> {
         self.config.node.iter().map(|node| (node.name.clone(), node.kind)).collect()
+    }
+
+    /// Whether there is a place in the table.
+    fn check_place(&self, workflow: &Workflow) -> Result<(), SubmitError> {
+        let tasks = |of: &Workflow| of.tasks.iter().map(|task| task.id.clone()).collect::<Vec<_>>();
+        match self.deployments.get(&workflow.id) {
+            Some(known) if tasks(&known.workflow) == tasks(workflow) => Ok(()),
+            Some(_) => Err(SubmitError::OtherTasks(workflow.id.clone())),
+            None if DRIVES_MAX <= self.deployments.len() => Err(SubmitError::TooMany),
+            None => Ok(()),
+        }
     }
 
     fn check_references(&self, workflow: &Workflow) -> Result<(), SubmitError> {

@@ -137,6 +137,8 @@ fn router(api: Api) -> Router {
         .route("/plan", get(routes::plan))
         .route("/placements", get(routes::placements))
         .route("/decisions/{workflow}", get(routes::decision))
+        .route("/what-if", post(routes::what_if::any))
+        .route("/what-if/{workflow}", get(routes::what_if::known))
         .route("/handovers", get(routes::handovers))
         .route("/workflows", get(routes::workflows).post(routes::submit))
         .route("/workflows/{id}", get(routes::workflow))

@@ -1,11 +1,14 @@
 //! Calls placement on what is known now. Performs no I/O and reads no clock.
 
+use std::sync::Arc;
+
 use placement::{
     Decision, NodeView, Options, Prediction, Running, Snapshot, Successor, Workflow, WorldView,
+    nodes_at,
 };
 use protocol::report::Reading;
 use topology::ContactPlan;
-use types::Capacity;
+use types::{Capacity, Epoch};
 
 use crate::config::PlanSection;
 use crate::event::Moment;
@@ -107,6 +110,59 @@ impl Picture {
             options: options(section, moment.rate),
             workflow: workflow.clone(),
         }
+    }
+}
+
+/// A question that changes nothing: where a workflow would be placed at some moment, on what is known now.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Now.
+    pub moment: Moment,
+    /// The newest contact plan.
+    pub plan: Arc<ContactPlan>,
+    /// The fleet as it is.
+    pub picture: Picture,
+    /// What is to be placed.
+    pub workflow: Workflow,
+    /// How placement is to decide.
+    pub section: PlanSection,
+}
+
+/// A moment about which nothing is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{at:.0} is not between now, {now:.0}, and {end:.0}, where the contact plan ends")]
+pub struct UnknownMoment {
+    /// The moment.
+    pub at: Epoch,
+    /// The sky now.
+    pub now: Epoch,
+    /// The end of the contact plan.
+    pub end: Epoch,
+}
+
+impl Question {
+    /// The decision at a moment, now unless one is given, with what would help if nothing can be placed. It takes up to
+    /// some hundred decisions.
+    ///
+    /// # Errors
+    /// [`UnknownMoment`] for one that has passed or that the contact plan does not reach.
+    pub fn answer(&self, at: Option<Epoch>) -> Result<(Epoch, Decision), UnknownMoment> {
+        let (now, end) = (self.moment.sky, self.plan.end());
+        let at = at.unwrap_or(now);
+        if at < now || (end < at && now < at) {
+            return Err(UnknownMoment { at, now, end });
+        }
+        let today = WorldView {
+            now,
+            plan: &self.plan,
+            nodes: &self.picture.nodes,
+            running: &self.picture.running,
+            prediction: prediction(&self.section),
+        };
+        let nodes = nodes_at(&today, at);
+        let view = WorldView { now: at, nodes: &nodes, ..today };
+        let options = options(&self.section, self.moment.rate);
+        Ok((at, placement::advise(&view, &self.workflow, &options)))
     }
 }
 

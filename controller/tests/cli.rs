@@ -254,6 +254,56 @@ async fn what_cannot_be_placed_is_told_by_the_exit_code_and_explained() {
     let done = run(&operator.url, &["place", "explain", "tight"]);
     assert_eq!(done.code, 7);
     assert!(done.stdout.contains("not on") && done.stderr.contains("no feasible node"));
+    let helps = "extract: feasible with latency to ingest >= 50 ms instead of 1 ms";
+    assert!(done.stdout.contains(helps), "{}", done.stdout);
+    let list = run(&operator.url, &["-o", "json", "place", "explain", "tight"]);
+    let list: api::PlacementList =
+        serde_json::from_str(&list.stdout).expect("the test's set-up works");
+    let one = &list.alternatives[0];
+    assert_eq!((one.kind.as_str(), one.limit, one.asked), ("latency", Some(50.0), Some(1.0)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_ifs_are_answered_and_change_nothing() {
+    let operator = operator().await;
+    operator.deploy();
+    let before = operator.good(&["workflow", "ls"]);
+    // A second one finds both satellites taken, now and later.
+    let mut other = support::workflow();
+    other.id = types::WorkflowId::new("other").expect("the test's set-up works");
+    let written = |workflow: &placement::Workflow| {
+        let text = toml::to_string(workflow).expect("the test's set-up works");
+        operator.file("other.toml", text.as_bytes())
+    };
+    let file = written(&other);
+    let done = run(&operator.url, &["workflow", "submit", "--dry-run", &file]);
+    assert_eq!(done.code, 7, "{}{}", done.stdout, done.stderr);
+    assert!(done.stdout.contains("no node can host extract"), "{}", done.stdout);
+    let helps = "feasible with latency to ingest >= 50 ms instead of 20 ms";
+    assert!(done.stdout.contains(helps), "{}", done.stdout);
+    assert!(done.stderr.contains("other would have no feasible placement at"), "{}", done.stderr);
+    // What it names holds.
+    other.tasks[1].after[0].latency_max_ms = Some(50.0);
+    let file = written(&other);
+    let told = operator.good(&["workflow", "submit", "--dry-run", &file]);
+    assert!(told.contains("extract on ground at 50 ms"), "{told}");
+    // Of nodes of which nothing is said, none may see restricted data.
+    other.tasks[1].class = Some(types::DataClass::Restricted);
+    let done = run(&operator.url, &["workflow", "submit", "--dry-run", &written(&other)]);
+    assert_eq!(done.code, 7, "{}", done.stderr);
+    let why = "ground: is trusted with internal data, not with restricted ones";
+    assert!(done.stdout.contains(why) && !done.stdout.contains("feasible"), "{}", done.stdout);
+
+    let at = |seconds: f64| support::start().plus_s(seconds).to_string();
+    let later = operator.good(&["place", "explain", "flood", "--at", &at(700.0)]);
+    assert!(later.contains("extract on sat-2 at 10 ms"), "{later}");
+    let beyond = ["place", "explain", "flood", "--at", &at(1_300.0)];
+    operator.refused(&beyond, 1, "where the contact plan ends");
+    operator.refused(&["place", "explain", "flood", "--at", &at(-1.0)], 1, "is not between now");
+    operator.refused(&["place", "explain", "flood", "--at", "soon"], 2, "RFC 3339");
+    operator.refused(&["workflow", "submit", &file, "--at", &at(700.0)], 2, "--dry-run");
+    operator.refused(&["place", "explain", "nothing", "--at", &at(700.0)], 3, "known: flood");
+    assert_eq!(operator.good(&["workflow", "ls"]).lines().count(), before.lines().count());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

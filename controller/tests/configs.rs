@@ -8,7 +8,7 @@ use controller::config::Config;
 use controller::function_file::FunctionFile;
 use placement::Workflow;
 use protocol::manifest::{Code, NO_BYTES_SHA256, NO_WORLD};
-use types::ExecutionMode;
+use types::{DataClass, ExecutionMode};
 
 fn files(kind: &str) -> Vec<PathBuf> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("../configs").join(kind);
@@ -87,6 +87,31 @@ fn sections_of_later_versions_are_refused_by_name_and_line() {
         lines + 3,
     );
     assert_eq!(message, expected);
+}
+
+#[test]
+fn a_node_stands_outside_and_sees_internal_data_unless_something_is_said() {
+    let dir = tempfile::tempdir().expect("the test's set-up works");
+    let path = dir.path().join("controller.toml");
+    let text = std::fs::read_to_string(&files("controller")[0]).expect("the test's set-up works");
+    let load = |text: &str| {
+        std::fs::write(&path, text).expect("a file");
+        Config::load(&path, std::iter::empty()).map_err(|error| error.to_string())
+    };
+    let node = |text: &str| load(text).expect("a good file").node[0].clone();
+    assert_eq!((node(&text).region, node(&text).trust), (None, DataClass::Internal));
+    let commented = ["# region = \"eu\"", "# trust = \"confidential\""];
+    let said = commented.iter().fold(text, |text, line| {
+        assert!(text.contains(line), "the file shows {line}");
+        text.replacen(line, line.trim_start_matches("# "), 1)
+    });
+    let said_node = node(&said);
+    assert_eq!(said_node.region.as_ref().map(types::Region::as_str), Some("eu"));
+    assert_eq!(said_node.trust, DataClass::Confidential);
+    let wrong = load(&said.replace("region = \"eu\"", "region = \"*\"")).unwrap_err();
+    assert!(wrong.contains("label \"*\" is not 1 to 64 characters"), "{wrong}");
+    let wrong = load(&said.replace("\"confidential\"", "\"secret\"")).unwrap_err();
+    assert!(wrong.contains("secret"), "{wrong}");
 }
 
 const KEY: protocol::signed::KeyId = protocol::signed::KeyId([7; 8]);

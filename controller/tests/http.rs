@@ -142,6 +142,15 @@ async fn every_path_answers_what_its_type_says() {
     assert!(!extract.because.is_empty() && !extract.refused.is_empty());
     assert_eq!(extract.phase.as_deref(), Some("Active"));
 
+    assert_eq!(placements.alternatives, []);
+    let now: api::WhatIf = client.get("/what-if/flood");
+    assert!(now.is_feasible && now.text.contains("extract on sat-1"), "{}", now.text);
+    let told = now.hosts.iter().map(|host| (host.task.as_str(), host.node.as_str()));
+    assert!(told.eq([("ingest", "drone"), ("extract", "sat-1")]));
+    let at = support::start().plus_s(700.0);
+    let later: api::WhatIf = client.get(&format!("/what-if/flood?at={at}"));
+    assert_eq!((later.at, later.hosts[1].node.as_str()), (at, "sat-2"));
+
     let moves: api::HandoverList = client.get("/handovers?all=true");
     assert!(moves.failovers.is_empty());
     let workflows: api::WorkflowList = client.get("/workflows");
@@ -163,6 +172,28 @@ async fn every_path_answers_what_its_type_says() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_snapshot_from_before_classes_and_regions_decides_as_it_did() {
+    let client = client().await;
+    client.deploy();
+    let decision: api::DecisionInfo = client.get("/decisions/flood");
+    assert_eq!(decision.snapshot.decide().to_string(), decision.decision);
+    let mut old = serde_json::to_value(&decision.snapshot).expect("the test's set-up works");
+    let mut without = |list: &str, fields: &[&str]| {
+        let rows = old.pointer_mut(list).and_then(serde_json::Value::as_array_mut);
+        for row in rows.expect("a list").iter_mut().filter_map(serde_json::Value::as_object_mut) {
+            for field in fields {
+                assert!(row.remove(*field).is_some(), "{field} is written");
+            }
+        }
+    };
+    without("/nodes", &["region", "trust"]);
+    without("/workflow/task", &["class", "regions", "releases"]);
+    without("/workflow/task/1/after", &["bandwidth_min_kbps", "loss_max"]);
+    let old: placement::Snapshot = serde_json::from_value(old).expect("an old snapshot");
+    assert_eq!(old, decision.snapshot);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_cannot_be_is_refused_with_status_code_and_words() {
     let client = client().await;
     client.deploy();
@@ -175,6 +206,9 @@ async fn what_cannot_be_is_refused_with_status_code_and_words() {
         ("/functions/F", 400, "bad_request", "a-z"),
         ("/placements?workflow=w", 404, "not_found", "workflow w"),
         ("/placements?workflow=flood&task=t", 404, "not_found", "known: ingest, extract"),
+        ("/what-if/w", 404, "not_found", "known: flood"),
+        ("/what-if/flood?at=noon", 400, "bad_request", "RFC 3339"),
+        ("/what-if/flood?at=2000-01-01T00:00:00Z", 400, "bad_request", "contact plan ends"),
         ("/runs?after=x", 400, "bad_request", "after"),
         ("/runs?before=1", 400, "bad_request", "before"),
         ("/plan?a=drone", 400, "bad_request", "both a and b"),
@@ -199,6 +233,7 @@ async fn bodies_are_bounded_and_checked() {
     client.post_refused("/workflows", unknown.as_bytes(), 400, "bad_config", "pined");
     let zero = workflow.replace("run_deadline_ms = 10000", "run_deadline_ms = 0");
     client.post_refused("/workflows", zero.as_bytes(), 400, "bad_config", "run_deadline_ms 0");
+    client.post_refused("/what-if", zero.as_bytes(), 400, "bad_config", "run_deadline_ms 0");
     client.post_refused("/workflows", b"\xff\xfe", 400, "bad_config", "UTF-8");
     client.post_refused("/workflows", &vec![b'#'; 300_000], 413, "too_large", "");
     let elsewhere = workflow.replace("pinned = \"drone\"", "pinned = \"moon\"");

@@ -59,6 +59,67 @@ pub struct PlacementList {
     pub at: Option<Epoch>,
     /// By workflow, then in topological order.
     pub placements: Vec<PlacementInfo>,
+    /// What would help the workflow that was asked for, where it is refused.
+    #[serde(default)]
+    pub alternatives: Vec<AlternativeInfo>,
+}
+
+/// A change under which a refused workflow could be placed, found by deciding again under it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlternativeInfo {
+    /// The refused task.
+    pub task: TaskId,
+    /// `from`, `latency`, `bandwidth` or `loss`.
+    pub kind: String,
+    /// The input whose objective would have to be another.
+    pub to: Option<TaskId>,
+    /// From when on (sky), for `from`.
+    pub at: Option<Epoch>,
+    /// The objective that would do, in `unit`.
+    pub limit: Option<f64>,
+    /// The objective that was asked for, in `unit`.
+    pub asked: Option<f64>,
+    /// `ms`, `kbit/s` or `%`; empty for `from`.
+    pub unit: String,
+    /// All of that in one line.
+    pub text: String,
+}
+
+/// `GET /api/v1/what-if/{workflow}[?at=]` about a workflow that is there, `POST /api/v1/what-if[?at=]` (TOML or JSON) about
+/// any: what would be decided, at the moment asked for or now. Nothing is changed by it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WhatIf {
+    /// The workflow.
+    pub workflow: WorkflowId,
+    /// The moment (sky).
+    pub at: Epoch,
+    /// Whether all its tasks have a node then.
+    pub is_feasible: bool,
+    /// Where each task would be; empty if there is no place for one.
+    pub hosts: Vec<WhatIfHost>,
+    /// Why there is none, one line for each node.
+    pub refusals: Vec<RefusalInfo>,
+    /// What would help.
+    pub alternatives: Vec<AlternativeInfo>,
+    /// The decision as readable text.
+    pub text: String,
+}
+
+/// Where a task would be.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WhatIfHost {
+    /// The task.
+    pub task: TaskId,
+    /// Its host.
+    pub node: NodeId,
+    /// Why, in one line.
+    pub because: String,
+    /// Who would follow.
+    pub next: Option<NodeId>,
+    /// When (sky).
+    pub next_at: Option<Epoch>,
+    /// Where the second copy of its state would be.
+    pub replica: Option<NodeId>,
 }
 
 /// Where a task is and why.

@@ -1,11 +1,11 @@
 //! `starbelt place`.
 
-use types::{TaskId, WorkflowId};
+use types::{Epoch, TaskId, WorkflowId};
 
-use super::client::Client;
+use super::client::{Answer, Client};
 use super::output::{fields, known};
 use super::{CliError, Format, Printed};
-use crate::api::{NextInfo, PlacementInfo, PlacementList, WindowInfo};
+use crate::api::{NextInfo, PlacementInfo, PlacementList, WhatIf, WindowInfo};
 use crate::exit_code;
 
 pub(super) fn explain(
@@ -14,12 +14,14 @@ pub(super) fn explain(
     workflow: &WorkflowId,
     task: Option<&TaskId>,
 ) -> Result<Printed, CliError> {
-    let mut query = vec![("workflow", workflow.to_string())];
+    let mut query = vec![("workflow", workflow.to_string()), ("alternatives", true.to_string())];
     query.extend(task.map(|task| ("task", task.to_string())));
     let answer = client.get::<PlacementList>("/placements", &query)?;
     let mut printed = answer.print(format, |list| {
         let parts: Vec<String> = list.placements.iter().map(details).collect();
-        parts.join("\n")
+        let helps = list.alternatives.iter().map(|one| format!("{}: {}\n", one.task, one.text));
+        let helps: String = helps.collect();
+        if helps.is_empty() { parts.join("\n") } else { format!("{}\n{helps}", parts.join("\n")) }
     });
     let homeless: Vec<&str> = answer
         .value
@@ -33,6 +35,29 @@ pub(super) fn explain(
         printed.end = Some(CliError::new(exit_code::INFEASIBLE, message));
     }
     Ok(printed)
+}
+
+/// What would be decided at a later moment.
+pub(super) fn what_if(
+    client: &Client,
+    format: Format,
+    workflow: &WorkflowId,
+    at: Epoch,
+) -> Result<Printed, CliError> {
+    let query = [("at", at.to_string())];
+    let answer = client.get::<WhatIf>(&format!("/what-if/{workflow}"), &query)?;
+    Ok(print_what_if(&answer, format))
+}
+
+/// A decision that was not carried out.
+pub(super) fn print_what_if(answer: &Answer<WhatIf>, format: Format) -> Printed {
+    let mut printed = answer.print(format, |what_if| what_if.text.clone());
+    let WhatIf { workflow, at, is_feasible, .. } = &answer.value;
+    if !is_feasible {
+        let message = format!("{workflow} would have no feasible placement at {at:.0}");
+        printed.end = Some(CliError::new(exit_code::INFEASIBLE, message));
+    }
+    printed
 }
 
 fn details(placement: &PlacementInfo) -> String {

@@ -3,16 +3,39 @@
 use std::path::Path;
 
 use placement::Workflow;
-use types::WorkflowId;
+use types::{Epoch, WorkflowId};
 
 use super::client::Client;
 use super::output::{UNKNOWN, fields, known, span, table};
+use super::place::print_what_if;
 use super::{CliError, Format, Printed};
-use crate::api::{PlacementState, RunInfo, WorkflowInfo, WorkflowList};
+use crate::api::{PlacementState, RunInfo, WhatIf, WorkflowInfo, WorkflowList};
 use crate::config::{ConfigError, Layers};
 use crate::exit_code;
 
 pub(super) fn submit(client: &Client, format: Format, file: &Path) -> Result<Printed, CliError> {
+    let text = read(file)?;
+    let answer = client.post::<WorkflowInfo>("/workflows", "application/toml", text.as_bytes())?;
+    let mut printed = answer.print(format, details);
+    printed.end = infeasible(&answer.value);
+    Ok(printed)
+}
+
+/// What would be decided about a workflow, without submitting it.
+pub(super) fn try_out(
+    client: &Client,
+    format: Format,
+    file: &Path,
+    at: Option<Epoch>,
+) -> Result<Printed, CliError> {
+    let text = read(file)?;
+    let path = at.map_or_else(|| "/what-if".to_owned(), |at| format!("/what-if?at={at}"));
+    let answer = client.post::<WhatIf>(&path, "application/toml", text.as_bytes())?;
+    Ok(print_what_if(&answer, format))
+}
+
+/// A workflow as text, which makes sense.
+fn read(file: &Path) -> Result<String, CliError> {
     let text = std::fs::read_to_string(file).map_err(|error| {
         let message = format!("{} cannot be read: {error}", file.display());
         CliError::new(exit_code::FAILURE, message)
@@ -24,10 +47,7 @@ pub(super) fn submit(client: &Client, format: Format, file: &Path) -> Result<Pri
     workflow.check().map_err(|error| {
         CliError::new(exit_code::BAD_CONFIG, format!("{}: {error}", file.display()))
     })?;
-    let answer = client.post::<WorkflowInfo>("/workflows", "application/toml", text.as_bytes())?;
-    let mut printed = answer.print(format, details);
-    printed.end = infeasible(&answer.value);
-    Ok(printed)
+    Ok(text)
 }
 
 pub(super) fn status(

@@ -1,7 +1,7 @@
 //! What the API shows: values of [`crate::api`] from what the controller knows.
 
 mod node;
-mod place;
+pub(super) mod place;
 mod plan;
 
 use protocol::manifest::Code;
@@ -137,7 +137,7 @@ impl Controller {
             wanted.map(|task| self.placement(deployment, &task.id))
         });
         let at = self.moment(now).map(|moment| moment.sky);
-        Ok(PlacementList { at, placements: placements.collect() })
+        Ok(PlacementList { at, placements: placements.collect(), alternatives: vec![] })
     }
 
     /// All moves; abandoned ones only on request.

@@ -6,6 +6,7 @@ pub(super) mod late;
 pub(super) mod log;
 pub(super) mod member;
 pub(super) mod program;
+pub(super) mod what_if;
 
 use std::sync::Arc;
 
@@ -73,6 +74,9 @@ pub(super) async fn plan(
 pub(super) struct PlacementQuestion {
     workflow: Option<WorkflowId>,
     task: Option<TaskId>,
+    /// With what would help, where a workflow is named and refused.
+    #[serde(default)]
+    alternatives: bool,
 }
 
 pub(super) async fn placements(
@@ -81,7 +85,11 @@ pub(super) async fn placements(
 ) -> Answer<PlacementList> {
     let Query(asked) = asked?;
     let (workflow, task) = (asked.workflow.as_ref(), asked.task.as_ref());
-    Ok(Json(api.shared.read(|controller, now| controller.placements(now, workflow, task))?))
+    let mut list = api.shared.read(|controller, now| controller.placements(now, workflow, task))?;
+    if let Some(workflow) = workflow.filter(|_| asked.alternatives) {
+        list.alternatives = what_if::alternatives_of(&api, workflow).await?;
+    }
+    Ok(Json(list))
 }
 
 #[derive(Debug, Deserialize)]
@@ -125,9 +133,7 @@ pub(super) async fn submit(
     body: Result<Bytes, BytesRejection>,
 ) -> Answer<WorkflowInfo> {
     let body = body?;
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let is_json = content_type.is_some_and(|text| text.starts_with("application/json"));
-    let workflow = read_workflow(&body, is_json)?;
+    let workflow = read_workflow(&body, is_json(&headers))?;
     let id = workflow.id.clone();
     let (done, result) = oneshot::channel();
     let is_brought = api.shared.bring(Wake::Submit(Box::new(workflow), done)).await;
@@ -136,6 +142,11 @@ pub(super) async fn submit(
         Ok(_) | Err(_) => return Err(stopping()),
     }
     Ok(Json(api.shared.read(|controller, _| controller.workflow(&id))?))
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    content_type.is_some_and(|text| text.starts_with("application/json"))
 }
 
 fn read_workflow(body: &[u8], is_json: bool) -> Result<Workflow, Failure> {

@@ -116,7 +116,7 @@ fn next_info(host: Option<&Host>, assignment: Option<&Assignment>) -> Option<Nex
     }
 }
 
-fn refusals(task: &TaskId, nodes: &[NodeRefusal]) -> Vec<RefusalInfo> {
+pub(in crate::controller) fn refusals(task: &TaskId, nodes: &[NodeRefusal]) -> Vec<RefusalInfo> {
     let one = |refusal: &NodeRefusal| RefusalInfo {
         task: task.clone(),
         node: refusal.node.clone(),
