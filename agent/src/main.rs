@@ -17,6 +17,9 @@ use agent::shell::{self, Ended, signal};
 use agent::{local, selftest};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// Exit code of a bad configuration (sysexits.h, `EX_CONFIG`).
 const BAD_CONFIG: u8 = 78;
@@ -175,15 +178,18 @@ fn run(config: Config, begun: &Begun) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Logs go to stderr; `STARBELT_LOG` filters them.
+/// What is logged unless `STARBELT_LOG` says otherwise.
+fn log_default() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO).with_target("zenoh", LevelFilter::WARN)
+}
+
+/// Logs go to stderr; `STARBELT_LOG` filters them, a list of levels and of targets with levels.
 fn start_log() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("STARBELT_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info,zenoh=warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .init();
+    let said = std::env::var("STARBELT_LOG").ok().and_then(|said| said.parse::<Targets>().ok());
+    let filter = said.unwrap_or_else(log_default);
+    let log = std::io::stderr;
+    let lines = tracing_subscriber::fmt::layer().with_ansi(log().is_terminal()).with_writer(log);
+    tracing_subscriber::registry().with(lines).with(filter).init();
 }
 
 #[expect(clippy::print_stderr, reason = "a bad configuration is told plainly, one problem a line")]

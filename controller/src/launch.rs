@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::config::{Config, ConfigError};
 use crate::exit_code;
@@ -14,8 +16,6 @@ use crate::shell::{signal, sky};
 
 /// Threads of the runtime: one owner decides, sockets need little.
 const WORKERS: usize = 2;
-/// What is logged unless `STARBELT_LOG` says otherwise: a link that cannot be had yet is no news.
-const LOG_DEFAULT: &str = "info,zenoh=error";
 
 /// Plans where functions run, tells the nodes, and answers on HTTP.
 #[derive(Debug, Parser)]
@@ -53,17 +53,19 @@ enum ConfigVerb {
     },
 }
 
+/// What is logged unless `STARBELT_LOG` says otherwise: a link that cannot be had yet is no news.
+fn log_default() -> Targets {
+    Targets::new().with_default(LevelFilter::INFO).with_target("zenoh", LevelFilter::ERROR)
+}
+
 /// Does what the command line says.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let filter =
-        EnvFilter::try_from_env("STARBELT_LOG").unwrap_or_else(|_| EnvFilter::new(LOG_DEFAULT));
+    let said = std::env::var("STARBELT_LOG").ok().and_then(|said| said.parse::<Targets>().ok());
+    let filter = said.unwrap_or_else(log_default);
     let log = std::io::stderr;
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(log().is_terminal())
-        .with_writer(log)
-        .init();
+    let lines = tracing_subscriber::fmt::layer().with_ansi(log().is_terminal()).with_writer(log);
+    tracing_subscriber::registry().with(lines).with(filter).init();
     let result = match arguments.verb {
         Verb::Run { config, exit_with_parent } => start(&config, exit_with_parent),
         Verb::Config { verb: ConfigVerb::Check { config } } => check(&config),
