@@ -140,10 +140,11 @@ fn packages_of(workspace: &Workspace, job: &Job<'_>, args: &Args) -> Result<()> 
             made.push(pack(builder, board, (package, features), &dist)?);
         }
     }
+    let has_models = features(board, args).iter().any(|feature| feature == board::MODELS);
     for it in made.iter().filter(|it| args.is_tried && it.is_agent) {
         let scratch = workspace.target.join("dist-scratch");
         let of = (it.deb.as_path(), it.program.as_str());
-        trial::run(board, board.target()?, of, (&scratch, builder.is_native()))?;
+        trial::run((board, board.target()?), of, (&scratch, builder.is_native()), has_models)?;
     }
     sums::write(&dist)?;
     match &args.key {

@@ -14,9 +14,11 @@ const VERSION: u32 = 1;
 /// Where they lie.
 const FOLDER: &str = "cross/boards";
 /// The features of the agent that may be built for a board.
-pub(super) const FEATURES: [&str; 3] = ["tract", "gpu-wgpu", "gpu-ort"];
+pub(super) const FEATURES: [&str; 3] = [MODELS, "gpu-wgpu", "gpu-ort"];
 /// The feature with which the agent compiles functions: built in unless the command line says otherwise.
 pub(super) const COMPILER: &str = "compiler";
+/// The feature with which it runs models on the processor.
+pub(super) const MODELS: &str = "tract";
 /// Larger is a slip of the pen: MB.
 const MB_MAX: f64 = 1000.0;
 
@@ -149,7 +151,7 @@ impl Board {
     /// The largest agent with these features, in MB of 10^6 bytes.
     pub(super) fn agent_mb_max(&self, features: &[String]) -> f64 {
         let has = |name: &str| features.iter().any(|feature| feature == name);
-        match (has("tract"), has(COMPILER)) {
+        match (has(MODELS), has(COMPILER)) {
             (true, _) => self.size.agent_with_tract_mb,
             (false, true) => self.size.agent_mb,
             (false, false) => self.size.agent_without_compiler_mb,

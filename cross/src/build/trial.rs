@@ -18,17 +18,20 @@ const LIVES: (u32, Duration) = (5, Duration::from_secs(1));
 /// Memory that the pages of its program may take then, MiB. With what a test allows it of its own (`agent/tests/watchdog.rs`) that is all
 /// that an idle agent may have: 20.
 const PROGRAM_MIB_MAX: f64 = 15.0;
+/// What an agent that runs models may have beside that, MiB: its library is proven at the start, by running one.
+const MODELS_MIB: f64 = 5.0;
 
 /// Runs the program of a package as a board would.
 ///
 /// # Errors
 /// When there is no emulator, the self-test fails, which has told why, or the program takes too much memory.
 pub(super) fn run(
-    board: &Board,
-    target: &Target,
+    (board, target): (&Board, &Target),
     (deb, program): (&Path, &str),
     (scratch, is_native): (&Path, bool),
+    has_models: bool,
 ) -> Result<()> {
+    let models_mib = if has_models { MODELS_MIB } else { 0.0 };
     let root = scratch.join("trial");
     if root.exists() {
         fs::remove_dir_all(&root).context("cannot remove what an earlier trial left")?;
@@ -46,19 +49,20 @@ pub(super) fn run(
     let mib = pages_mib(&smaps, &program.to_string_lossy())
         .context("the system does not say which memory the program takes")?;
     print(&format!("an idle agent: {mib:.1} MiB of memory for its program\n"))?;
-    if PROGRAM_MIB_MAX < mib {
-        bail!("its program takes {mib:.1} MiB of memory, {PROGRAM_MIB_MAX:.1} are the most");
+    let most_mib = PROGRAM_MIB_MAX + models_mib;
+    if most_mib < mib {
+        bail!("its program takes {mib:.1} MiB of memory, {most_mib:.1} are the most");
     }
     // An emulator has memory and threads of its own.
-    if is_native { as_a_whole(&idle) } else { Ok(()) }
+    if is_native { as_a_whole(&idle, PSS_MIB_MAX + models_mib) } else { Ok(()) }
 }
 
 /// The memory and threads of an agent, which are all that it costs.
-fn as_a_whole(idle: &Idle) -> Result<()> {
+fn as_a_whole(idle: &Idle, most_mib: f64) -> Result<()> {
     let (mib, threads) = (idle.pss_mib()?, idle.number("status")?);
     print(&format!("an idle agent: {mib:.1} MiB (PSS), {threads} threads\n"))?;
-    if PSS_MIB_MAX < mib || THREADS_MAX < threads {
-        bail!("{PSS_MIB_MAX} MiB and {THREADS_MAX} threads are the most that it may have");
+    if most_mib < mib || THREADS_MAX < threads {
+        bail!("{most_mib} MiB and {THREADS_MAX} threads are the most that it may have");
     }
     Ok(())
 }
