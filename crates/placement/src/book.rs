@@ -22,7 +22,7 @@ pub struct Promise {
 }
 
 /// The calendars of all nodes.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Book {
     capacity: Vec<Capacity>,
     /// By node, in the order in which they were made.
@@ -101,6 +101,24 @@ impl Book {
         self.closed.get(&node).is_none_or(|from| step < *from)
     }
 
+    /// Ends a promise at a step instead of later: its task is done, or given up. Nothing happens where there is no such promise.
+    pub fn end(&mut self, node: NodeIx, promise: &Promise, at: Step) {
+        let Some(promises) = self.promises.get_mut(node.index()) else { return };
+        let Some(found) = promises.iter().position(|made| made == promise) else { return };
+        if promise.from < at {
+            promises[found].until = promise.until.min(at);
+        } else {
+            promises.remove(found);
+        }
+    }
+
+    /// Forgets what ended by a step: nobody asks for the past, and who asks for what is free looks at every promise.
+    pub fn forget(&mut self, before: Step) {
+        for promises in &mut self.promises {
+            promises.retain(|promise| before < promise.until);
+        }
+    }
+
     /// Promises all that is left of a node, from a step on, for good.
     pub fn take_all(&mut self, node: NodeIx, from: Step) {
         let needs = self.free(node, from, Step::MAX);
@@ -172,6 +190,19 @@ mod tests {
         assert_eq!(book.free(NODE, 0, 1), cores(1000));
         assert_eq!(book.free(NODE, 9, 10), cores(600));
         assert_eq!(book.free(NodeIx(1), 2, 3), cores(600));
+    }
+
+    #[test]
+    fn what_ends_early_leaves_room() {
+        let mut book = book(&[(0, 9, 300), (4, 9, 300)]);
+        let promise = |from| Promise { from, until: 9, needs: cores(300) };
+        book.end(NODE, &promise(0), 2);
+        assert_eq!((book.free(NODE, 0, 2), book.free(NODE, 2, 4)), (cores(700), cores(1000)));
+        book.end(NODE, &promise(4), 4);
+        book.end(NODE, &promise(5), 6);
+        assert_eq!(book.free(NODE, 2, Step::MAX), cores(1000));
+        book.forget(2);
+        assert_eq!(book, Book::new([cores(1000)]));
     }
 
     #[test]

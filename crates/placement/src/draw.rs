@@ -1,10 +1,13 @@
-//! Numbers that look like chance and repeat themselves.
+//! Numbers that look drawn and are the same for the same seed, on every machine.
 
 /// SplitMix64 (G. Steele, D. Lea, C. Flood, 2014).
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SplitMix64 {
     state: u64,
 }
+
+/// 2^-53: what one step of the fraction of an `f64` below 1 is worth.
+const UNIT: f64 = 1.0 / 9_007_199_254_740_992.0;
 
 impl SplitMix64 {
     /// Draws from a seed.
@@ -12,8 +15,8 @@ impl SplitMix64 {
         Self { state: seed }
     }
 
-    /// The next number.
-    pub const fn next(&mut self) -> u64 {
+    /// The next 64 bits.
+    pub const fn bits(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.state;
         mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -21,10 +24,22 @@ impl SplitMix64 {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`, all as likely but for one part in billions; 0 below 1.
-    pub fn below(&mut self, end: usize) -> u32 {
-        let end = u64::try_from(end).unwrap_or(u64::MAX).clamp(1, u64::from(u32::MAX));
-        u32::try_from(self.next() % end).unwrap_or(0)
+    /// A number below a count; 0 where there is none. The bias of the remainder is below count / 2^64.
+    pub const fn below(&mut self, count: usize) -> usize {
+        let bits = self.bits();
+        if count == 0 {
+            return 0;
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "the rest is smaller than the count")]
+        let at = (bits % count as u64) as usize;
+        at
+    }
+
+    /// A number from 0 to below 1.
+    pub const fn unit(&mut self) -> f64 {
+        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+        let fraction = (self.bits() >> 11) as f64;
+        fraction * UNIT
     }
 }
 
@@ -32,25 +47,21 @@ impl SplitMix64 {
 mod tests {
     use super::*;
 
-    /// The first numbers of the reference implementation from seed 1234567.
+    /// The first numbers of the published program for the seed 1234567.
     #[test]
-    fn it_is_the_published_generator() {
-        let mut random = SplitMix64::new(1_234_567);
-        let expected = [
-            6_457_827_717_110_365_317,
-            3_203_168_211_198_807_973,
-            9_817_491_932_198_370_423,
-            4_593_380_528_125_082_431,
-            16_408_922_859_458_223_821,
-        ];
-        assert_eq!(expected.map(|_| random.next()), expected);
+    fn the_published_numbers_come_out() {
+        let mut draw = SplitMix64::new(1_234_567);
+        let expected = [6_457_827_717_110_365_317, 3_203_168_211_198_807_973];
+        assert_eq!([draw.bits(), draw.bits()], expected);
     }
 
     #[test]
-    fn it_stays_below_the_end() {
-        let mut random = SplitMix64::new(7);
-        let seen: std::collections::BTreeSet<_> = (0..200).map(|_| random.below(5)).collect();
-        assert_eq!(seen.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        assert_eq!(random.below(0), 0);
+    fn numbers_keep_their_ranges() {
+        let mut draw = SplitMix64::new(7);
+        assert_eq!(draw.below(0), 0);
+        for _ in 0..1000 {
+            assert!(draw.below(3) < 3);
+            assert!((0.0..1.0).contains(&draw.unit()));
+        }
     }
 }

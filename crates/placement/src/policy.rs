@@ -198,11 +198,11 @@ impl World<'_, '_> {
         board.endures(*now, (self.now, end), step_s, at)
     }
 
-    /// Whether a node can run a task at all, and has room for it from now on.
+    /// Whether a node is there, can run a task at all, and has room for it from now on.
     pub(crate) fn fits(&self, node: NodeIx, job: &Job, task: usize) -> bool {
         let (view, of) = (&self.nodes[node.index()], &job.tasks[task]);
         let until = self.kept_until(of, self.now);
-        of.runs_on(view.arch) && self.book.has_room(node, of.needs, self.now, until)
+        view.alive && of.runs_on(view.arch) && self.book.has_room(node, of.needs, self.now, until)
     }
 
     /// The first step at which a task that starts at one needs nothing any more, on the slowest processor that may run it: it may be handed over to

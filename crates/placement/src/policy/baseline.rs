@@ -21,7 +21,7 @@ pub struct RoundRobin {
 /// Any node that fits.
 #[derive(Clone, Copy, Debug)]
 pub struct Random {
-    random: SplitMix64,
+    draw: SplitMix64,
 }
 
 /// Of the nodes that fit and meet all objectives now, the one whose longest latency is the shortest.
@@ -31,7 +31,7 @@ pub struct GreedyNearest;
 impl Random {
     /// Draws from a seed.
     pub const fn new(seed: u64) -> Self {
-        Self { random: SplitMix64::new(seed) }
+        Self { draw: SplitMix64::new(seed) }
     }
 }
 
@@ -82,7 +82,7 @@ impl Policy for Random {
         task: usize,
     ) -> Result<Choice, NoChoice> {
         let fitting = fitting(world, job, task)?;
-        let at = NodeIx(self.random.below(fitting.len())).index();
+        let at = self.draw.below(fitting.len());
         Ok(chosen(world, fitting[at], &fitting))
     }
 }

@@ -18,13 +18,13 @@ const COMMITS: usize = 3;
 /// A sampling policy.
 #[derive(Clone, Debug)]
 pub struct VelaLike {
-    random: SplitMix64,
+    draw: SplitMix64,
 }
 
 impl VelaLike {
     /// Draws from a seed.
     pub const fn new(seed: u64) -> Self {
-        Self { random: SplitMix64::new(seed) }
+        Self { draw: SplitMix64::new(seed) }
     }
 }
 
@@ -46,7 +46,8 @@ impl Policy for VelaLike {
         let size = (nodes / ONE_IN).max(1);
         let mut sample: Vec<NodeIx> = Vec::new();
         for _ in 0..PASSES {
-            sample.extend((0..size).map(|_| NodeIx(self.random.below(nodes))));
+            let drawn = (0..size).map(|_| self.draw.below(nodes));
+            sample.extend(drawn.filter_map(|at| u32::try_from(at).ok()).map(NodeIx));
             let mut eligible: Vec<_> =
                 sample.iter().copied().filter(|node| world.fits(*node, job, task)).collect();
             eligible.sort_by_key(|node| (used_percent(world, *node), *node));
