@@ -195,7 +195,7 @@ mod tests {
     #[test]
     fn what_ends_early_leaves_room() {
         let mut book = book(&[(0, 9, 300), (4, 9, 300)]);
-        let promise = |from| Promise { from, until: 9, needs: cores(300) };
+        let promise = |from| Promise { from, until: 9, needs: cores(300), watts: 1.5 };
         book.end(NODE, &promise(0), 2);
         assert_eq!((book.free(NODE, 0, 2), book.free(NODE, 2, 4)), (cores(700), cores(1000)));
         book.end(NODE, &promise(4), 4);

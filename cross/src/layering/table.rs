@@ -260,7 +260,7 @@ pub(super) const TABLE: &[Row] = &[
     },
     Row {
         package: "sim-bridge",
-        ours: &["orbit", "placement", "protocol", "secure", "topology", "types"],
+        ours: &["body", "orbit", "placement", "protocol", "secure", "topology", "types"],
         outside: &[
             "anyhow",
             "clap",

@@ -1,6 +1,8 @@
 //! `starbelt-sim place`: the workflows of a scenario placed by a policy, and how that went.
 
-use std::path::PathBuf;
+mod fixed;
+
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
@@ -17,7 +19,12 @@ use crate::offline::place::run::{Decided, Outcome, run};
 pub enum ScenarioName {
     /// The published scenario of HyperDrive, from its files, with its faults
     HyperdriveV1,
+    /// The corrected one, without files: no link through the Earth, light at its speed, cables, batteries and heat, workflows that come and go
+    HyperdriveV2,
 }
+
+/// The name that stands for every policy.
+const ALL: &str = "all";
 
 /// What is asked for.
 #[derive(Clone, Debug, clap::Args)]
@@ -25,15 +32,19 @@ pub struct Args {
     /// The scenario
     #[arg(long, value_enum, value_name = "NAME")]
     pub scenario: ScenarioName,
-    /// The folder of one size: nodes.csv, links.csv, positions.i32le; the folder above holds workload.json
-    #[arg(long, value_name = "DIR")]
-    pub fixtures: PathBuf,
-    /// Who decides
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(catalog::NAMES))]
-    pub policy: String,
-    /// What a policy that draws draws from
+    /// The folder of one size: nodes.csv, links.csv, positions.i32le; the folder above holds workload.json (hyperdrive-v1)
+    #[arg(long, value_name = "DIR", required_if_eq("scenario", "hyperdrive-v1"))]
+    pub fixtures: Option<PathBuf>,
+    /// Who decides; `all` compares (hyperdrive-v2)
+    #[arg(long, value_name = "NAME", required_unless_present = "compare",
+        value_parser = clap::builder::PossibleValuesParser::new(catalog::NAMES.into_iter().chain([ALL])))]
+    pub policy: Option<String>,
+    /// What a policy that draws draws from; in hyperdrive-v2 also what decides about nodes and workflows, and the first of --seeds
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+    /// What only the corrected scenario knows.
+    #[command(flatten)]
+    pub fixed: fixed::FixedArgs,
     /// Where the answer goes.
     #[command(flatten)]
     pub answer: AnswerArgs,
@@ -45,19 +56,41 @@ impl Args {
     /// # Errors
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
-        let ScenarioName::HyperdriveV1 = self.scenario;
-        let fixture = Fixture::load(&self.fixtures)?;
-        let sky = PublishedSky::new(&fixture).map_err(|error| {
-            CommandError::Input(format!("{}: {error}", self.fixtures.display()))
-        })?;
-        let mut policy = catalog::of_name(&self.policy, self.seed).ok_or_else(|| {
-            CommandError::NotFound(format!("no policy is called {}", self.policy))
-        })?;
-        let began = Instant::now();
-        let clock = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let policy = self.policy.as_deref().unwrap_or(ALL);
+        match (self.scenario, self.fixtures.as_deref()) {
+            (ScenarioName::HyperdriveV2, None) => self.fixed.run(policy, self.seed, &self.answer),
+            (ScenarioName::HyperdriveV2, Some(fixtures)) => {
+                let what = format!("--fixtures {}", fixtures.display());
+                Err(CommandError::Input(format!("{what}: hyperdrive-v2 needs no files")))
+            }
+            (ScenarioName::HyperdriveV1, fixtures) => self.published(fixtures, policy),
+        }
+    }
+
+    fn published(&self, fixtures: Option<&Path>, policy: &str) -> Result<(), CommandError> {
+        let refused = |what: &str| Err(CommandError::Input(format!("hyperdrive-v1 {what}")));
+        let Some(fixtures) = fixtures else { return refused("needs --fixtures DIR") };
+        if self.fixed.is_comparison(policy) {
+            return refused("runs one --policy at a time; hyperdrive-v2 compares");
+        }
+        if let Some(option) = self.fixed.given() {
+            return refused(&format!("has no {option}; that is hyperdrive-v2's"));
+        }
+        let fixture = Fixture::load(fixtures)?;
+        let sky = PublishedSky::new(&fixture)
+            .map_err(|error| CommandError::Input(format!("{}: {error}", fixtures.display())))?;
+        let mut policy = catalog::of_name(policy, self.seed)
+            .ok_or_else(|| CommandError::NotFound(format!("no policy is called {policy}")))?;
+        let clock = clock();
         let outcome = run(&fixture, &sky, policy.as_mut(), &clock);
         self.answer.write(&outcome, || text(&outcome))
     }
+}
+
+/// Microseconds since now.
+fn clock() -> impl Fn() -> u64 + Sync {
+    let began = Instant::now();
+    move || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX)
 }
 
 impl From<FixtureError> for CommandError {

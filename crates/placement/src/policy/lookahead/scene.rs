@@ -137,7 +137,12 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         self.world().book.has_room(node, needs, from, self.until(task))
     }
 
+    /// In the published model of heat; it counts only where nothing better is known of a board.
     fn stays_cool(&self, task: usize, node: NodeIx) -> bool {
+        let board = self.world().boards.get(node.index());
+        if board.is_some_and(|(board, _)| board.thermal.is_some()) {
+            return true;
+        }
         let after = self.world().heat_after(node, self.job, task);
         after.is_none_or(|(heat, after_c)| after_c <= heat.recommended_c)
     }
