@@ -13,6 +13,8 @@ const STEFAN_BOLTZMANN: f64 = 5.670_374_419e-8;
 const ZERO_CELSIUS_K: f64 = 273.15;
 /// Longest step for which radiation is a straight line, s.
 const STEP_S: f64 = 20.0;
+/// Newton's method has all digits by then.
+const REST_ROUNDS: u32 = 8;
 /// Steps at a time at most.
 const STEPS_MAX: f64 = 10_000.0;
 
@@ -75,6 +77,30 @@ impl Body {
             done += 1.0;
         }
         now
+    }
+
+    /// Where its structure comes to rest under constant heating, °C: it gives off all that comes in.
+    pub fn rest_c(&self, heating: Heating) -> f64 {
+        let in_w = heating.load_w + self.absorbing_m2 * heating.solar_w_m2;
+        let sink_k = (heating.ambient_c + ZERO_CELSIUS_K).max(0.0);
+        let per_k4 = STEFAN_BOLTZMANN * self.radiating_m2;
+        let conducted_c = heating.ambient_c + in_w / self.conductance_w_k;
+        if per_k4 <= 0.0 {
+            return conducted_c;
+        }
+        let radiated_c = (in_w / per_k4 + sink_k.powi(4)).max(0.0).powf(0.25) - ZERO_CELSIUS_K;
+        if self.conductance_w_k <= 0.0 {
+            return radiated_c;
+        }
+        // Either alone would have to be warmer: Newton's method from above, on a function that is convex there, never falls below the root.
+        let mut rest_c = conducted_c.min(radiated_c);
+        for _ in 0..REST_ROUNDS {
+            let kelvin = (rest_c + ZERO_CELSIUS_K).max(0.0);
+            let out_w = self.conductance_w_k * (rest_c - heating.ambient_c)
+                + per_k4 * (kelvin.powi(4) - sink_k.powi(4));
+            rest_c -= (out_w - in_w) / (self.conductance_w_k + 4.0 * per_k4 * kelvin.powi(3));
+        }
+        rest_c
     }
 
     fn short_step(&self, from: Warmth, heating: Heating, seconds: f64) -> Warmth {

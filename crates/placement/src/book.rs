@@ -101,7 +101,8 @@ impl Book {
         self.closed.get(&node).is_none_or(|from| step < *from)
     }
 
-    /// Ends a promise at a step instead of later: its task is done, or given up. Nothing happens where there is no such promise.
+    /// Ends a promise within a step instead of later: its task is done, or given up. What it was promised is free from that step on; what it has
+    /// drawn in it still counts there. Nothing happens where there is no such promise.
     pub fn end(&mut self, node: NodeIx, promise: &Promise, at: Step) {
         let Some(promises) = self.promises.get_mut(node.index()) else { return };
         let Some(found) = promises.iter().position(|made| made == promise) else { return };
@@ -109,6 +110,10 @@ impl Book {
             promises[found].until = promise.until.min(at);
         } else {
             promises.remove(found);
+        }
+        if promise.from <= at && at < promise.until {
+            let drawn = Promise { from: at, until: at.saturating_add(1), ..*promise };
+            promises.push(Promise { needs: Capacity::default(), ..drawn });
         }
     }
 
@@ -201,7 +206,10 @@ mod tests {
         book.end(NODE, &promise(4), 4);
         book.end(NODE, &promise(5), 6);
         assert_eq!(book.free(NODE, 2, Step::MAX), cores(1000));
-        book.forget(2);
+        // What both have drawn in the steps in which they ended stays.
+        let watts = [1, 2, 3, 4, 5].map(|step| book.watts(NODE, step));
+        assert_eq!(watts.map(f64::to_bits), [1.5, 1.5, 0.0, 1.5, 0.0].map(f64::to_bits));
+        book.forget(5);
         assert_eq!(book, Book::new([cores(1000)]));
     }
 

@@ -87,6 +87,13 @@ impl Board {
         self.power.is_none() && self.thermal.is_none()
     }
 
+    /// What flows out of its battery under a load, idle load included, in sunlight of 0 to 1, W; nothing without a battery.
+    pub fn drained_w(&self, load_w: f64, sunlit: f64) -> f64 {
+        self.power.map_or(0.0, |power| {
+            (load_w - power.panels_w * sunlit).max(0.0) / power.cells.discharge_efficiency
+        })
+    }
+
     /// How it is after `seconds` of a load in W, idle load included, in sunlight of 0 to 1.
     #[must_use]
     pub fn after(&self, from: Condition, seconds: f64, load_w: f64, sunlit: f64) -> Condition {
@@ -102,6 +109,19 @@ impl Board {
             thermal.body.step(from.warmth, heating, seconds)
         });
         Condition { store, warmth }
+    }
+
+    /// Whether its chip stays below its limit for all time under at most a load in W, idle load included, whatever the light: told by where that
+    /// comes to rest, without following it. False only says that one has to.
+    pub fn stays_cool(&self, from: Condition, load_w: f64) -> bool {
+        let Some(thermal) = self.thermal else { return true };
+        let body = thermal.body;
+        let heating = Heating { load_w, solar_w_m2: FULL_SUN_W_M2, ambient_c: thermal.ambient_c };
+        let rest_c = body.rest_c(heating);
+        let structure_c = rest_c.max(from.warmth.structure_c);
+        let above_c = body.chip.map_or(0.0, |chip| load_w / chip.conductance_w_k);
+        let most_c = from.warmth.chip_c.max(structure_c + above_c);
+        most_c <= thermal.chip_max_c - thermal.margin_k
     }
 
     /// The least that is left over some steps, from how it is at the first of them, under a load in W and in sunlight at each of them.
@@ -186,6 +206,14 @@ mod tests {
     }
 
     #[test]
+    fn the_sun_spares_the_battery() {
+        let drained_w =
+            [(7.0, 0.0), (7.0, 1.0), (4.0, 1.0)].map(|(load, sun)| BOARD.drained_w(load, sun));
+        assert_eq!(drained_w.map(f64::to_bits), [7.0, 2.0, 0.0].map(f64::to_bits));
+        assert!(Board { power: None, ..BOARD }.drained_w(7.0, 0.0).abs() < 1e-12);
+    }
+
+    #[test]
     fn the_first_breach_is_told() {
         // 3 W take 2 Wh in 40 minutes.
         let breach = hour(2.0).unwrap_err();
@@ -199,6 +227,10 @@ mod tests {
         );
         assert!(80.0 < breach.value && breach.value < 85.0, "{breach:?}");
         assert!(grid.endures(NOW, (0, 60), 60.0, |_| (20.0, 0.0)).is_ok());
+        // 80 °C at rest: 2 K/W of structure, half a kelvin for each W of the chip.
+        assert_eq!([31.9, 32.1].map(|load_w| grid.stays_cool(NOW, load_w)), [true, false]);
+        let hot = Condition { warmth: Warmth { chip_c: 81.0, ..NOW.warmth }, ..NOW };
+        assert!(!grid.stays_cool(hot, 0.0));
     }
 
     #[test]

@@ -30,6 +30,11 @@ pub trait Forecast: Debug {
     fn sunlit(&self, _node: NodeIx, _step: Step) -> f64 {
         0.0
     }
+
+    /// The mean light on a node between a step and the next, 0 to 1.
+    fn light(&self, node: NodeIx, step: Step) -> f64 {
+        f64::midpoint(self.sunlit(node, step), self.sunlit(node, step.saturating_add(1)))
+    }
 }
 
 /// Latencies over a forecast, searched from each node and step once, and only as far as they are asked for.

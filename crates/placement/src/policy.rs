@@ -16,7 +16,7 @@ use std::fmt::Debug;
 use topology::NodeIx;
 
 use crate::book::Book;
-use crate::endurance::{Board, Breach, Condition, Least};
+use crate::endurance::{Board, Condition};
 use crate::forecast::{Latencies, Step};
 use crate::heat::Heat;
 use crate::job::{Input, Job, JobTask, Origin, Stay, origin_at};
@@ -24,6 +24,8 @@ use crate::view::NodeView;
 
 /// One orbit at 550 km, s: who drains a battery shows it in the next shadow.
 const ORBIT_S: f64 = 5_736.0;
+
+const S_PER_H: f64 = 3600.0;
 
 /// How many steps of a forecast so many seconds take, the last one begun.
 pub(crate) fn steps_of(seconds: f64, step_s: f64) -> Step {
@@ -174,18 +176,12 @@ impl World<'_, '_> {
         Some((heat, heat.after_c(run_s, task.needs.milli_cpu.0)))
     }
 
-    /// The least that is left of a node's charge and headroom if it has a task from a step until another, from now until an orbit after that, with
-    /// all that is promised there; without a look where nothing can be exhausted.
-    pub(crate) fn endures(
-        &self,
-        node: NodeIx,
-        watts: f64,
-        (from, until): (Step, Step),
-    ) -> Result<Least, Breach> {
-        let unlimited = Least { charge: 1.0, headroom_k: f64::INFINITY };
-        let Some((board, now)) = self.boards.get(node.index()) else { return Ok(unlimited) };
+    /// Whether battery and board of a node bear a task from a step until another: from now until an orbit after that, with all that is promised
+    /// there.
+    pub(crate) fn bears(&self, node: NodeIx, watts: f64, (from, until): (Step, Step)) -> bool {
+        let Some((board, now)) = self.boards.get(node.index()) else { return true };
         if board.is_unlimited() {
-            return Ok(unlimited);
+            return true;
         }
         let forecast = self.latencies.forecast();
         let step_s = forecast.step_s();
@@ -194,8 +190,26 @@ impl World<'_, '_> {
             let own = if from <= step && step < until { watts } else { 0.0 };
             self.book.watts(node, step) + own
         };
-        let at = |step| (load_w(step), forecast.sunlit(node, step));
-        board.endures(*now, (self.now, end), step_s, at)
+        let at = |step| (load_w(step), forecast.light(node, step));
+        let most_w = (self.now..end).map(load_w).fold(0.0, f64::max);
+        // To follow temperatures takes far longer than to follow charge.
+        let thermal = board.thermal.filter(|_| !board.stays_cool(*now, board.idle_w + most_w));
+        Board { thermal, ..*board }.endures(*now, (self.now, end), step_s, at).is_ok()
+    }
+
+    /// What a task takes from a node's battery from a step until another, beyond what idling and all that is promised there take, Wh.
+    pub(crate) fn drawn_wh(&self, node: NodeIx, watts: f64, (from, until): (Step, Step)) -> f64 {
+        let Some((board, _)) = self.boards.get(node.index()) else { return 0.0 };
+        if board.power.is_none() {
+            return 0.0;
+        }
+        let forecast = self.latencies.forecast();
+        let watts = |step| {
+            let light = forecast.light(node, step);
+            let without_w = board.idle_w + self.book.watts(node, step);
+            board.drained_w(without_w + watts, light) - board.drained_w(without_w, light)
+        };
+        (from..until).map(watts).sum::<f64>() * forecast.step_s() / S_PER_H
     }
 
     /// Whether a node is there, can run a task at all, and has room for it from now on.

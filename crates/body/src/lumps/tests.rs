@@ -54,6 +54,15 @@ fn a_radiator_in_the_sun_follows_the_fourth_power() {
 }
 
 #[test]
+fn where_it_comes_to_rest_is_told_at_once() {
+    for (conductance_w_k, radiating_m2) in [(0.5, 0.0), (0.0, 0.4), (0.5, 0.4)] {
+        let body = Body { conductance_w_k, radiating_m2, absorbing_m2: 0.1, ..BODY };
+        let sun = Heating { load_w: 10.0, solar_w_m2: 1361.0, ambient_c: -30.0 };
+        near(body.rest_c(sun), body.step(warm(20.0), sun, 150_000.0).structure_c, 1e-6);
+    }
+}
+
+#[test]
 fn a_body_of_one_lump_is_an_exponential() {
     let body = Body { heat_capacity_j_k: 600.0, chip: None, ..BODY };
     let heating = Heating { load_w: 30.0, ..SHADE };

@@ -1,13 +1,14 @@
 //! Ours: a workflow is placed as a whole, for all the time that it will run, on the sky as it will be.
 //!
 //! When a task starts, it and all tasks after it are planned together, each at its own time. Counted are, in this order, the time in which an
-//! objective is violated, the latency of the inputs of all tasks, and hand-overs. Only the task that starts now is bound; the rest is planned
-//! again when its time has come.
+//! objective is violated, what is taken from batteries, the latency of the inputs of all tasks, and hand-overs: an objective that is met is met,
+//! and what a battery keeps serves whoever comes later. Only the task that starts now is bound; the rest is planned again when its time has come.
 //!
-//! Reading order: `scene` (what is asked), `order` (the hosts of a task by latency), `bound` (the best that can be had after a task, as if room
-//! did not matter), `itinerary` (one host after another for the time of a run), `search` (best first, with that bound).
+//! Reading order: `scene` (what is asked), `cost` (what is counted), `order` (the hosts of a task by latency), `bound` (the best that can be had
+//! after a task, as if room did not matter), `itinerary` (one host after another for the time of a run), `search` (best first, with that bound).
 
 mod bound;
+mod cost;
 mod itinerary;
 mod order;
 mod scene;
@@ -44,18 +45,4 @@ impl Policy for Lookahead {
         })?;
         Ok(Choice { stays, score, considered, eligible })
     }
-}
-
-/// What differs by less is the same, ms: predictions are not better than that, and a hand-over is not worth it.
-const RESOLUTION_MS: f64 = 0.1;
-
-/// A latency in units of the resolution, cut off; the largest number for an infinite one.
-fn coarse(ms: f64) -> u64 {
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "not negative, and float to int saturates"
-    )]
-    let coarse = (ms / RESOLUTION_MS) as u64;
-    coarse
 }

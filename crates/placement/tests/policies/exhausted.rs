@@ -36,6 +36,13 @@ fn condition(soc: f64, celsius: f64) -> Condition {
     }
 }
 
+/// A board that nothing exhausts, and that draws from its battery in shadow.
+pub(crate) fn boundless() -> (Board, Condition) {
+    let cells = Cells { capacity_wh: 1e6, ..CELLS };
+    let power = BOARD.power.map(|power| Power { cells, ..power });
+    (Board { power, thermal: None, ..BOARD }, condition(1.0, 20.0))
+}
+
 /// Three satellites in a row, 5 ms apart, over two hours; the task runs for ten minutes and takes something from the first.
 fn fleet(conditions: [Condition; 3]) -> Fleet {
     let nodes = (0..3).map(|number| node(number, NodeKind::Satellite, 1000)).collect();
@@ -91,6 +98,29 @@ fn ours_drains_no_battery_an_orbit_later() {
     tight.boards[1].0.idle_w = 100.0;
     tight.boards[2].0.idle_w = 100.0;
     assert_eq!(host(&mut tight, "lookahead", 10.0), None);
+}
+
+#[test]
+fn ours_spares_batteries_where_objectives_allow_it() {
+    let mut fleet = fleet([condition(1.0, 20.0); 3]);
+    fleet.sky.sunlit = vec![0.0, 0.0, 1.0];
+    fleet.boards = vec![boundless(); 3];
+    for satellite in &mut fleet.nodes {
+        satellite.capacity = crate::sample::cores(2000);
+    }
+    let mut hosts = |limit_ms| {
+        fleet.book = placement::Book::new(fleet.nodes.iter().map(|node| node.capacity));
+        let mut job = chain(&[(0, 600.0, limit_ms), (10, 600.0, limit_ms)]);
+        for task in &mut job.tasks {
+            task.watts = 10.0;
+        }
+        fleet.drive("lookahead", &mut job).expect("there is room");
+        job.tasks.iter().map(|task| task.stays[0].node.0).collect::<Vec<_>>()
+    };
+    // In sunlight 10 ms away is better than in shadow nearby, unless that is too far.
+    assert_eq!(hosts(Some(12.0)), [2, 2]);
+    assert_eq!(hosts(Some(7.0)), [1, 2], "5 ms each: only the second can be in sunlight");
+    assert_eq!(hosts(Some(4.0)), [0, 0]);
 }
 
 #[test]

@@ -1,70 +1,80 @@
-//! The least latency that all tasks after one can have, as if only neighbours took room from each other.
+//! The least that all tasks after one can cost, as if only neighbours took room from each other.
 //!
 //! Dynamic programming over (task, host): exact for chains and for workflows in which each task has one predecessor. Where a task has more, only
-//! its first planned one counts. For plans without hand-overs what is found is never too much; a hand-over may be better than that.
+//! its first planned one counts. For plans without hand-overs what is found is never too much while no battery is drawn from; a hand-over may be
+//! better than that, and where all hosts draw from their batteries only the nearest of them are looked at.
 
 use std::collections::BTreeMap;
 
 use topology::NodeIx;
 
+use super::cost::Cost;
 use super::order::{Order, Origins};
 use super::scene::Scene;
 use crate::job::{Input, Origin, Stay, host_at};
 
+/// So many hosts of a task that draw from their batteries are looked at: in a region that is dark all do, and none can be left out by its cost.
+const DRAWING_MAX: usize = 24;
+
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
-    /// By task and host of its parent (none: it hangs on no planned task), ms.
-    below: BTreeMap<(usize, Option<NodeIx>), f64>,
+    /// By task and host of its parent (none: it hangs on no planned task).
+    below: BTreeMap<(usize, Option<NodeIx>), Cost>,
 }
 
 impl Bounds {
-    /// The least latency of the inputs of a task and of all that hang on it, ms, given the host of its parent; infinite where there is no host.
+    /// The least cost of a task and of all that hang on it, given the host of its parent; [`Cost::NONE`] where there is no host.
     pub(super) fn of(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         parent: Option<NodeIx>,
-    ) -> f64 {
-        if let Some(known_ms) = self.below.get(&(task, parent)) {
-            return *known_ms;
+    ) -> Cost {
+        if let Some(known) = self.below.get(&(task, parent)) {
+            return *known;
         }
         let origins = relaxed_origins(scene, task, parent);
         let mut order = Order::new(scene, task, origins);
-        let (mut best_ms, mut nth) = (f64::INFINITY, 0);
+        let (mut best, mut nth, mut drawing) = (Cost::NONE, 0, 0);
         while let Some((latency_ms, host)) = order.nth(scene, nth) {
-            if best_ms <= latency_ms {
+            if best <= (Cost { battery: 0, latency_ms }) {
                 break;
             }
             nth += 1;
-            if parent != Some(host) || scene.fit_together(task, host) {
-                best_ms = best_ms.min(latency_ms + self.after(scene, task, host));
+            let own = Cost { battery: scene.drawn(task, host), latency_ms };
+            let may_draw = own.battery == 0 || drawing < DRAWING_MAX;
+            let has_room = parent != Some(host) || scene.fit_together(task, host);
+            if best <= own || !may_draw || !has_room || !scene.bears(task, host) {
+                continue;
             }
+            drawing += usize::from(0 < own.battery);
+            best = best.min(own + self.after(scene, task, host));
         }
-        self.below.insert((task, parent), best_ms);
-        best_ms
+        self.below.insert((task, parent), best);
+        best
     }
 
-    /// The least latency of all that hangs on a task, ms, given its first host. Nothing is known where no host would do from there: the task
-    /// may have been handed over by then.
+    /// The least cost of all that hangs on a task, given its first host. Nothing is known where no host would do from there: the task may have
+    /// been handed over by then.
     pub(super) fn after(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         host: NodeIx,
-    ) -> f64 {
+    ) -> Cost {
         let children = scene.children(task);
         let each = children.into_iter().map(|child| self.of(scene, child, Some(host)));
-        each.filter(|ms| ms.is_finite()).sum()
+        each.filter(Cost::is_finite).sum()
     }
 
-    /// The same, given where the task is when each of them starts; infinite where one can have no host.
+    /// The same, given where the task is when each of them starts; [`Cost::NONE`] where one can have no host.
     pub(super) fn after_stays(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
         stays: &[Stay],
-    ) -> f64 {
+    ) -> Cost {
         let children = scene.children(task);
         let host = |scene: &Scene<'_, '_, '_, '_>, child| host_at(stays, scene.start(child));
         children.into_iter().map(|child| self.of(scene, child, host(scene, child))).sum()

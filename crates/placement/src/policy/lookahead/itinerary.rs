@@ -6,7 +6,7 @@ use topology::NodeIx;
 use types::Capacity;
 
 use super::bound::Bounds;
-use super::coarse;
+use super::cost::{Cost, coarse};
 use super::scene::{Scene, Stays};
 use crate::forecast::Step;
 use crate::job::{Input, Origin, Stay};
@@ -22,6 +22,8 @@ pub(super) struct Itinerary {
     pub(super) stays: Vec<Stay>,
     /// Steps at which an objective is violated all the same.
     pub(super) violated: u32,
+    /// What is taken from the batteries of all hosts.
+    pub(super) drawn: u64,
 }
 
 /// Where a task goes from a step on at which its host does not do: the best of all that begins then. It does not depend on the host before.
@@ -31,11 +33,12 @@ struct Follow {
     node: Option<NodeIx>,
     /// When the next one is needed; after the last step if none is.
     until: Step,
-    cost: Cost,
+    rank: Rank,
 }
 
-/// Steps of violation, latency that is left to what hangs on the task in units of the resolution, hand-overs, latency of the first in bits.
-type Cost = (u32, u64, u32, u64);
+/// Steps of violation; what is taken from batteries, by what hangs on the task too; latency that is left to that in units of the resolution;
+/// hand-overs; latency of the first in bits.
+type Rank = (u32, u64, u64, u32, u64);
 
 /// The itineraries of one task, given where its inputs come from.
 #[derive(Debug)]
@@ -68,8 +71,8 @@ impl Itineraries {
         tools: &mut Tools<'_, '_, '_, '_, '_>,
         host: NodeIx,
     ) -> Itinerary {
-        let mut found =
-            Itinerary { stays: vec![Stay { node: host, from: self.start }], violated: 0 };
+        let stays = vec![Stay { node: host, from: self.start }];
+        let mut found = Itinerary { stays, violated: 0, drawn: 0 };
         let mut step = self.held_until(tools, host, self.start);
         while step <= self.last {
             let follow = self.follow(tools, step);
@@ -82,7 +85,17 @@ impl Itineraries {
             }
             step = follow.until;
         }
+        found.drawn = self.drawn(tools.scene, &found.stays);
         found
+    }
+
+    /// What is taken from the batteries of hosts, one after the other.
+    fn drawn(&self, scene: &Scene<'_, '_, '_, '_>, stays: &[Stay]) -> u64 {
+        let ends = stays.iter().skip(1).map(|next| next.from).chain([self.last]);
+        let drawn = |(stay, end): (&Stay, Step)| {
+            scene.drawn_between(self.task, stay.node, (stay.from, end))
+        };
+        stays.iter().zip(ends).map(drawn).sum()
     }
 
     /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
@@ -90,7 +103,8 @@ impl Itineraries {
         let breaks = |step: &Step| self.longest_ms(tools, host, *step).is_none();
         let violated = (self.start..=self.last).filter(breaks).count();
         let violated = u32::try_from(violated).unwrap_or(u32::MAX);
-        Itinerary { stays: vec![Stay { node: host, from: self.start }], violated }
+        let drawn = tools.scene.drawn(self.task, host);
+        Itinerary { stays: vec![Stay { node: host, from: self.start }], violated, drawn }
     }
 
     /// Dynamic programming over the steps at which a hand-over is needed.
@@ -98,48 +112,66 @@ impl Itineraries {
         if let Some(known) = self.follows.get(&step) {
             return *known;
         }
-        let mut best: Option<Follow> = None;
-        for (node, latency_ms) in self.candidates(tools, step) {
-            let until = self.held_until(tools, node, step);
-            let left = coarse(self.left_ms(tools, node, (step, until)));
-            let then = self.rest(tools, until);
-            let cost = (
-                then.0,
-                left.saturating_add(then.1),
-                then.2.saturating_add(1),
-                latency_ms.to_bits(),
-            );
-            if best.is_none_or(|best| cost < best.cost) {
-                best = Some(Follow { node: Some(node), until, cost });
-            }
+        let candidates = self.candidates(tools, step);
+        let mut ranked = Vec::with_capacity(candidates.len());
+        for (node, latency_ms) in candidates {
+            ranked.push(self.ranked(tools, step, (node, latency_ms)));
         }
+        // Stable: of equal ones the one found first stays first. Whether it bears the task is asked last, since that takes the longest.
+        ranked.sort_by_key(|follow| follow.rank);
+        let bears = |follow: &Follow| {
+            follow.node.is_some_and(|node| tools.scene.bears_from(self.task, node, step))
+        };
+        let best = ranked.into_iter().find(bears);
         let found = best.unwrap_or_else(|| {
             let then = self.rest(tools, step + 1);
-            Follow { node: None, until: step + 1, cost: (then.0 + 1, then.1, then.2, 0) }
+            let rank = (then.0 + 1, then.1, then.2, then.3, 0);
+            Follow { node: None, until: step + 1, rank }
         });
         self.follows.insert(step, found);
         found
     }
 
-    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Cost {
-        if self.last < step { (0, 0, 0, 0) } else { self.follow(tools, step).cost }
+    /// What it is to go to a node at a step.
+    fn ranked(
+        &mut self,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
+        step: Step,
+        (node, latency_ms): (NodeIx, f64),
+    ) -> Follow {
+        let until = self.held_until(tools, node, step);
+        let left = self.left(tools, node, (step, until));
+        let drawn = tools.scene.drawn_between(self.task, node, (step, until));
+        let then = self.rest(tools, until);
+        let rank = (
+            then.0,
+            drawn.saturating_add(left.battery).saturating_add(then.1),
+            coarse(left.latency_ms).saturating_add(then.2),
+            then.3.saturating_add(1),
+            latency_ms.to_bits(),
+        );
+        Follow { node: Some(node), until, rank }
     }
 
-    /// The least latency of what hangs on the task and starts while it is on a node, ms; it stays where it ended.
-    fn left_ms(
+    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Rank {
+        if self.last < step { (0, 0, 0, 0, 0) } else { self.follow(tools, step).rank }
+    }
+
+    /// The least cost of what hangs on the task and starts while it is on a node; it stays where it ended.
+    fn left(
         &self,
         tools: &mut Tools<'_, '_, '_, '_, '_>,
         node: NodeIx,
         (from, until): (Step, Step),
-    ) -> f64 {
-        let mut left_ms = 0.0;
+    ) -> Cost {
+        let mut left = Cost::ZERO;
         for child in tools.scene.children(self.task) {
             let start = tools.scene.start(child);
             if from <= start && (start < until || self.last < until) {
-                left_ms += tools.bounds.of(tools.scene, child, Some(node));
+                left = left + tools.bounds.of(tools.scene, child, Some(node));
             }
         }
-        left_ms
+        left
     }
 
     /// The first step at which an objective is violated on a node; the one after the last if none is.
@@ -163,7 +195,7 @@ impl Itineraries {
         tools.scene.latencies().longest_within(node, step, origins)
     }
 
-    /// Nodes that meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to
+    /// Nodes that have a place and meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to
     /// where tasks that hang on it take theirs from; and the nearest that have room for one of these, too.
     fn candidates(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, f64)> {
         let mut found: Vec<(NodeIx, f64)> = Vec::new();
@@ -197,7 +229,7 @@ impl Itineraries {
             nth += 1;
             let is_known = found.iter().any(|(known, _)| *known == node);
             let fits = with.is_none_or(|child| tools.scene.fit_together(child, node));
-            if is_known || !fits || !self.can_host(tools, node, step) {
+            if is_known || !fits || !self.has_place(tools, node, step) {
                 continue;
             }
             if let Some(latency_ms) = self.longest_ms(tools, node, step) {
@@ -207,9 +239,9 @@ impl Itineraries {
         }
     }
 
-    fn can_host(&self, tools: &Tools<'_, '_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
+    fn has_place(&self, tools: &Tools<'_, '_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
         let beside = (tools.taken)(node);
-        tools.scene.can_host(self.task, node, step)
+        tools.scene.has_place(self.task, node, step)
             && tools.scene.has_room_beside(self.task, node, step, beside)
     }
 

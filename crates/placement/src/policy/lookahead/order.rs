@@ -1,4 +1,5 @@
-//! The hosts that a task can have, those of the shortest latency first, as far as they are asked for.
+//! The hosts that have a place for a task, those of the shortest latency first, as far as they are asked for. Whether they bear it is for others to
+//! ask: that takes longer than all else.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -41,7 +42,7 @@ impl Order {
         if order.origins.is_empty() {
             // Nothing is taken from anywhere: any host is as near as any other.
             let all = scene.world().numbers();
-            let hosts = all.filter(|node| scene.can_host(task, *node, step));
+            let hosts = all.filter(|node| scene.has_place(task, *node, step));
             order.ready = hosts.map(|node| (0.0, node)).collect();
             order.radius_ms = f64::INFINITY;
         }
@@ -79,7 +80,7 @@ impl Order {
             return;
         };
         self.radius_ms = latency_ms;
-        if scene.can_host(self.task, node, self.step)
+        if scene.has_place(self.task, node, self.step)
             && let Some(longest_ms) = self.longest_ms(scene, node, latency_ms)
         {
             self.waiting.push(Reverse((longest_ms.to_bits(), node)));

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
+use super::cost::coarse_wh;
 use crate::forecast::{Latencies, Step};
 use crate::job::{Input, Job, JobTask, Origin, Stay, host_at};
 use crate::policy::World;
@@ -21,7 +22,9 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     parents: Vec<Option<usize>>,
     children: Vec<Vec<usize>>,
     /// Whether a node bears a task from a step on, as far as that was asked.
-    endured: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
+    borne: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
+    /// What a task takes from the battery of a node from a step until another, as far as that was asked.
+    drawn: RefCell<BTreeMap<(usize, NodeIx, Step, Step), u64>>,
 }
 
 /// Where an input comes from, in a plan in which some tasks have their stays.
@@ -35,7 +38,8 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         let of =
             |task| tail.iter().copied().filter(|child| parents[*child] == Some(task)).collect();
         let children = (0..job.tasks.len()).map(of).collect();
-        Self { world, job, tail, parents, children, endured: RefCell::default() }
+        let (borne, drawn) = (RefCell::default(), RefCell::default());
+        Self { world, job, tail, parents, children, borne, drawn }
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -88,13 +92,8 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         }
     }
 
-    /// Whether a node can host a task from a step on: it has a place for it, and bears it.
-    pub(super) fn can_host(&self, task: usize, node: NodeIx, from: Step) -> bool {
-        self.has_place(task, node, from) && self.endures(task, node, from)
-    }
-
     /// Whether a node has a place for a task from a step on: it is there, can run it, has room and stays cool.
-    fn has_place(&self, task: usize, node: NodeIx, from: Step) -> bool {
+    pub(super) fn has_place(&self, task: usize, node: NodeIx, from: Step) -> bool {
         let (world, of) = (self.world(), self.task(task));
         let Some(view) = world.nodes.get(node.index()) else { return false };
         view.alive
@@ -105,18 +104,43 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
     }
 
     /// Whether battery and board bear a task from a step until the end of its run.
-    fn endures(&self, task: usize, node: NodeIx, from: Step) -> bool {
+    pub(super) fn bears_from(&self, task: usize, node: NodeIx, from: Step) -> bool {
         if self.world().boards.get(node.index()).is_none_or(|(board, _)| board.is_unlimited()) {
             return true;
         }
         let key = (task, node, from);
-        if let Some(known) = self.endured.borrow().get(&key) {
+        if let Some(known) = self.borne.borrow().get(&key) {
             return *known;
         }
         let until = self.last(task).saturating_add(1);
-        let endures = self.world().endures(node, self.task(task).watts, (from, until)).is_ok();
-        self.endured.borrow_mut().insert(key, endures);
-        endures
+        let bears = self.world().bears(node, self.task(task).watts, (from, until));
+        self.borne.borrow_mut().insert(key, bears);
+        bears
+    }
+
+    /// Whether battery and board of a node bear a task in all of its run.
+    pub(super) fn bears(&self, task: usize, node: NodeIx) -> bool {
+        self.bears_from(task, node, self.start(task))
+    }
+
+    /// What a task takes from the battery of a node in all of its run.
+    pub(super) fn drawn(&self, task: usize, node: NodeIx) -> u64 {
+        self.drawn_between(task, node, (self.start(task), self.last(task)))
+    }
+
+    /// The same from a step until another, which comes after its end if it is the last.
+    pub(super) fn drawn_between(
+        &self,
+        task: usize,
+        node: NodeIx,
+        (from, until): (Step, Step),
+    ) -> u64 {
+        if self.world().boards.get(node.index()).is_none_or(|(board, _)| board.power.is_none()) {
+            return 0;
+        }
+        let (watts, until) = (self.task(task).watts, until.min(self.last(task)));
+        let wh = || self.world().drawn_wh(node, watts, (from, until));
+        *self.drawn.borrow_mut().entry((task, node, from, until)).or_insert_with(|| coarse_wh(wh()))
     }
 
     /// Whether a node has room for a task beside its parent.

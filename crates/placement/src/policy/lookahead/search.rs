@@ -7,7 +7,7 @@ use topology::NodeIx;
 use types::Capacity;
 
 use super::bound::Bounds;
-use super::coarse;
+use super::cost::{Cost, coarse};
 use super::itinerary::{Itineraries, Itinerary, Tools};
 use super::order::{Order, Origins};
 use super::scene::{Scene, sum};
@@ -35,20 +35,22 @@ struct Part {
     stays: Vec<Stay>,
     violated: u32,
     moves: u32,
-    latency_ms: f64,
-    /// The least that tasks without stays can add, ms.
-    rest_ms: f64,
+    cost: Cost,
+    /// The least that tasks without stays can add.
+    rest: Cost,
 }
 
-/// Steps of violation, latency in units of the resolution, hand-overs, then the exact latency and the order in which they came.
-type Key = (u32, u64, u32, u64, usize);
+/// Steps of violation, battery and latency in units of their resolutions, hand-overs, then the exact latency and the order in which they came.
+type Key = (u32, u64, u64, u32, u64, usize);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Item {
     /// A partial plan whose numbers are known.
     Part(usize),
-    /// The `nth` host of the next task after a partial plan.
+    /// The `nth` host of the next task after a partial plan, and all that come after it.
     Host(usize, usize),
+    /// That one alone, which draws from its battery.
+    Drawing(usize, usize),
 }
 
 struct Search<'s, 'w, 'a, 'f, 'j> {
@@ -69,15 +71,15 @@ pub(super) fn search(scene: &mut Scene<'_, '_, '_, '_>) -> Option<Found> {
     let mut bounds = Bounds::default();
     let roots: Vec<_> = scene.tail.clone();
     let roots = roots.into_iter().filter(|task| scene.parent(*task).is_none()).collect::<Vec<_>>();
-    let rest_ms = roots.into_iter().map(|task| bounds.of(scene, task, None)).sum();
+    let rest = roots.into_iter().map(|task| bounds.of(scene, task, None)).sum();
     let part = Part {
         before: None,
         depth: 0,
         stays: vec![],
         violated: 0,
         moves: 0,
-        latency_ms: 0.0,
-        rest_ms,
+        cost: Cost::ZERO,
+        rest,
     };
     let needs = scene.tail.iter().map(|task| scene.task(*task).needs).collect();
     let mut search = Search {
@@ -96,25 +98,28 @@ pub(super) fn search(scene: &mut Scene<'_, '_, '_, '_>) -> Option<Found> {
 
 impl Search<'_, '_, '_, '_, '_> {
     fn run(&mut self) -> Option<Found> {
-        let bound_ms = self.parts[0].rest_ms;
+        let bound = self.parts[0].rest;
         for _ in 0..LOOKS_MAX {
             let Reverse((_, item)) = self.open.pop()?;
             match item {
                 Item::Part(part) if self.parts[part].depth == self.scene.tail.len() => {
-                    return Some(self.found(part, bound_ms));
+                    return Some(self.found(part, bound));
                 }
                 Item::Part(part) => self.offer(part, 0),
                 Item::Host(part, nth) => {
                     self.offer(part, nth + 1);
+                    self.consider(part, nth);
+                }
+                Item::Drawing(part, nth) => {
                     self.extend(part, nth);
                 }
             }
         }
-        self.dive(bound_ms)
+        self.dive(bound)
     }
 
     /// Completes the deepest of the best partial plans, each task on the first host that can be had.
-    fn dive(&mut self, bound_ms: f64) -> Option<Found> {
+    fn dive(&mut self, bound: Cost) -> Option<Found> {
         while let Some(Reverse((_, item))) = self.open.pop() {
             let Item::Part(mut part) = item else { continue };
             while self.parts[part].depth < self.scene.tail.len() {
@@ -125,17 +130,14 @@ impl Search<'_, '_, '_, '_, '_> {
                 part = next;
             }
             if self.parts[part].depth == self.scene.tail.len() {
-                return Some(self.found(part, bound_ms));
+                return Some(self.found(part, bound));
             }
         }
         None
     }
 
-    fn found(&self, part: usize, bound_ms: f64) -> Found {
-        let cost_ms = self.parts[part].latency_ms;
-        let share = if cost_ms <= 0.0 { 1.0 } else { (bound_ms / cost_ms).clamp(0.0, 1.0) };
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 100")]
-        let score = (share * 100.0).round() as u32;
+    fn found(&self, part: usize, bound: Cost) -> Found {
+        let score = bound.percent_of(self.parts[part].cost);
         Found { stays: stays_of(&self.parts, part, 0).unwrap_or_default().to_vec(), score }
     }
 
@@ -145,37 +147,56 @@ impl Search<'_, '_, '_, '_, '_> {
     }
 
     fn add(&mut self, part: Part) {
-        let key = self.key((part.violated, part.moves), part.latency_ms + part.rest_ms);
+        let key = self.key((part.violated, part.moves), part.cost + part.rest);
         self.open.push(Reverse((key, Item::Part(self.parts.len()))));
         self.parts.push(part);
         self.orders.push(None);
         self.itineraries.push(None);
     }
 
-    fn key(&mut self, (violated, moves): (u32, u32), latency_ms: f64) -> Key {
+    fn key(&mut self, (violated, moves): (u32, u32), cost: Cost) -> Key {
         self.came += 1;
-        (violated, coarse(latency_ms), moves, latency_ms.to_bits(), self.came)
+        let Cost { battery, latency_ms } = cost;
+        (violated, battery, coarse(latency_ms), moves, latency_ms.to_bits(), self.came)
     }
 
     /// Puts the `nth` host of the next task after a partial plan on the list.
     fn offer(&mut self, part: usize, nth: usize) {
         let Some((latency_ms, _)) = self.host(part, nth) else { return };
-        let other_ms = self.others_ms(part);
-        let of = &self.parts[part];
-        let (violated, moves) = (of.violated, of.moves);
-        let least_ms = of.latency_ms + latency_ms + other_ms;
-        if least_ms.is_finite() {
-            let key = self.key((violated, moves), least_ms);
-            self.open.push(Reverse((key, Item::Host(part, nth))));
+        self.push(part, Cost { battery: 0, latency_ms }, Item::Host(part, nth));
+    }
+
+    /// Goes on with the `nth` host of the next task after a partial plan: now, or when its turn comes by what it draws.
+    fn consider(&mut self, part: usize, nth: usize) {
+        let Some((latency_ms, host)) = self.host(part, nth) else { return };
+        match self.scene.drawn(self.scene.tail[self.parts[part].depth], host) {
+            0 => {
+                self.extend(part, nth);
+            }
+            battery => self.push(part, Cost { battery, latency_ms }, Item::Drawing(part, nth)),
         }
     }
 
-    /// The least that tasks can add that hang neither on the next one nor are it, ms.
-    fn others_ms(&mut self, part: usize) -> f64 {
+    /// Puts a step of the next task after a partial plan on the list, which costs at least so much.
+    fn push(&mut self, part: usize, own: Cost, item: Item) {
+        let others = self.others(part);
+        let of = &self.parts[part];
+        let (violated, moves) = (of.violated, of.moves);
+        let mut least = of.cost + own + others;
+        // Whatever the next task does, all that is left takes at least what all that is left takes.
+        least.battery = least.battery.max(of.cost.battery.saturating_add(of.rest.battery));
+        if least.is_finite() {
+            let key = self.key((violated, moves), least);
+            self.open.push(Reverse((key, item)));
+        }
+    }
+
+    /// The least that tasks can add that hang neither on the next one nor are it.
+    fn others(&mut self, part: usize) -> Cost {
         let task = self.scene.tail[self.parts[part].depth];
         let parent = self.parent_host(part, task);
-        let with_it_ms = self.bounds.of(self.scene, task, parent);
-        (self.parts[part].rest_ms - with_it_ms).max(0.0)
+        let with_it = self.bounds.of(self.scene, task, parent);
+        self.parts[part].rest.without(with_it)
     }
 
     fn parent_host(&self, part: usize, task: usize) -> Option<NodeIx> {
@@ -206,13 +227,14 @@ impl Search<'_, '_, '_, '_, '_> {
         let Some((latency_ms, host)) = self.host(part, nth) else { return false };
         let task = self.scene.tail[self.parts[part].depth];
         let beside = taken(&self.needs, &self.parts, part, host);
-        if !self.scene.has_room_beside(task, host, self.scene.start(task), beside) {
+        let has_room = self.scene.has_room_beside(task, host, self.scene.start(task), beside);
+        if !has_room || !self.scene.bears(task, host) {
             return false;
         }
-        let others_ms = self.others_ms(part);
+        let others = self.others(part);
         let before = self.parts.len();
         for found in self.itineraries(part, task, host) {
-            let rest_ms = others_ms + self.bounds.after_stays(self.scene, task, &found.stays);
+            let rest = others + self.bounds.after_stays(self.scene, task, &found.stays);
             let of = &self.parts[part];
             let moves = u32::try_from(found.stays.len() - 1).unwrap_or(u32::MAX);
             let next = Part {
@@ -220,11 +242,11 @@ impl Search<'_, '_, '_, '_, '_> {
                 depth: of.depth + 1,
                 violated: of.violated.saturating_add(found.violated),
                 moves: of.moves.saturating_add(moves),
-                latency_ms: of.latency_ms + latency_ms,
-                rest_ms,
+                cost: of.cost + Cost { battery: found.drawn, latency_ms },
+                rest,
                 stays: found.stays,
             };
-            if next.rest_ms.is_finite() {
+            if next.rest.is_finite() {
                 self.add(next);
             }
         }
