@@ -272,11 +272,11 @@ fn policies_are_compared_on_any_number_of_threads_alike() {
         html,
     ]));
     let text = String::from_utf8_lossy(&output.stdout);
-    for part in ["3 workflows", "GOOD/H", "minus lookahead", "greedy-nearest"] {
+    for part in ["3 workflows", "GOOD/H", "better than that of lookahead in", "greedy-nearest"] {
         assert!(text.contains(part), "{part:?} is not in:\n{text}");
     }
     let page = std::fs::read_to_string(html).unwrap();
-    assert!(page.contains("goodput per h") && page.ends_with("</html>\n"));
+    assert!(page.contains("good workflows, % of all") && page.ends_with("</html>\n"));
     assert!(std::fs::read_to_string(json).unwrap().contains("\"rows\""));
 }
 

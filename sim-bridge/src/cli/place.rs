@@ -1,5 +1,6 @@
 //! `starbelt-sim place`: the workflows of a scenario placed by a policy, and how that went.
 
+mod compared;
 mod fixed;
 
 use std::path::{Path, PathBuf};

@@ -7,15 +7,13 @@ use placement::policy::catalog;
 use serde::Serialize;
 use types::Epoch;
 
-use super::{ALL, clock};
+use super::{ALL, clock, compared};
 use crate::cli::CommandError;
-use crate::cli::answer::{AnswerArgs, is_for_people, print, refuse_twins, table, write_json};
-use crate::offline::place::fixed::compare::{
-    Comparison, MEASURES, Question, compare, counts, run_one,
-};
+use crate::cli::answer::{AnswerArgs, is_for_people, print, refuse_twins, write_json};
+use crate::offline::place::fixed::compare::{Question, compare, counts, run_one};
 use crate::offline::place::fixed::fleet::PLANES;
 use crate::offline::place::fixed::outcome::Outcome;
-use crate::offline::place::fixed::page::{page, told};
+use crate::offline::place::fixed::page::page;
 use crate::offline::place::fixed::{MINUTES_MAX, START, Setting, Size};
 use crate::out_file;
 
@@ -156,7 +154,7 @@ impl FixedArgs {
             out_file::write(file, page(&found).as_bytes())?;
         }
         if is_for_people(&[&answer.json, &self.html]) {
-            print(&tables(&found))?;
+            print(&compared::text(&found))?;
         }
         Ok(())
     }
@@ -222,58 +220,4 @@ fn text(told: &Answer) -> String {
         timing.p50_us,
         timing.p99_us,
     )
-}
-
-/// A comparison for people: the means under each load, and below them the differences to ours.
-fn tables(found: &Comparison) -> String {
-    let nodes: Vec<_> = found.nodes.iter().map(|(kind, count)| format!("{count} {kind}")).collect();
-    let runs = found.seeds.len() * found.starts.len();
-    let head = format!(
-        "{}: {}; workflows submitted in {} min; {runs} runs each; ± is the 95 % confidence interval\n",
-        found.scenario,
-        nodes.join(", "),
-        found.minutes
-    );
-    let mut loads: Vec<_> = found.rows.iter().map(|row| row.load).collect();
-    loads.dedup();
-    let of_load = |load: usize| {
-        let (means, differences) = (means(found, load), differences(found, load));
-        let between = "minus lookahead, run by run (* where the interval does not hold 0)";
-        format!("\n{load} workflows\n{means}{between}\n{differences}")
-    };
-    std::iter::once(head).chain(loads.into_iter().map(of_load)).collect()
-}
-
-fn means(found: &Comparison, load: usize) -> String {
-    let labels = MEASURES.iter().map(|measure| measure.label);
-    let head: Vec<_> =
-        std::iter::once("POLICY").chain(labels).chain(["P50 MS", "P99 MS"]).collect();
-    let all = found.rows.iter().zip(&found.timing).filter(|(row, _)| row.load == load);
-    let rows = all.map(|(row, timing)| {
-        let mut cells = vec![row.policy.to_owned()];
-        cells.extend(MEASURES.iter().map(|of| told(row.means.get(of.key), of, false)));
-        let ms = |us: u64| format!("{}.{:03}", us / 1000, us % 1000);
-        cells.extend([ms(timing.timing.p50_us), ms(timing.timing.p99_us)]);
-        cells
-    });
-    table(&head, &rows.collect::<Vec<_>>())
-}
-
-fn differences(found: &Comparison, load: usize) -> String {
-    let labels = MEASURES.iter().map(|measure| measure.label);
-    let head: Vec<_> = std::iter::once("POLICY").chain(labels).collect();
-    let compared = |row: &&_| {
-        let row: &crate::offline::place::fixed::compare::Row = row;
-        row.load == load && !row.minus_ours.is_empty()
-    };
-    let rows = found.rows.iter().filter(compared).map(|row| {
-        let mut cells = vec![row.policy.to_owned()];
-        cells.extend(MEASURES.iter().map(|of| {
-            let less = row.minus_ours.get(of.key);
-            let mark = if less.is_some_and(|less| less.is_sure()) { " *" } else { "" };
-            format!("{}{mark}", told(less, of, true))
-        }));
-        cells
-    });
-    table(&head, &rows.collect::<Vec<_>>())
 }

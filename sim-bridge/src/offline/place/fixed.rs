@@ -6,7 +6,7 @@
 //!
 //! Reading order: [`fleet`] (nodes, [`region`] where people are, [`board`] batteries and temperatures), [`sky`] (the network as it will be),
 //! [`demand`] with [`flow`] (what is to be placed), [`run`] with [`bodies`] and [`occupancy`] (a run), [`outcome`] (what is counted),
-//! [`compare`] with [`statistics`] and [`page`] (all policies on the same skies).
+//! [`compare`] with [`statistics`], [`verdict`] and [`page`] (all policies on the same skies).
 
 pub mod board;
 pub mod bodies;
@@ -17,10 +17,12 @@ pub mod flow;
 pub mod occupancy;
 pub mod outcome;
 pub mod page;
+mod plot;
 pub mod region;
 pub mod run;
 pub mod sky;
 pub mod statistics;
+pub mod verdict;
 
 use std::sync::Arc;
 

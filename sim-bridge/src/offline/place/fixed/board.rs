@@ -4,9 +4,8 @@
 //! marked as ours.
 
 use body::{Body, Cells, Chip, Store, Warmth};
+use placement::Forecast as _;
 use placement::endurance::{Board, Condition, Power, Thermal};
-use placement::{Forecast as _, Step};
-use topology::NodeIx;
 
 use super::demand::number;
 use super::sky::FixedSky;
@@ -72,13 +71,6 @@ pub fn board(conductance_w_k: f64) -> Board {
     }
 }
 
-/// What flows out of the battery under a load, W.
-pub fn drained_w(board: &Board, load_w: f64, sunlit: f64) -> f64 {
-    board.power.map_or(0.0, |power| {
-        (load_w - power.panels_w * sunlit).max(0.0) / power.cells.discharge_efficiency
-    })
-}
-
 /// How satellites are that have idled for a while, charged as given.
 ///
 /// The light of the turn that lies ahead stands for that of the turns before.
@@ -89,17 +81,12 @@ pub fn settled(boards: &[Board], charges: &[f64], sky: &FixedSky) -> Vec<Conditi
         let mut now = Condition { store: Store { soc: *charge, ..Store::default() }, warmth };
         for _ in 0..TURNS {
             for step in 0..steps(ORBIT_MIN) {
-                now = board.after(now, STEP_S, board.idle_w, light(sky, node, step));
+                now = board.after(now, STEP_S, board.idle_w, sky.light(node, step));
             }
         }
         Condition { store: Store { soc: *charge, ..Store::default() }, ..now }
     };
     boards.iter().zip(charges).enumerate().map(one).collect()
-}
-
-/// The mean light on a node between a step and the next, 0 to 1.
-pub fn light(sky: &FixedSky, node: NodeIx, step: Step) -> f64 {
-    f64::midpoint(sky.sunlit(node, step), sky.sunlit(node, step + 1))
 }
 
 #[cfg(test)]
@@ -120,8 +107,8 @@ mod tests {
         assert!((0.5 - after.store.soc - drawn).abs() < 1e-9, "{after:?}");
         let Warmth { chip_c, structure_c } = after.warmth;
         assert!(structure_c < 0.0 && structure_c < chip_c, "{after:?}");
-        assert!((drained_w(&board, board.idle_w, 0.0) - board.idle_w / EFFICIENCY).abs() < 1e-9);
-        assert!(drained_w(&board, board.idle_w, 1.0).abs() < 1e-9);
+        assert!((board.drained_w(board.idle_w, 0.0) - board.idle_w / EFFICIENCY).abs() < 1e-9);
+        assert!(board.drained_w(board.idle_w, 1.0).abs() < 1e-9);
     }
 
     #[test]

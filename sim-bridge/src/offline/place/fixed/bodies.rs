@@ -1,10 +1,10 @@
 //! Batteries and temperatures of all satellites over a run.
 
 use placement::endurance::{Board, Condition};
-use placement::{NodeView, Step};
+use placement::{Forecast as _, NodeView, Step};
 use topology::NodeIx;
 
-use super::board::{MAX_C, drained_w, light};
+use super::board::MAX_C;
 use super::demand::number;
 use super::occupancy::Occupancy;
 use super::{ORBIT_MIN, STEP_S, Setting, steps};
@@ -20,19 +20,20 @@ pub struct Bodies<'a> {
     boards: Vec<(Board, Condition)>,
     is_below_reserve: Vec<bool>,
     charge_min: f64,
-    battery_wh: f64,
+    /// By workflow.
+    battery_wh: Vec<f64>,
 }
 
 impl<'a> Bodies<'a> {
-    /// As they are at the beginning.
-    pub fn new(setting: &'a Setting) -> Self {
+    /// As they are at the beginning, before so many workflows.
+    pub fn new(setting: &'a Setting, workflows: usize) -> Self {
         let mut bodies = Self {
             setting,
             views: setting.fleet.nodes.clone(),
             boards: boards(setting),
             is_below_reserve: vec![false; setting.states.len()],
             charge_min: 1.0,
-            battery_wh: 0.0,
+            battery_wh: vec![0.0; workflows],
         };
         for satellite in 0..bodies.boards.len() {
             bodies.tell(satellite);
@@ -67,8 +68,7 @@ impl<'a> Bodies<'a> {
         for satellite in 0..self.boards.len() {
             let node = number(satellite);
             let was_up = self.views[satellite].alive;
-            let tasks_w = occupancy.drawn_j(node, end_us) / STEP_S;
-            self.advance_one(satellite, step, tasks_w);
+            self.advance_one(satellite, step, &occupancy.drawn_j(node, end_us));
             if was_up && !self.views[satellite].alive {
                 emptied.push(node);
             }
@@ -80,19 +80,24 @@ impl<'a> Bodies<'a> {
     pub fn idle_for_an_orbit(&mut self, from: Step) {
         for step in from..from + steps(ORBIT_MIN) {
             for satellite in 0..self.boards.len() {
-                self.advance_one(satellite, step, 0.0);
+                self.advance_one(satellite, step, &[]);
             }
         }
     }
 
-    fn advance_one(&mut self, satellite: usize, step: Step, tasks_w: f64) {
+    /// What tasks draw from the battery is shared among them as the work is.
+    fn advance_one(&mut self, satellite: usize, step: Step, drawn_j: &[(usize, f64)]) {
         let (board, before) = self.boards[satellite];
-        let sunlit = light(&self.setting.sky, number(satellite), step);
+        let sunlit = self.setting.sky.light(number(satellite), step);
+        let tasks_w = drawn_j.iter().map(|(_, joules)| joules / STEP_S).sum::<f64>();
         // What is empty is off until it has its reserve again.
         let idle_w = if self.views[satellite].alive { board.idle_w } else { 0.0 };
-        let drained_w = |load_w: f64| drained_w(&board, load_w, sunlit);
-        let for_tasks_w = drained_w(idle_w + tasks_w) - drained_w(idle_w);
-        self.battery_wh += for_tasks_w * STEP_S / S_PER_H;
+        let for_tasks_w =
+            board.drained_w(idle_w + tasks_w, sunlit) - board.drained_w(idle_w, sunlit);
+        for (whose, joules) in drawn_j {
+            let share = joules / STEP_S / tasks_w;
+            self.battery_wh[*whose] += share * for_tasks_w * STEP_S / S_PER_H;
+        }
         let now = board.after(before, STEP_S, idle_w + tasks_w, sunlit);
         self.boards[satellite].1 = now;
         self.charge_min = self.charge_min.min(now.store.soc);
@@ -116,9 +121,9 @@ impl<'a> Bodies<'a> {
         self.charge_min
     }
 
-    /// What tasks drew from batteries, Wh: beyond what idling would have.
-    pub const fn battery_wh(&self) -> f64 {
-        self.battery_wh
+    /// What the tasks of each workflow drew from batteries, Wh: beyond what idling would have.
+    pub fn battery_wh(&self) -> &[f64] {
+        &self.battery_wh
     }
 
     /// How many satellites were below their reserve at any time.

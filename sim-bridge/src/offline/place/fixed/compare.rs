@@ -8,9 +8,10 @@ use serde::Serialize;
 use types::{Epoch, NodeKind};
 
 use super::demand::requests;
-use super::outcome::{Outcome, Summary, Timing};
+use super::outcome::{End, Outcome, Summary, Timing};
 use super::run::run;
 use super::statistics::Estimate;
+use super::verdict::{Verdict, verdicts};
 use super::{Setting, Size};
 use crate::offline::report::real;
 
@@ -51,6 +52,8 @@ pub struct Comparison {
     pub starts: Vec<Epoch>,
     /// A row for each load and policy.
     pub rows: Vec<Row>,
+    /// Where ours is best and where it is not.
+    pub verdicts: Vec<Verdict>,
     /// How long decisions took, in the same order: the median of the medians, and the longest of what 99 of 100 stayed within.
     pub timing: Vec<TimingRow>,
 }
@@ -68,6 +71,23 @@ pub struct Row {
     pub means: BTreeMap<&'static str, Estimate>,
     /// The policy minus ours, run by run.
     pub minus_ours: BTreeMap<&'static str, Estimate>,
+    /// Batteries at equal success; absent for ours.
+    pub both_good: Option<BothGood>,
+}
+
+/// What the workflows drew that a policy and ours made good in the same run, all others left aside.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct BothGood {
+    /// How many there were in all runs.
+    pub workflows: usize,
+    /// What each of them drew from batteries under the policy, Wh.
+    pub its_wh: f64,
+    /// The same under ours.
+    pub ours_wh: f64,
+    /// How much less that is, as a share of what the policy took; absent where it took nothing.
+    pub saved: Option<Estimate>,
+    /// The policy minus ours for each workflow, run by run, Wh.
+    pub minus_ours_wh: Option<Estimate>,
 }
 
 /// How long the decisions of a policy took under a load.
@@ -87,8 +107,10 @@ pub struct TimingRow {
 pub struct Measure {
     /// Its name in results.
     pub key: &'static str,
-    /// Its name for people.
+    /// At the head of a column.
     pub label: &'static str,
+    /// In words.
+    pub title: &'static str,
     /// How many digits after the point people want.
     pub digits: usize,
     /// Whether more is better; `None` where neither is.
@@ -98,36 +120,53 @@ pub struct Measure {
 }
 
 const fn measure(
-    (key, label): (&'static str, &'static str),
+    (key, label, title): (&'static str, &'static str, &'static str),
     digits: usize,
     more_is_better: Option<bool>,
     of: fn(&Summary) -> Option<f64>,
 ) -> Measure {
-    Measure { key, label, digits, more_is_better, of }
+    Measure { key, label, title, digits, more_is_better, of }
 }
 
 /// What is compared, in the order in which it is shown.
-pub const MEASURES: [Measure; 10] = [
-    measure(("goodput_per_h", "GOOD/H"), 1, Some(true), |sum| Some(sum.goodput_per_h)),
-    measure(("violation_s", "VIOLATED S"), 0, Some(false), |sum| Some(sum.violation_s)),
-    measure(("unplaced", "UNPLACED"), 1, Some(false), |sum| {
+pub static MEASURES: [Measure; 10] = [
+    measure(("goodput_per_h", "GOOD/H", "good workflows per hour"), 1, Some(true), |sum| {
+        Some(sum.goodput_per_h)
+    }),
+    measure(("violation_s", "VIOLATED S", "violated, s"), 0, Some(false), |sum| {
+        Some(sum.violation_s)
+    }),
+    measure(("unplaced", "UNPLACED", "unplaced workflows"), 1, Some(false), |sum| {
         Some(real(sum.unplaced.values().sum()))
     }),
-    measure(("latency_ms", "LATENCY MS"), 1, Some(false), |sum| sum.latency_ms),
-    measure(("makespan_s", "TAKES S"), 0, Some(false), |sum| sum.makespan_s),
-    measure(("battery_wh_per_workflow", "WH/FLOW"), 3, Some(false), |sum| {
-        sum.battery_wh_per_workflow
+    measure(("latency_ms", "LATENCY MS", "latency of a workflow, ms"), 1, Some(false), |sum| {
+        sum.latency_ms
     }),
-    measure(("min_state_of_charge", "LOWEST CHARGE"), 3, Some(true), |sum| {
-        Some(sum.min_state_of_charge)
+    measure(("makespan_s", "TAKES S", "submission to end, s"), 0, Some(false), |sum| {
+        sum.makespan_s
     }),
-    measure(("below_reserve", "BELOW RESERVE"), 1, Some(false), |sum| {
-        Some(real(sum.below_reserve))
-    }),
-    measure(("over_temperature", "TOO HOT"), 1, Some(false), |sum| {
+    measure(
+        ("battery_wh_per_good", "WH/GOOD", "battery per good workflow, Wh"),
+        3,
+        Some(false),
+        |sum| sum.battery_wh_per_good,
+    ),
+    measure(
+        ("min_state_of_charge", "LOWEST CHARGE", "lowest state of charge"),
+        3,
+        Some(true),
+        |sum| Some(sum.min_state_of_charge),
+    ),
+    measure(
+        ("below_reserve", "BELOW RESERVE", "satellites below their reserve"),
+        1,
+        Some(false),
+        |sum| Some(real(sum.below_reserve)),
+    ),
+    measure(("over_temperature", "TOO HOT", "tasks on boards too hot"), 1, Some(false), |sum| {
         Some(real(sum.over_temperature))
     }),
-    measure(("hand_overs", "HAND-OVERS"), 1, None, |sum| Some(real(sum.hand_overs))),
+    measure(("hand_overs", "HAND-OVERS", "hand-overs"), 1, None, |sum| Some(real(sum.hand_overs))),
 ];
 
 /// Runs one policy on a setting under a load.
@@ -143,6 +182,22 @@ pub fn run_one(
     Some(run(setting, &requests, policy.as_mut(), clock))
 }
 
+/// A run in what is compared of it.
+#[derive(Clone, Debug, Default)]
+struct Run {
+    summary: Summary,
+    timing: Timing,
+    both: Both,
+}
+
+/// The workflows that are good both in a run and in ours: how many, and what they drew, Wh.
+#[derive(Clone, Copy, Debug, Default)]
+struct Both {
+    workflows: usize,
+    its_wh: f64,
+    ours_wh: f64,
+}
+
 /// Makes all runs, each start and seed in turn, their loads and policies on all processors.
 ///
 /// # Errors
@@ -156,35 +211,51 @@ pub fn compare(
         .iter()
         .flat_map(|load| question.policies.iter().map(move |policy| (*load, *policy)))
         .collect();
-    let mut runs: Vec<Vec<(Summary, Timing)>> = vec![Vec::new(); cells.len()];
+    let ours = |load: usize| cells.iter().position(|cell| *cell == (load, OURS));
+    let mut runs: Vec<Vec<Run>> = vec![Vec::new(); cells.len()];
     let mut nodes = BTreeMap::new();
     for start in &question.starts {
         for seed in &question.seeds {
             let setting = Setting::new(question.size, *seed, *start, question.minutes)?;
             nodes = counts(&setting);
             let of = |(load, policy): &(usize, &'static str)| {
-                let found = run_one((&setting, *start), (*load, *seed), policy, &clock);
-                found.map(|outcome| (outcome.summary, outcome.timing)).unwrap_or_default()
+                run_one((&setting, *start), (*load, *seed), policy, &clock)
             };
-            let found: Vec<_> = cells.par_iter().map(of).collect();
-            for (cell, found) in runs.iter_mut().zip(found) {
-                cell.push(found);
+            // The longest ones, which come last, first: nobody waits for one of them at the end.
+            let found: Vec<_> = cells.par_iter().rev().with_max_len(1).map(of).collect();
+            let found: Vec<_> = found.into_iter().rev().collect();
+            for (at, (cell, (load, _))) in runs.iter_mut().zip(&cells).enumerate() {
+                let ours = ours(*load).and_then(|ours| found[ours].as_ref());
+                cell.push(found[at].as_ref().map(|it| reduced(it, ours)).unwrap_or_default());
             }
         }
     }
-    let ours = |load: usize| cells.iter().position(|cell| *cell == (load, OURS));
-    let row = |((load, policy), found): (&(usize, &'static str), &Vec<(Summary, Timing)>)| {
-        row((*load, policy), found, ours(*load).map(|at| &runs[at]))
+    let row = |(cell, found): (&(usize, &'static str), &Vec<Run>)| {
+        row(*cell, found, ours(cell.0).map(|at| &runs[at]))
     };
+    let rows: Vec<_> = cells.iter().zip(&runs).map(row).collect();
     Ok(Comparison {
         scenario: "hyperdrive-v2",
         nodes,
         minutes: question.minutes,
         seeds: question.seeds.clone(),
         starts: question.starts.clone(),
-        rows: cells.iter().zip(&runs).map(row).collect(),
+        verdicts: verdicts(&rows),
+        rows,
         timing: cells.iter().zip(&runs).map(|(cell, found)| timing(*cell, found)).collect(),
     })
+}
+
+fn reduced(it: &Outcome, ours: Option<&Outcome>) -> Run {
+    let ours = ours.map_or(&[][..], |ours| &ours.workflows);
+    let both = it.workflows.iter().zip(ours);
+    let both = both.filter(|(its, ours)| [its.end, ours.end] == [End::Good; 2]);
+    let both = both.fold(Both::default(), |sum, (its, ours)| Both {
+        workflows: sum.workflows + 1,
+        its_wh: sum.its_wh + its.battery_wh,
+        ours_wh: sum.ours_wh + ours.battery_wh,
+    });
+    Run { summary: it.summary.clone(), timing: it.timing.clone(), both }
 }
 
 /// How many nodes of each kind there are.
@@ -198,31 +269,46 @@ pub fn counts(setting: &Setting) -> BTreeMap<&'static str, usize> {
     kinds.into_iter().map(|(name, kind)| (name, setting.fleet.count(kind))).collect()
 }
 
-fn row(
-    (load, policy): (usize, &'static str),
-    found: &[(Summary, Timing)],
-    ours: Option<&Vec<(Summary, Timing)>>,
-) -> Row {
+fn row((load, policy): (usize, &'static str), found: &[Run], ours: Option<&Vec<Run>>) -> Row {
+    let ours = ours.filter(|_| policy != OURS);
     let mut means = BTreeMap::new();
     let mut minus_ours = BTreeMap::new();
-    for Measure { key, of, .. } in MEASURES {
-        let all: Vec<_> = found.iter().filter_map(|(sum, _)| of(sum)).collect();
-        means.extend(Estimate::of(&all).map(|estimate| (key, estimate)));
-        let Some(ours) = ours.filter(|_| policy != OURS) else { continue };
+    for Measure { key, of, .. } in &MEASURES {
+        let all: Vec<_> = found.iter().filter_map(|run| of(&run.summary)).collect();
+        means.extend(Estimate::of(&all).map(|estimate| (*key, estimate)));
+        let Some(ours) = ours else { continue };
         let both = found.iter().zip(ours);
         let less: Vec<_> =
-            both.filter_map(|((its, _), (ours, _))| Some(of(its)? - of(ours)?)).collect();
-        minus_ours.extend(Estimate::of(&less).map(|estimate| (key, estimate)));
+            both.filter_map(|(its, ours)| Some(of(&its.summary)? - of(&ours.summary)?)).collect();
+        minus_ours.extend(Estimate::of(&less).map(|estimate| (*key, estimate)));
     }
-    Row { load, policy, runs: found.len(), means, minus_ours }
+    let both_good = ours.map(|_| both_good(found));
+    Row { load, policy, runs: found.len(), means, minus_ours, both_good }
 }
 
-fn timing((load, policy): (usize, &'static str), found: &[(Summary, Timing)]) -> TimingRow {
-    let medians = Timing::of(found.iter().map(|(_, timing)| timing.p50_us).collect());
+fn both_good(found: &[Run]) -> BothGood {
+    let all: Vec<_> = found.iter().map(|run| run.both).filter(|both| 0 < both.workflows).collect();
+    let workflows: usize = all.iter().map(|both| both.workflows).sum();
+    let each = |wh: f64| if workflows == 0 { 0.0 } else { wh / real(workflows) };
+    let saved: Vec<_> = all.iter().map(|both| (both.its_wh - both.ours_wh, both.its_wh)).collect();
+    let minus_ours_wh: Vec<_> =
+        all.iter().map(|both| (both.its_wh - both.ours_wh, real(both.workflows))).collect();
+    BothGood {
+        workflows,
+        its_wh: each(all.iter().map(|both| both.its_wh).sum()),
+        ours_wh: each(all.iter().map(|both| both.ours_wh).sum()),
+        saved: Estimate::of_ratio(&saved),
+        minus_ours_wh: Estimate::of_ratio(&minus_ours_wh),
+    }
+}
+
+fn timing((load, policy): (usize, &'static str), found: &[Run]) -> TimingRow {
+    let timings = || found.iter().map(|run| &run.timing);
+    let medians = Timing::of(timings().map(|timing| timing.p50_us).collect());
     let timing = Timing {
-        decisions: found.iter().map(|(_, timing)| timing.decisions).sum(),
+        decisions: timings().map(|timing| timing.decisions).sum(),
         p50_us: medians.p50_us,
-        p99_us: found.iter().map(|(_, timing)| timing.p99_us).max().unwrap_or(0),
+        p99_us: timings().map(|timing| timing.p99_us).max().unwrap_or(0),
     };
     TimingRow { load, policy, timing }
 }

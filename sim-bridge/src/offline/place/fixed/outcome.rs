@@ -48,8 +48,8 @@ pub struct Summary {
     pub makespan_s: Option<f64>,
     /// What tasks drew from batteries beyond what idling draws, Wh.
     pub battery_wh: f64,
-    /// The same for each workflow that ended.
-    pub battery_wh_per_workflow: Option<f64>,
+    /// The same for each good workflow: what others drew in vain is borne by these.
+    pub battery_wh_per_good: Option<f64>,
     /// The lowest charge of any satellite until one turn of the orbit after the last task, 0 to 1.
     pub min_state_of_charge: f64,
     /// Satellites that were below their reserve until then.
@@ -84,6 +84,8 @@ pub struct FlowTold {
     /// Why it was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<&'static str>,
+    /// What its tasks drew from batteries beyond what idling draws, Wh.
+    pub battery_wh: f64,
     /// Its tasks that started.
     pub tasks: Vec<TaskTold>,
 }

@@ -1,38 +1,50 @@
-//! A comparison as one page: a plot of each measure over the load, and all numbers. It needs no other file and no script.
+//! A comparison as one page: where ours is best and where not, a plot of each measure over the load, and all numbers. It needs no other file
+//! and no script.
 
 use std::fmt::Write as _;
 
-use super::compare::{Comparison, MEASURES, Measure, OURS};
+use super::compare::{BothGood, Comparison, MEASURES, Measure, OURS, Row};
+use super::plot::{plot, sample};
 use super::statistics::Estimate;
-use crate::offline::report::real;
+use super::verdict::Verdict;
 
-/// Width and height of a plot, pixels, and the room at its edges.
-const SIZE: (f64, f64) = (520.0, 260.0);
-const LEFT: f64 = 64.0;
-const BELOW: f64 = 30.0;
-const TOP: f64 = 12.0;
-const RIGHT: f64 = 12.0;
-/// Axes are at least so long, in their units, so that nothing is divided by 0.
-const LEAST: f64 = 1e-9;
-/// Lines are told apart by these colours, ours first (Okabe and Ito, 2008).
-const COLORS: [&str; 8] =
-    ["#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999", "#000000"];
+const STYLE: &str = "\
+:root{color-scheme:light dark;--ink:#1c2330;--soft:#5d6778;--line:#d9dee6;--card:#f6f8fa;--page:#fff;--good:#0a7d4f;--bad:#b3261e}
+@media(prefers-color-scheme:dark){:root{--ink:#e3e8ef;--soft:#98a3b3;--line:#333c49;--card:#1a2029;--page:#12161c;--good:#4cc38a;--bad:#ff8f80}}
+body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1160px;padding:0 1rem;color:var(--ink);background:var(--page)}
+h1{font-size:1.6rem;margin:0}h2{margin:2.2rem 0 .4rem;font-size:1.15rem}p{margin:.4rem 0}.soft{color:var(--soft)}
+.plots{display:grid;grid-template-columns:repeat(auto-fit,minmax(420px,1fr));gap:14px}
+figure{margin:0;padding:12px 12px 4px;border-radius:8px;background:var(--card)}figcaption{font-weight:600}figure svg{width:100%;height:auto}
+svg text{font-size:11px;fill:var(--soft)}.grid{stroke:var(--line);fill:none}.bar{stroke-width:1;fill:none}
+.key{display:flex;flex-wrap:wrap;gap:4px 18px;position:sticky;top:0;padding:8px 0;background:var(--page)}.sample{margin-right:6px}
+table{border-collapse:collapse;margin:.6rem 0;font-variant-numeric:tabular-nums}th,td{padding:3px 10px;text-align:right;border-bottom:1px solid var(--line);white-space:nowrap}
+th{font-weight:600;color:var(--soft);vertical-align:bottom}th:first-child,td:first-child{text-align:left}.verdicts th,.verdicts td{text-align:left}.verdicts td+td{min-width:9em;white-space:normal}
+.ours td{font-weight:600;background:var(--card)}small{color:var(--soft)}.good{color:var(--good)}.bad{color:var(--bad)}.wide{overflow-x:auto}";
 
-const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:1100px;padding:0 1rem;color:#222;background:#fff}\
-h2{margin-top:2rem}figure{display:inline-block;margin:0 8px 16px 0}figcaption{font-weight:600}\
-table{border-collapse:collapse;margin:1rem 0}th,td{padding:2px 10px;text-align:right;border-bottom:1px solid #ddd;white-space:nowrap}\
-th:first-child,td:first-child{text-align:left}.key span{margin-right:14px}.key i{display:inline-block;width:12px;height:12px;margin-right:5px;vertical-align:-1px}\
-svg{background:#fafafa}svg text{font-size:11px;fill:#555}.wide{overflow-x:auto}";
+const READING: &str = "<p class=\"soft\">Each cell: the mean with half of its 95 % confidence interval; below it the policy minus lookahead, run by run on the same sky and \
+workload: <span class=\"good\">green</span> where lookahead is surely better, <span class=\"bad\">red</span> where it is surely worse, grey where the interval holds 0. \
+<em>Wh if both good</em> compares the batteries at equal success: of the workflows alone that the policy and lookahead made good in the same run, what each drew for the policy and for lookahead, and what that saves. \
+Who places little violates little: read violated seconds beside unplaced workflows.</p>";
 
 /// The whole page.
 pub fn page(found: &Comparison) -> String {
+    let (loads, policies) = (loads(found), policies(found));
     let mut out = String::new();
     head(&mut out, found);
-    for measure in &MEASURES {
-        plot(&mut out, found, measure);
+    verdicts(&mut out, found, &loads);
+    out.push_str("<h2>Over the load</h2><div class=\"key\">");
+    for (at, policy) in policies.iter().enumerate() {
+        out.push_str("<span>");
+        sample(&mut out, at);
+        put(&mut out, format_args!("{policy}</span>"));
     }
-    out.push_str("<h2>All numbers</h2><p>Means with half of the 95 % confidence interval; below each the difference to ours, run by run, bold where the interval does not hold 0.</p>");
-    for load in loads(found) {
+    out.push_str("</div><div class=\"plots\">");
+    for measure in &MEASURES {
+        plot(&mut out, found, (&loads, &policies), measure);
+    }
+    out.push_str("</div><h2>All numbers</h2>");
+    out.push_str(READING);
+    for load in loads {
         numbers(&mut out, found, load);
     }
     out.push_str("</body></html>\n");
@@ -40,7 +52,7 @@ pub fn page(found: &Comparison) -> String {
 }
 
 /// Writing into a text cannot fail.
-fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn put(out: &mut String, text: std::fmt::Arguments<'_>) {
     out.write_fmt(text).expect("a text takes everything");
 }
 
@@ -48,7 +60,7 @@ fn head(out: &mut String, found: &Comparison) {
     put(
         out,
         format_args!(
-            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>{0}</title><style>{STYLE}</style></head><body><h1>Policies of placement on {0}</h1>",
+            "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\"><title>{0}</title><style>{STYLE}</style></head><body><h1>Policies of placement on {0}</h1>",
             found.scenario
         ),
     );
@@ -57,19 +69,58 @@ fn head(out: &mut String, found: &Comparison) {
     put(
         out,
         format_args!(
-            "<p>{}; {} minutes of submissions; {seeds} seeds, {starts} starts. Bars are 95 % confidence intervals.</p><p class=\"key\">",
+            "<p class=\"soft\">{}. Workflows are submitted in {} minutes; {seeds} seeds × {starts} starts for each load and policy.</p>",
             nodes.join(", "),
             found.minutes
         ),
     );
-    for (at, policy) in policies(found).into_iter().enumerate() {
-        put(out, format_args!("<span><i style=\"background:{}\"></i>{policy}</span>", color(at)));
-    }
-    out.push_str("</p>");
 }
 
-fn color(policy: usize) -> &'static str {
-    COLORS[policy % COLORS.len()]
+/// What is claimed, load by load.
+fn verdicts(out: &mut String, found: &Comparison, loads: &[usize]) {
+    let mut claims: Vec<&'static str> = Vec::new();
+    for verdict in &found.verdicts {
+        if !claims.contains(&verdict.measure) {
+            claims.push(verdict.measure);
+        }
+    }
+    if claims.is_empty() {
+        return;
+    }
+    put(
+        out,
+        format_args!(
+            "<h2>Where {OURS} is best, and where it is not</h2><div class=\"wide\"><table class=\"verdicts\"><tr><th>workflows"
+        ),
+    );
+    for load in loads {
+        put(out, format_args!("<th>{load}"));
+    }
+    out.push_str("</tr>");
+    for claim in claims {
+        put(out, format_args!("<tr><td>{}", claim.replace('_', " ")));
+        for verdict in found.verdicts.iter().filter(|verdict| verdict.measure == claim) {
+            verdict_cell(out, verdict);
+        }
+        out.push_str("</tr>");
+    }
+    out.push_str("</table></div>");
+}
+
+fn verdict_cell(out: &mut String, verdict: &Verdict) {
+    let Verdict { surely_worse, others, .. } = verdict;
+    if verdict.is_best() {
+        let (class, said) =
+            if *surely_worse == 0 { ("soft", "none better") } else { ("good", "best") };
+        put(out, format_args!("<td><span class=\"{class}\">{said}</span>"));
+    } else {
+        let class = if verdict.surely_better.is_empty() { "soft" } else { "bad" };
+        let who = verdict.surely_better.iter().map(|who| (*who).to_owned());
+        let perhaps = verdict.perhaps_better.iter().map(|who| format!("perhaps {who}"));
+        let who: Vec<_> = who.chain(perhaps).collect();
+        put(out, format_args!("<td><span class=\"{class}\">not best: {}</span>", who.join(", ")));
+    }
+    put(out, format_args!("<br><small>surely better than {surely_worse} of {others}</small>"));
 }
 
 fn policies(found: &Comparison) -> Vec<&'static str> {
@@ -88,126 +139,72 @@ fn loads(found: &Comparison) -> Vec<usize> {
     all
 }
 
-/// The axes of a plot: loads along, logarithmic, and a measure upright from 0.
-#[derive(Debug)]
-struct Axes {
-    /// The logarithms of the least load and of the greatest over the least.
-    loads: (f64, f64),
-    most: f64,
-}
-
-impl Axes {
-    fn new(found: &Comparison, measure: &Measure) -> Self {
-        let end = |estimate: &Estimate| estimate.mean + estimate.ci95.unwrap_or(0.0);
-        let estimates = found.rows.iter().filter_map(|row| row.means.get(measure.key));
-        let most = estimates.map(end).fold(0.0_f64, f64::max).max(LEAST);
-        let all: Vec<f64> = loads(found).into_iter().map(|load| real(load.max(1)).ln()).collect();
-        let low = all.iter().copied().fold(f64::INFINITY, f64::min);
-        let span = all.iter().copied().fold(low, f64::max) - low;
-        Self { loads: (low, span.max(LEAST)), most }
-    }
-
-    fn x(&self, load: usize) -> f64 {
-        let (low, span) = self.loads;
-        LEFT + (real(load.max(1)).ln() - low) / span * (SIZE.0 - LEFT - RIGHT)
-    }
-
-    fn y(&self, value: f64) -> f64 {
-        SIZE.1 - BELOW - value.max(0.0) / self.most * (SIZE.1 - BELOW - TOP)
-    }
-
-    fn draw(&self, out: &mut String, found: &Comparison, digits: usize) {
-        for part in [0.0, 0.25, 0.5, 0.75, 1.0] {
-            let value = part * self.most;
-            let (y, left, right) = (self.y(value), LEFT - 6.0, SIZE.0 - RIGHT);
-            put(
-                out,
-                format_args!(
-                    "<path d=\"M{LEFT} {y:.1}H{right:.1}\" stroke=\"#ddd\"/><text x=\"{left}\" y=\"{:.1}\" text-anchor=\"end\">{value:.digits$}</text>",
-                    y + 4.0
-                ),
-            );
-        }
-        for load in loads(found) {
-            let (x, y) = (self.x(load), SIZE.1 - 10.0);
-            put(
-                out,
-                format_args!("<text x=\"{x:.1}\" y=\"{y}\" text-anchor=\"middle\">{load}</text>"),
-            );
-        }
-    }
-
-    /// A line through the means, and upright ones as long as their intervals.
-    fn line(&self, out: &mut String, of: &[(usize, &Estimate)]) {
-        let means = of
-            .iter()
-            .map(|(load, estimate)| format!("{:.1} {:.1}", self.x(*load), self.y(estimate.mean)));
-        let means: Vec<_> = means.collect();
-        put(out, format_args!("<path d=\"M{}\"/>", means.join("L")));
-        for (load, estimate) in of {
-            let half = estimate.ci95.unwrap_or(0.0);
-            let ends = [estimate.mean - half, estimate.mean + half].map(|end| self.y(end));
-            let x = self.x(*load);
-            put(out, format_args!("<path d=\"M{x:.1} {:.1}V{:.1}\"/>", ends[0], ends[1]));
-        }
-    }
-}
-
-/// A measure over the load.
-fn plot(out: &mut String, found: &Comparison, measure: &Measure) {
-    let (width, height) = SIZE;
-    let axes = Axes::new(found, measure);
-    let title = measure.key.replace('_', " ");
-    put(
-        out,
-        format_args!(
-            "<figure><figcaption>{title}</figcaption><svg width=\"{width}\" height=\"{height}\" role=\"img\" aria-label=\"{title}\">"
-        ),
-    );
-    axes.draw(out, found, measure.digits.max(1));
-    for (at, policy) in policies(found).into_iter().enumerate() {
-        let of = found.rows.iter().filter(|row| row.policy == policy);
-        let of: Vec<_> =
-            of.filter_map(|row| Some((row.load, row.means.get(measure.key)?))).collect();
-        let (color, thick) = (color(at), if policy == OURS { 3.0 } else { 1.5 });
-        put(out, format_args!("<g stroke=\"{color}\" fill=\"none\" stroke-width=\"{thick}\">"));
-        if !of.is_empty() {
-            axes.line(out, &of);
-        }
-        out.push_str("</g>");
-    }
-    out.push_str("</svg></figure>");
-}
-
 fn numbers(out: &mut String, found: &Comparison, load: usize) {
     put(out, format_args!("<h3>{load} workflows</h3><div class=\"wide\"><table><tr><th>policy"));
     for measure in &MEASURES {
-        put(out, format_args!("<th>{}", measure.key.replace('_', " ")));
+        put(out, format_args!("<th>{}", measure.title));
     }
-    out.push_str("</tr>");
-    for row in found.rows.iter().filter(|row| row.load == load) {
-        put(out, format_args!("<tr><td>{}", row.policy));
+    out.push_str("<th>Wh if both good<th>decisions, ms<br><small>median, 99 %</small></tr>");
+    let rows = found.rows.iter().zip(&found.timing).filter(|(row, _)| row.load == load);
+    for (row, timing) in rows {
+        let class = if row.policy == OURS { " class=\"ours\"" } else { "" };
+        put(out, format_args!("<tr{class}><td>{}", row.policy));
         for measure in &MEASURES {
-            put(out, format_args!("<td>{}", told(row.means.get(measure.key), measure, false)));
-            if let Some(less) = row.minus_ours.get(measure.key) {
-                let text = told(Some(less), measure, true);
-                let (open, close) = if less.is_sure() { ("<b>", "</b>") } else { ("", "") };
-                put(out, format_args!("<br>{open}{text}{close}"));
-            }
+            cell(out, row, measure);
         }
-        out.push_str("</tr>");
+        both(out, row.both_good.as_ref());
+        let ms = |us: u64| format!("{}.{:02}", us / 1000, us % 1000 / 10);
+        let (median, most) = (ms(timing.timing.p50_us), ms(timing.timing.p99_us));
+        put(out, format_args!("<td>{median}<br><small>{most}</small></tr>"));
     }
     out.push_str("</table></div>");
 }
 
+fn cell(out: &mut String, row: &Row, measure: &Measure) {
+    let Some(mean) = row.means.get(measure.key) else {
+        out.push_str("<td>-");
+        return;
+    };
+    put(out, format_args!("<td>{}", told(mean, measure.digits)));
+    let Some(less) = row.minus_ours.get(measure.key) else { return };
+    let (mean, digits) = (less.mean, measure.digits);
+    let class = match measure.more_is_better {
+        Some(more_is_better) if less.is_sure() => {
+            if (0.0 < mean) == more_is_better {
+                "bad"
+            } else {
+                "good"
+            }
+        }
+        _ => "soft",
+    };
+    let half = less.ci95.map(|half| format!(" ± {half:.digits$}")).unwrap_or_default();
+    put(out, format_args!("<br><small class=\"{class}\">{mean:+.digits$}{half}</small>"));
+}
+
+fn both(out: &mut String, both: Option<&BothGood>) {
+    let Some(both) = both.filter(|both| 0 < both.workflows) else {
+        out.push_str("<td>-");
+        return;
+    };
+    let BothGood { its_wh, ours_wh, .. } = both;
+    put(out, format_args!("<td>{its_wh:.3}, {ours_wh:.3}"));
+    let Some(saved) = both.saved else { return };
+    let percent = Estimate {
+        mean: 100.0 * saved.mean,
+        ci95: saved.ci95.map(|half| 100.0 * half),
+        of: saved.of,
+    };
+    let class = match (saved.is_sure(), 0.0 < saved.mean) {
+        (false, _) => "soft",
+        (true, true) => "good",
+        (true, false) => "bad",
+    };
+    put(out, format_args!("<br><small class=\"{class}\">saves {} %</small>", told(&percent, 0)));
+}
+
 /// A number with its interval, as people read it.
-pub fn told(estimate: Option<&Estimate>, measure: &Measure, is_difference: bool) -> String {
-    let Some(estimate) = estimate else { return "-".to_owned() };
-    let digits = measure.digits;
-    let mean = estimate.mean;
-    let mean = if is_difference { format!("{mean:+.digits$}") } else { format!("{mean:.digits$}") };
-    match estimate.ci95 {
-        Some(half) => format!("{mean} ± {half:.digits$}"),
-        None => mean,
-    }
+fn told(estimate: &Estimate, digits: usize) -> String {
+    let mean = format!("{:.digits$}", estimate.mean);
+    estimate.ci95.map_or_else(|| mean.clone(), |half| format!("{mean} ± {half:.digits$}"))
 }

@@ -74,7 +74,7 @@ pub fn run(
         clock,
         book: Book::new(capacities()),
         occupancy: Occupancy::new(capacities()),
-        bodies: Bodies::new(setting),
+        bodies: Bodies::new(setting, requests.len()),
         latencies: Latencies::new(&*setting.sky),
         searches: Latencies::new(&*setting.sky),
         flows: requests.iter().map(Flow::new).collect(),
@@ -176,7 +176,7 @@ impl Driver<'_, '_> {
         for (node, promise) in &promises {
             self.book.promise(*node, *promise);
         }
-        self.occupancy.enter(legs[0].node, of.needs, at_us);
+        self.occupancy.enter(legs[0].node, (flow, of.needs), at_us);
         for (nth, leg) in (0_u32..).zip(&legs).skip(1) {
             self.queue.insert((leg.from_us, What::HandOver, flow, task, nth));
         }
@@ -228,9 +228,9 @@ impl Driver<'_, '_> {
         let Some(stay) = self.flows[flow].job.tasks[task].stays.get(nth).copied() else { return };
         let life = &mut self.flows[flow].tasks[task];
         if let Some(before) = life.host.replace(stay.node) {
-            self.occupancy.leave(before, needs, at_us);
+            self.occupancy.leave(before, (flow, needs), at_us);
         }
-        self.occupancy.enter(stay.node, needs, at_us);
+        self.occupancy.enter(stay.node, (flow, needs), at_us);
         self.hand_overs += 1;
         if !self.bodies.is_up(stay.node) {
             self.lose(flow, at_us);
@@ -258,7 +258,7 @@ impl Driver<'_, '_> {
             self.book.end(node, &promise, step_of(at_us));
         }
         if let Some(host) = life.host.take() {
-            self.occupancy.leave(host, needs, at_us);
+            self.occupancy.leave(host, (flow, needs), at_us);
         }
     }
 

@@ -42,6 +42,8 @@ pub struct FixedSky {
     cables: Vec<Link>,
     sites: Vec<Geodetic>,
     moments: Vec<Moment>,
+    /// The light on each satellite, 0 to 1, step by step: who asks does so for one satellite and many steps.
+    sunlit: Vec<Vec<f32>>,
     graphs: Mutex<Graphs>,
 }
 
@@ -50,8 +52,6 @@ pub struct FixedSky {
 struct Moment {
     /// Earth-fixed axes, km, by satellite.
     positions_km: Vec<[f64; 3]>,
-    /// By satellite, 0 to 1.
-    sunlit: Vec<f32>,
     /// Between stations and satellites.
     ground: Vec<Link>,
 }
@@ -73,9 +73,10 @@ impl FixedSky {
         let elements: Arc<[_]> = fleet.shell.elements()?.into();
         let motion = Sgp4::new(Arc::clone(&elements));
         let mut policy = orbit::ground::policy(GroundPolicyKind::FewestHandovers, None);
+        let mut sunlit = vec![Vec::new(); fleet.satellites()];
         let moments = (0..steps).map(|step| {
             let at = start.plus_s(f64::from(step) * STEP_S);
-            moment(fleet, &motion, policy.as_mut(), at)
+            moment(fleet, &motion, (policy.as_mut(), &mut sunlit), at)
         });
         let moments: Vec<_> = moments.collect();
         let pairs = pairs(fleet, &elements, &motion, start);
@@ -85,6 +86,7 @@ impl FixedSky {
             cables: fleet.cables.clone(),
             sites: fleet.sites.iter().map(|site| site.place).collect(),
             moments,
+            sunlit,
             graphs: Mutex::default(),
         })
     }
@@ -147,7 +149,8 @@ impl Forecast for FixedSky {
     }
 
     fn sunlit(&self, node: NodeIx, step: Step) -> f64 {
-        self.moment(step).sunlit.get(node.index()).map_or(1.0, |share| f64::from(*share))
+        let Some(steps) = self.sunlit.get(node.index()) else { return 1.0 };
+        steps.get(step as usize).or_else(|| steps.last()).map_or(1.0, |share| f64::from(*share))
     }
 }
 
@@ -191,7 +194,12 @@ fn pairs(fleet: &Fleet, elements: &[orbit::Elements], motion: &Sgp4, at: Epoch) 
     set.links.iter().map(|link| (link.a, link.b)).collect()
 }
 
-fn moment(fleet: &Fleet, motion: &Sgp4, policy: &mut dyn GroundPolicy, at: Epoch) -> Moment {
+fn moment(
+    fleet: &Fleet,
+    motion: &Sgp4,
+    (policy, sunlit): (&mut dyn GroundPolicy, &mut [Vec<f32>]),
+    at: Epoch,
+) -> Moment {
     let mut positions_km = vec![[f64::NAN; 3]; fleet.satellites()];
     positions(motion, at, &mut positions_km);
     let turn = motion.ground_turn(at);
@@ -218,20 +226,20 @@ fn moment(fleet: &Fleet, motion: &Sgp4, policy: &mut dyn GroundPolicy, at: Epoch
     let ground =
         links.iter().map(|link| in_space(link.satellite, first + link.station, link.range_km));
     let ground = ground.collect();
-    Moment { sunlit: sunlit(&positions_km, at), ground, positions_km: fixed(&positions_km, turn) }
+    let sun_km = sun_teme_km(at);
+    for (steps, position_km) in sunlit.iter_mut().zip(&positions_km) {
+        steps.push(light_at(*position_km, sun_km));
+    }
+    Moment { ground, positions_km: fixed(&positions_km, turn) }
 }
 
-fn sunlit(positions_km: &[[f64; 3]], at: Epoch) -> Vec<f32> {
-    let sun_km = sun_teme_km(at);
-    let share = |position_km: &[f64; 3]| {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a share; seven digits are more than it has"
-        )]
-        let share = sunlit_fraction(*position_km, sun_km) as f32;
-        share
-    };
-    positions_km.iter().map(share).collect()
+fn light_at(position_km: [f64; 3], sun_km: [f64; 3]) -> f32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "a share; seven digits are more than it has"
+    )]
+    let share = sunlit_fraction(position_km, sun_km) as f32;
+    share
 }
 
 fn fixed(positions_km: &[[f64; 3]], turn: PolarTurn) -> Vec<[f64; 3]> {

@@ -28,6 +28,19 @@ impl Estimate {
         (0 < of).then_some(Self { mean, ci95, of })
     }
 
+    /// Of a ratio of means, given both numbers of each run, by the delta method (Cochran 1977, 6.4); `None` where the second ones are all 0.
+    pub fn of_ratio(pairs: &[(f64, f64)]) -> Option<Self> {
+        let sum = |number: fn(&(f64, f64)) -> f64| pairs.iter().map(number).sum::<f64>();
+        let (above, below) = (sum(|pair| pair.0), sum(|pair| pair.1));
+        if below <= 0.0 {
+            return None;
+        }
+        let mean = above / below;
+        let rests: Vec<_> = pairs.iter().map(|pair| pair.0 - mean * pair.1).collect();
+        let ci95 = Self::of(&rests)?.ci95.map(|half| half * real(pairs.len()) / below);
+        Some(Self { mean, ci95, of: pairs.len() })
+    }
+
     /// Whether 0 lies outside of the interval.
     pub fn is_sure(&self) -> bool {
         self.ci95.is_some_and(|half| half < self.mean.abs())
@@ -66,6 +79,9 @@ mod tests {
         assert!((estimate.ci95.unwrap() - 4.303 / 3.0_f64.sqrt()).abs() < 1e-9);
         assert!(!estimate.is_sure());
         assert_eq!(Estimate::of(&[]), None);
+        let ratio = Estimate::of_ratio(&[(1.0, 2.0), (2.0, 4.0), (3.0, 6.0)]).unwrap();
+        assert!((ratio.mean - 0.5).abs() < 1e-12 && ratio.ci95.unwrap() < 1e-12);
+        assert_eq!(Estimate::of_ratio(&[(1.0, 0.0)]), None);
         assert_eq!(Estimate::of(&[4.0]).unwrap().ci95, None);
     }
 }

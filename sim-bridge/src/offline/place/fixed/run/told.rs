@@ -13,14 +13,15 @@ use crate::offline::report::real;
 impl Driver<'_, '_> {
     /// What became of all.
     pub(super) fn told(self) -> Outcome {
-        let workflows: Vec<_> = self.flows.iter().map(flow).collect();
+        let drawn_wh = self.bodies.battery_wh();
+        let workflows: Vec<_> = self.flows.iter().zip(drawn_wh).map(flow).collect();
         let mut summary = summary(&workflows, self.setting.minutes);
         for reason in self.flows.iter().filter_map(|flow| flow.unplaced) {
             *summary.unplaced.entry(reason).or_insert(0) += 1;
         }
         summary.late = self.flows.iter().filter(|flow| is_late(flow)).count();
-        summary.battery_wh = self.bodies.battery_wh();
-        summary.battery_wh_per_workflow = per(summary.battery_wh, summary.finished);
+        summary.battery_wh = drawn_wh.iter().sum();
+        summary.battery_wh_per_good = per(summary.battery_wh, summary.good);
         summary.min_state_of_charge = self.bodies.charge_min();
         summary.below_reserve = self.bodies.below_reserve();
         summary.hand_overs = self.hand_overs;
@@ -30,7 +31,7 @@ impl Driver<'_, '_> {
     }
 }
 
-fn flow(flow: &Flow) -> FlowTold {
+fn flow((flow, battery_wh): (&Flow, &f64)) -> FlowTold {
     let started = |(at, life): (usize, &super::life::Life)| {
         let of = &flow.job.tasks[at];
         (life.phase != Phase::Waiting).then(|| TaskTold {
@@ -53,6 +54,7 @@ fn flow(flow: &Flow) -> FlowTold {
         finished_s: flow.finished_us.map(seconds),
         end: end(flow),
         reason: flow.unplaced,
+        battery_wh: *battery_wh,
         tasks: flow.tasks.iter().enumerate().filter_map(started).collect(),
     }
 }
