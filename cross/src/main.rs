@@ -74,7 +74,7 @@ const VERBS: [Verb; 13] = [
     },
     Verb {
         name: "repro",
-        about: "repeat published experiments and print both numbers [stardust] [--help]",
+        about: "repeat published experiments and print both numbers [stardust|hyperdrive] [--help]",
         run: repro::run,
     },
     Verb {

@@ -56,7 +56,7 @@ impl Case {
 /// # Errors
 /// When the program does not build, run or answer, or the rows cannot be written.
 pub(super) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
-    let program = program(workspace, args)?;
+    let program = program(workspace, args.sim.as_deref())?;
     let folder = workspace.target.join("repro").join("stardust");
     fs::create_dir_all(&folder).with_context(|| format!("{} cannot be made", folder.display()))?;
     let cases = cases(&args.sizes);
@@ -82,9 +82,9 @@ pub(super) fn run(workspace: &Workspace, args: &Args) -> Result<()> {
 }
 
 /// The program to measure, built if none is named.
-fn program(workspace: &Workspace, args: &Args) -> Result<PathBuf> {
-    if let Some(program) = &args.sim {
-        return Ok(program.clone());
+pub(super) fn program(workspace: &Workspace, named: Option<&Path>) -> Result<PathBuf> {
+    if let Some(program) = named {
+        return Ok(program.to_owned());
     }
     say("building starbelt-sim in the release profile; the first time this takes many minutes");
     command::run(workspace.build_programs(&["starbelt-sim"]).arg("--release"))?;

@@ -111,7 +111,7 @@ fn times(paper: Option<f64>, ours: Option<f64>) -> String {
 }
 
 /// Columns as wide as their longest cell, numbers to the right.
-fn aligned(head: &[&str], rows: &[Vec<String>]) -> String {
+pub(super) fn aligned(head: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(String::len);
         cells.chain(head.get(column).map(|title| title.len())).max().unwrap_or(0)
@@ -120,7 +120,7 @@ fn aligned(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = String::new();
     for row in std::iter::once(&head).chain(rows) {
         let cells = row.iter().enumerate().map(|(column, cell)| match head[column].as_str() {
-            "links" => format!("{cell:<0$}", width(column)),
+            "links" | "policy" => format!("{cell:<0$}", width(column)),
             _ => format!("{cell:>0$}", width(column)),
         });
         text += cells.collect::<Vec<_>>().join("  ").trim_end();
