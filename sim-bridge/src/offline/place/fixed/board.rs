@@ -7,7 +7,7 @@ use body::{Body, Cells, Chip, Store, Warmth};
 use placement::Forecast as _;
 use placement::endurance::{Board, Condition, Power, Thermal};
 
-use super::demand::number;
+use super::super::run::number;
 use super::sky::FixedSky;
 use super::{ORBIT_MIN, STEP_S, steps};
 

@@ -4,8 +4,8 @@ use placement::endurance::{Board, Condition};
 use placement::{Forecast as _, NodeView, Step};
 use topology::NodeIx;
 
+use super::super::run::number;
 use super::board::MAX_C;
-use super::demand::number;
 use super::occupancy::Occupancy;
 use super::{ORBIT_MIN, STEP_S, Setting, steps};
 

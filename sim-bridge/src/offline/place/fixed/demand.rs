@@ -8,6 +8,7 @@ use placement::ground::distance_km;
 use topology::NodeIx;
 use types::{Epoch, NodeKind};
 
+use super::super::run::number;
 use super::flow::{KINDS, Kind, STRICTNESS};
 use super::region::REGIONS;
 use super::{FixedSky, Fleet, STEP_S};
@@ -188,10 +189,6 @@ pub(super) fn seconds(us: u64) -> f64 {
     #[expect(clippy::cast_precision_loss, reason = "a run of 12 hours is far below 2^53 µs")]
     let us = us as f64;
     us / 1.0e6
-}
-
-pub(super) fn number(node: usize) -> NodeIx {
-    NodeIx(u32::try_from(node).expect("a graph has fewer nodes"))
 }
 
 #[cfg(test)]
