@@ -15,7 +15,7 @@ use std::fmt::Debug;
 
 use topology::NodeIx;
 
-use crate::book::Book;
+use crate::book::{Book, Promise};
 use crate::endurance::{Board, Condition};
 use crate::forecast::{Latencies, Step};
 use crate::heat::Heat;
@@ -176,40 +176,68 @@ impl World<'_, '_> {
         Some((heat, heat.after_c(run_s, task.needs.milli_cpu.0)))
     }
 
-    /// Whether battery and board of a node bear a task from a step until another: from now until an orbit after that, with all that is promised
-    /// there.
-    pub(crate) fn bears(&self, node: NodeIx, watts: f64, (from, until): (Step, Step)) -> bool {
+    /// Whether battery and board of a node bear a task from a step until another: from now until an orbit after that, with all that is promised and
+    /// planned there.
+    pub(crate) fn bears(
+        &self,
+        node: NodeIx,
+        watts: f64,
+        span: (Step, Step),
+        planned: &[Promise],
+    ) -> bool {
         let Some((board, now)) = self.boards.get(node.index()) else { return true };
         if board.is_unlimited() {
             return true;
         }
-        let forecast = self.latencies.forecast();
-        let step_s = forecast.step_s();
-        let end = until.saturating_add(steps_of(ORBIT_S, step_s)).min(forecast.steps());
-        let load_w = |step| {
-            let own = if from <= step && step < until { watts } else { 0.0 };
-            self.book.watts(node, step) + own
-        };
-        let at = |step| (load_w(step), forecast.light(node, step));
-        let most_w = (self.now..end).map(load_w).fold(0.0, f64::max);
+        let (steps, load_w) = (self.looked_at(span), self.load_w(node, watts, span, planned));
+        let most_w = (steps.0..steps.1).map(&load_w).fold(0.0, f64::max);
         // To follow temperatures takes far longer than to follow charge.
         let thermal = board.thermal.filter(|_| !board.stays_cool(*now, board.idle_w + most_w));
-        Board { thermal, ..*board }.endures(*now, (self.now, end), step_s, at).is_ok()
+        let forecast = self.latencies.forecast();
+        let at = |step| (load_w(step), forecast.light(node, step));
+        Board { thermal, ..*board }.endures(*now, steps, forecast.step_s(), at).is_ok()
     }
 
-    /// What a task takes from a node's battery from a step until another, beyond what idling and all that is promised there take, Wh.
-    pub(crate) fn drawn_wh(&self, node: NodeIx, watts: f64, (from, until): (Step, Step)) -> f64 {
+    /// The steps at which is looked whether a node bears something: from now until an orbit after its end.
+    fn looked_at(&self, (_, until): (Step, Step)) -> (Step, Step) {
+        let forecast = self.latencies.forecast();
+        let end = until.saturating_add(steps_of(ORBIT_S, forecast.step_s()));
+        (self.now, end.min(forecast.steps()))
+    }
+
+    /// What a node draws at a step beside its idle load if it has a task from a step until another, with all that is promised and planned there, W.
+    fn load_w(
+        &self,
+        node: NodeIx,
+        watts: f64,
+        (from, until): (Step, Step),
+        planned: &[Promise],
+    ) -> impl Fn(Step) -> f64 {
+        move |step| {
+            let own_w = if from <= step && step < until { watts } else { 0.0 };
+            self.book.watts(node, step) + own_w + planned_w(planned, step)
+        }
+    }
+
+    /// What a task takes from a node's battery from a step until another, beyond what idling and all that is promised and planned there take, Wh.
+    pub(crate) fn drawn_wh(
+        &self,
+        node: NodeIx,
+        watts: f64,
+        (from, until): (Step, Step),
+        planned: &[Promise],
+    ) -> f64 {
         let Some((board, _)) = self.boards.get(node.index()) else { return 0.0 };
         if board.power.is_none() {
             return 0.0;
         }
         let forecast = self.latencies.forecast();
-        let watts = |step| {
+        let drained_w = |step| {
             let light = forecast.light(node, step);
-            let without_w = board.idle_w + self.book.watts(node, step);
+            let without_w = board.idle_w + self.book.watts(node, step) + planned_w(planned, step);
             board.drained_w(without_w + watts, light) - board.drained_w(without_w, light)
         };
-        (from..until).map(watts).sum::<f64>() * forecast.step_s() / S_PER_H
+        (from..until).map(drained_w).sum::<f64>() * forecast.step_s() / S_PER_H
     }
 
     /// Whether a node is there, can run a task at all, and has room for it from now on.
@@ -233,6 +261,12 @@ impl World<'_, '_> {
         let seconds = task.runs.iter().map(|run| run.seconds).fold(0.0, f64::max);
         steps_of(seconds, self.latencies.forecast().step_s())
     }
+}
+
+/// What all that is planned draws at a step, W.
+fn planned_w(planned: &[Promise], step: Step) -> f64 {
+    let at = planned.iter().filter(|of| of.from <= step && step < of.until);
+    at.fold(0.0, |all, of| all + of.watts)
 }
 
 /// All nodes that can run a task and have room for it, in the order in which kinds are considered; at least one.

@@ -1,8 +1,10 @@
-//! The least that all tasks after one can cost, as if only neighbours took room from each other.
+//! What all tasks after one cost at least: what they take from batteries and their latency, as if only neighbours took room from each other, and
+//! steps at which nobody can host them.
 //!
-//! Dynamic programming over (task, host): exact for chains and for workflows in which each task has one predecessor. Where a task has more, only
-//! its first planned one counts. For plans without hand-overs what is found is never too much while no battery is drawn from; a hand-over may be
-//! better than that, and where all hosts draw from their batteries only the nearest of them are looked at.
+//! Dynamic programming over (task, host of its parent, for how long that is sure): exact for chains and for workflows in which each task has one
+//! predecessor, as long as none is handed over. A task whose host may violate an objective before the next one starts may be anywhere by then:
+//! what hangs on it is bounded by its other inputs, and what it takes from a battery counts until then. Where a task has more predecessors, one of them counts: of those that are decided the one
+//! from which most is left. What is found is never too much, except where more hosts draw from their batteries than are looked at.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +13,8 @@ use topology::NodeIx;
 use super::cost::Cost;
 use super::order::{Order, Origins};
 use super::scene::Scene;
-use crate::job::{Input, Origin, Stay, host_at};
+use crate::forecast::Step;
+use crate::job::{Input, Origin};
 
 /// So many hosts of a task that draw from their batteries are looked at: in a region that is dark all do, and none can be left out by its cost.
 const DRAWING_MAX: usize = 24;
@@ -19,77 +22,208 @@ const DRAWING_MAX: usize = 24;
 /// What was found so far.
 #[derive(Debug, Default)]
 pub(super) struct Bounds {
-    /// By task and host of its parent (none: it hangs on no planned task).
-    below: BTreeMap<(usize, Option<NodeIx>), Cost>,
+    /// By task and its parent (none: it hangs on no planned task, or that may be anywhere).
+    below: BTreeMap<(usize, Option<Parent>), Cost>,
+    /// By task, step and predecessor: whether any node would do then.
+    holds: BTreeMap<(usize, Step, Before), bool>,
+    /// By task, predecessor and steps: at how many none would.
+    violated: BTreeMap<(usize, Before, (Step, Step)), u32>,
+}
+
+/// A task that another takes from, and its host, if that counts.
+type Before = Option<(usize, NodeIx)>;
+
+/// A planned task that another takes from, where it is when that one starts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Parent {
+    pub(super) task: usize,
+    pub(super) node: NodeIx,
+    /// The first step at which it may be elsewhere.
+    pub(super) sure: Step,
 }
 
 impl Bounds {
-    /// The least cost of a task and of all that hang on it, given the host of its parent; [`Cost::NONE`] where there is no host.
+    /// The least cost of a task and of all that hang on it, given its parent; [`Cost::NONE`] where there is no host.
     pub(super) fn of(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
-        parent: Option<NodeIx>,
+        parent: Option<Parent>,
     ) -> Cost {
+        // For how long the parent is sure matters only to what comes after and to what is drawn, and not beyond the end.
+        let is_alike = scene.children(task).is_empty() && !scene.has_batteries();
+        let parent = parent.map(|of| {
+            let is_always = is_alike || scene.last(task) < of.sure;
+            let sure = if is_always { Step::MAX } else { of.sure };
+            Parent { sure, ..of }
+        });
         if let Some(known) = self.below.get(&(task, parent)) {
             return *known;
         }
-        let origins = relaxed_origins(scene, task, parent);
-        let mut order = Order::new(scene, task, origins);
+        let origins = relaxed_origins(scene, task, parent, scene.start(task));
+        let best = if origins.is_empty() {
+            // Nothing says where: what hangs on it may find it anywhere, too.
+            let children = scene.children(task);
+            children.into_iter().map(|child| self.of(scene, child, None)).sum()
+        } else {
+            self.best_of(scene, (task, parent), Order::new(scene, task, origins))
+        };
+        self.below.insert((task, parent), best);
+        best
+    }
+
+    /// The least of all hosts of a task.
+    fn best_of(
+        &mut self,
+        scene: &mut Scene<'_, '_, '_, '_>,
+        (task, parent): (usize, Option<Parent>),
+        mut order: Order,
+    ) -> Cost {
         let (mut best, mut nth, mut drawing) = (Cost::NONE, 0, 0);
         while let Some((latency_ms, host)) = order.nth(scene, nth) {
             if best <= (Cost { battery: 0, latency_ms }) {
                 break;
             }
             nth += 1;
-            let own = Cost { battery: scene.drawn(task, host), latency_ms };
-            let may_draw = own.battery == 0 || drawing < DRAWING_MAX;
-            let has_room = parent != Some(host) || scene.fit_together(task, host);
-            if best <= own || !may_draw || !has_room || !scene.bears(task, host) {
+            let beside = parent.filter(|parent| parent.node == host);
+            let has_room = beside.is_none_or(|parent| scene.fit_together(task, parent.task, host));
+            let draws = 0 < scene.drawn(task, host);
+            let may_draw = !draws || drawing < DRAWING_MAX;
+            if !has_room || !may_draw {
                 continue;
             }
-            drawing += usize::from(0 < own.battery);
-            best = best.min(own + self.after(scene, task, host));
+            let own = Cost { battery: drawn_surely(scene, task, (host, parent)), latency_ms };
+            if best <= own || !scene.bears(task, host, scene.start(task)) {
+                continue;
+            }
+            drawing += usize::from(draws);
+            best = best.min(own + self.after(scene, task, host, parent));
         }
-        self.below.insert((task, parent), best);
         best
     }
 
-    /// The least cost of all that hangs on a task, given its first host. Nothing is known where no host would do from there: the task may have
-    /// been handed over by then.
-    pub(super) fn after(
+    /// The least cost of all that hangs on a task, given its first host and its parent.
+    fn after(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
-        host: NodeIx,
+        node: NodeIx,
+        parent: Option<Parent>,
     ) -> Cost {
         let children = scene.children(task);
-        let each = children.into_iter().map(|child| self.of(scene, child, Some(host)));
-        each.filter(Cost::is_finite).sum()
+        let Some(latest) = children.iter().map(|child| scene.last(*child)).max() else {
+            return Cost::ZERO;
+        };
+        let sure = sure_until(scene, task, (node, parent), latest);
+        let mut all = Cost::ZERO;
+        for child in children {
+            let there = (scene.start(child) < sure).then_some(Parent { task, node, sure });
+            let there = there.map(|there| self.of(scene, child, Some(there)));
+            // Where no host would do from there, the task may have been handed over by then.
+            let known = there.filter(Cost::is_finite);
+            all = all + known.unwrap_or_else(|| self.of(scene, child, None));
+        }
+        all
     }
 
-    /// The same, given where the task is when each of them starts; [`Cost::NONE`] where one can have no host.
-    pub(super) fn after_stays(
+    /// Steps of some, at which a task runs, at which no node at all would meet its objectives, given a predecessor on a node.
+    pub(super) fn violated(
         &mut self,
         scene: &mut Scene<'_, '_, '_, '_>,
         task: usize,
-        stays: &[Stay],
-    ) -> Cost {
-        let children = scene.children(task);
-        let host = |scene: &Scene<'_, '_, '_, '_>, child| host_at(stays, scene.start(child));
-        children.into_iter().map(|child| self.of(scene, child, host(scene, child))).sum()
+        before: Before,
+        (from, until): (Step, Step),
+    ) -> u32 {
+        let from = from.max(scene.start(task) + 1);
+        let until = until.min(scene.last(task).saturating_add(1));
+        if let Some(known) = self.violated.get(&(task, before, (from, until))) {
+            return *known;
+        }
+        let mut violated = 0;
+        for step in from..until {
+            let key = (task, step, before);
+            let known = self.holds.get(&key).copied();
+            let holds = known.unwrap_or_else(|| can_hold(scene, task, before, step));
+            self.holds.insert(key, holds);
+            violated += u32::from(!holds);
+        }
+        self.violated.insert((task, before, (from, until)), violated);
+        violated
     }
 }
 
-/// The origins of a task that do not hang on what is not decided, and its parent.
-fn relaxed_origins(scene: &Scene<'_, '_, '_, '_>, task: usize, parent: Option<NodeIx>) -> Origins {
-    let (step, parent_task) = (scene.start(task), scene.parent(task));
+/// What a task takes from the battery of its first host before it may be handed over, in units of the resolution.
+fn drawn_surely(
+    scene: &mut Scene<'_, '_, '_, '_>,
+    task: usize,
+    (host, parent): (NodeIx, Option<Parent>),
+) -> u64 {
+    if scene.drawn(task, host) == 0 {
+        return 0;
+    }
+    let (start, last) = (scene.start(task), scene.last(task));
+    let sure = sure_until(scene, task, (host, parent), last);
+    scene.drawn_between(task, host, (start, sure))
+}
+
+/// The first step after its start, of those until one, at which a task may be handed over that starts on a node; the last number if there is none.
+fn sure_until(
+    scene: &mut Scene<'_, '_, '_, '_>,
+    task: usize,
+    (node, parent): (NodeIx, Option<Parent>),
+    latest: Step,
+) -> Step {
+    let (first, last) = (scene.start(task) + 1, scene.last(task).min(latest));
+    let moves = |input: &Input, scene: &Scene<'_, '_, '_, '_>, step: Step| match input.origin {
+        Origin::Node(_) => false,
+        Origin::Task(of) => {
+            let is_sure = parent.is_some_and(|parent| parent.task == of && step < parent.sure);
+            input.latency_max_ms.is_some() && scene.tail.contains(&of) && !is_sure
+        }
+    };
+    let mut breaks = |step: &Step| {
+        let inputs = &scene.task(task).inputs;
+        inputs.iter().any(|input| moves(input, scene, *step)) || {
+            let origins = relaxed_origins(scene, task, parent, *step);
+            scene.latencies().longest_within(node, *step, origins).is_none()
+        }
+    };
+    (first..=last).find(&mut breaks).unwrap_or(Step::MAX)
+}
+
+/// Whether any node that can run a task would meet its objectives at a step, given a predecessor on a node.
+fn can_hold(scene: &mut Scene<'_, '_, '_, '_>, task: usize, before: Before, step: Step) -> bool {
+    let parent = before.map(|(task, node)| Parent { task, node, sure: Step::MAX });
+    let origins = relaxed_origins(scene, task, parent, step);
+    let Some((first, limit_ms)) = origins.first().copied() else { return true };
+    let mut nth = 0;
+    while let Some((node, ms)) = scene.latencies().nth_nearest(first, step, nth)
+        && limit_ms.is_none_or(|limit_ms| ms <= limit_ms)
+    {
+        nth += 1;
+        let others = origins.iter().skip(1).copied();
+        if scene.can_run(task, node)
+            && scene.latencies().longest_within(node, step, others).is_some()
+        {
+            return true;
+        }
+    }
+    false
+}
+
+/// The origins of a task at a step that do not hang on what is not decided, and its parent.
+fn relaxed_origins(
+    scene: &Scene<'_, '_, '_, '_>,
+    task: usize,
+    parent: Option<Parent>,
+    step: Step,
+) -> Origins {
     let origin = |input: &Input| {
-        let of_parent = match input.origin {
-            Origin::Task(origin) if Some(origin) == parent_task => parent,
-            Origin::Task(_) | Origin::Node(_) => None,
+        let of_parent = parent.filter(|parent| input.origin == Origin::Task(parent.task));
+        let node = match of_parent {
+            Some(parent) => parent.node,
+            None => scene.origin(input, step, &|_| None)?,
         };
-        let node = of_parent.or_else(|| scene.origin(input, step, &|_| None))?;
         Some((node, input.latency_max_ms))
     };
     scene.task(task).inputs.iter().filter_map(origin).collect()

@@ -45,10 +45,9 @@ impl Cost {
         percent
     }
 
-    /// What is left of it without a part of it.
-    pub(super) fn without(self, part: Self) -> Self {
-        let latency_ms = (self.latency_ms - part.latency_ms).max(0.0);
-        Self { battery: self.battery.saturating_sub(part.battery), latency_ms }
+    /// The greater of two.
+    pub(super) fn max(self, other: Self) -> Self {
+        if self < other { other } else { self }
     }
 }
 
@@ -99,7 +98,7 @@ mod tests {
         assert!(ascending.is_sorted_by(|one, next| one < next), "{ascending:?}");
         assert_eq!(cost(2, 3.0).min(cost(1, 9.0)), cost(1, 9.0));
         assert_eq!([cost(2, 3.0), cost(1, 9.0)].into_iter().sum::<Cost>(), cost(3, 12.0));
-        assert_eq!(cost(3, 2.0).without(cost(1, 5.0)), cost(2, 0.0));
+        assert_eq!(cost(2, 3.0).max(cost(1, 9.0)), cost(2, 3.0));
         let percent =
             [cost(2, 3.0), cost(1, 9.0), cost(0, 0.0)].map(|of| cost(1, 3.0).percent_of(of));
         assert_eq!(percent, [50, 33, 100]);

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use topology::NodeIx;
-use types::Capacity;
 
-use super::bound::Bounds;
+use super::bound::{Bounds, Parent};
 use super::cost::{Cost, coarse};
 use super::scene::{Scene, Stays};
+use crate::book::Promise;
 use crate::forecast::Step;
 use crate::job::{Input, Origin, Stay};
 
@@ -15,6 +15,8 @@ use crate::job::{Input, Origin, Stay};
 const FOLLOWERS: usize = 32;
 /// So many of those that have room for a task that hangs on this one, too: it would find its input where it is.
 const ROOMY: usize = 4;
+/// So many ways to go on from a step are weighed: the best one for the task alone may take room from others, or lead away from them.
+const WAYS: usize = 24;
 
 /// Where a task is in all of its run.
 #[derive(Clone, Debug)]
@@ -26,18 +28,20 @@ pub(super) struct Itinerary {
     pub(super) drawn: u64,
 }
 
-/// Where a task goes from a step on at which its host does not do: the best of all that begins then. It does not depend on the host before.
+/// Where a task goes from a step on at which its host does not do, and then. It does not depend on the host before.
 #[derive(Clone, Copy, Debug)]
 struct Follow {
-    /// To whom; nowhere where no node does: then it stays, and an objective is violated.
+    /// To whom; nowhere where no node does, or where others need it here: then it stays, and an objective is violated.
     node: Option<NodeIx>,
     /// When the next one is needed; after the last step if none is.
     until: Step,
+    /// Which of those that begin then.
+    then: usize,
     rank: Rank,
 }
 
-/// Steps of violation; what is taken from batteries, by what hangs on the task too; latency that is left to that in units of the resolution;
-/// hand-overs; latency of the first in bits.
+/// Steps of violation, of what takes from the task too; what is taken from batteries, by what hangs on the task too; latency that is left to that
+/// in units of the resolution; hand-overs; latency of the first in bits.
 type Rank = (u32, u64, u64, u32, u64);
 
 /// The itineraries of one task, given where its inputs come from.
@@ -46,8 +50,10 @@ pub(super) struct Itineraries {
     task: usize,
     start: Step,
     last: Step,
-    /// By step.
-    follows: BTreeMap<Step, Follow>,
+    /// How many are kept that begin at a step: more than one only where another task is planned after this one.
+    ways: usize,
+    /// By step: the best that begin then, the best first.
+    follows: BTreeMap<Step, Vec<Follow>>,
 }
 
 /// What an itinerary is decided with.
@@ -55,47 +61,77 @@ pub(super) struct Tools<'t, 'w, 'a, 'f, 'j> {
     pub(super) scene: &'t mut Scene<'w, 'a, 'f, 'j>,
     pub(super) bounds: &'t mut Bounds,
     pub(super) stays: Stays<'t>,
-    /// What the tasks of the same plan that have their stays take on a node.
-    pub(super) taken: &'t dyn Fn(NodeIx) -> Capacity,
+    /// What the tasks of the same plan that have their stays will be promised on a node.
+    pub(super) planned: &'t dyn Fn(NodeIx) -> Vec<Promise>,
+}
+
+impl Tools<'_, '_, '_, '_, '_> {
+    /// What a task takes from the battery of a node from a step until another, beside what is planned there.
+    fn drawn(&self, task: usize, node: NodeIx, span: (Step, Step)) -> u64 {
+        self.scene.drawn_beside(task, node, span, &(self.planned)(node))
+    }
 }
 
 impl Itineraries {
     pub(super) fn new(scene: &Scene<'_, '_, '_, '_>, task: usize) -> Self {
         let (start, last) = (scene.start(task), scene.last(task));
-        Self { task, start, last, follows: BTreeMap::new() }
+        let ways = if scene.tail.last() == Some(&task) { 1 } else { WAYS };
+        Self { task, start, last, ways, follows: BTreeMap::new() }
     }
 
-    /// The hosts of the task if it starts on one.
+    /// The hosts of the task if it starts on one: the best ways to go on from there, the best first.
     pub(super) fn from(
         &mut self,
         tools: &mut Tools<'_, '_, '_, '_, '_>,
         host: NodeIx,
+    ) -> Vec<Itinerary> {
+        let held = self.held_until(tools, host, self.start);
+        let ways = if self.last < held { 1 } else { self.follow(tools, held).len() };
+        (0..ways).map(|way| self.way(tools, host, (held, way))).collect()
+    }
+
+    /// The hosts of the task if it starts on one and goes on from a step in one of the ways that begin then.
+    fn way(
+        &mut self,
+        tools: &mut Tools<'_, '_, '_, '_, '_>,
+        host: NodeIx,
+        (mut step, mut way): (Step, usize),
     ) -> Itinerary {
         let stays = vec![Stay { node: host, from: self.start }];
         let mut found = Itinerary { stays, violated: 0, drawn: 0 };
-        let mut step = self.held_until(tools, host, self.start);
+        let mut host = host;
         while step <= self.last {
-            let follow = self.follow(tools, step);
-            match follow.node {
-                Some(node) if found.stays.last().is_some_and(|stay| stay.node != node) => {
-                    found.stays.push(Stay { node, from: step });
+            let follow = self.follow(tools, step)[way];
+            let mut next = (follow.until, follow.then);
+            if let Some(node) = follow.node {
+                found.stays.push(Stay { node, from: step });
+                host = node;
+            } else {
+                found.violated += 1;
+                let held = self.held_until(tools, host, step + 1);
+                if held != follow.until {
+                    // It does again: nothing is needed before it fails next.
+                    next = (held, 0);
                 }
-                Some(_) => {}
-                None => found.violated += 1,
             }
-            step = follow.until;
+            (step, way) = next;
         }
-        found.drawn = self.drawn(tools.scene, &found.stays);
+        found.drawn = self.drawn(tools, &found.stays);
         found
     }
 
     /// What is taken from the batteries of hosts, one after the other.
-    fn drawn(&self, scene: &Scene<'_, '_, '_, '_>, stays: &[Stay]) -> u64 {
+    fn drawn(&self, tools: &Tools<'_, '_, '_, '_, '_>, stays: &[Stay]) -> u64 {
         let ends = stays.iter().skip(1).map(|next| next.from).chain([self.last]);
-        let drawn = |(stay, end): (&Stay, Step)| {
-            scene.drawn_between(self.task, stay.node, (stay.from, end))
-        };
+        let drawn =
+            |(stay, end): (&Stay, Step)| tools.drawn(self.task, stay.node, (stay.from, end));
         stays.iter().zip(ends).map(drawn).sum()
+    }
+
+    /// What is taken from the battery of a host on which the task starts before it may leave that.
+    pub(super) fn drawn_surely(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, host: NodeIx) -> u64 {
+        let held = self.held_until(tools, host, self.start);
+        tools.drawn(self.task, host, (self.start, held))
     }
 
     /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
@@ -103,75 +139,103 @@ impl Itineraries {
         let breaks = |step: &Step| self.longest_ms(tools, host, *step).is_none();
         let violated = (self.start..=self.last).filter(breaks).count();
         let violated = u32::try_from(violated).unwrap_or(u32::MAX);
-        let drawn = tools.scene.drawn(self.task, host);
-        Itinerary { stays: vec![Stay { node: host, from: self.start }], violated, drawn }
+        let stays = vec![Stay { node: host, from: self.start }];
+        let drawn = self.drawn(tools, &stays);
+        Itinerary { stays, violated, drawn }
     }
 
     /// Dynamic programming over the steps at which a hand-over is needed.
-    fn follow(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Follow {
+    fn follow(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<Follow> {
         if let Some(known) = self.follows.get(&step) {
-            return *known;
+            return known.clone();
         }
-        let candidates = self.candidates(tools, step);
-        let mut ranked = Vec::with_capacity(candidates.len());
-        for (node, latency_ms) in candidates {
-            ranked.push(self.ranked(tools, step, (node, latency_ms)));
+        let mut found: Vec<Follow> = Vec::new();
+        for candidate in self.candidates(tools, step) {
+            self.add_follows(tools, step, candidate, &mut found);
         }
-        // Stable: of equal ones the one found first stays first. Whether it bears the task is asked last, since that takes the longest.
-        ranked.sort_by_key(|follow| follow.rank);
-        let bears = |follow: &Follow| {
-            follow.node.is_some_and(|node| tools.scene.bears_from(self.task, node, step))
-        };
-        let best = ranked.into_iter().find(bears);
-        let found = best.unwrap_or_else(|| {
-            let then = self.rest(tools, step + 1);
-            let rank = (then.0 + 1, then.1, then.2, then.3, 0);
-            Follow { node: None, until: step + 1, rank }
-        });
-        self.follows.insert(step, found);
+        let until = step + 1;
+        for (then, rest) in self.rest(tools, until).into_iter().enumerate() {
+            let rank = (rest.0.saturating_add(1), rest.1, rest.2, rest.3, 0);
+            found.push(Follow { node: None, until, then, rank });
+        }
+        // Stable: of equal ones the one found first stays first.
+        found.sort_by_key(|follow| follow.rank);
+        let found = self.borne(tools, step, found);
+        self.follows.insert(step, found.clone());
         found
     }
 
-    /// What it is to go to a node at a step.
-    fn ranked(
+    /// Adds the ways to go on from a node that is gone to at a step.
+    fn add_follows(
         &mut self,
         tools: &mut Tools<'_, '_, '_, '_, '_>,
         step: Step,
         (node, latency_ms): (NodeIx, f64),
-    ) -> Follow {
+        found: &mut Vec<Follow>,
+    ) {
         let until = self.held_until(tools, node, step);
-        let left = self.left(tools, node, (step, until));
-        let drawn = tools.scene.drawn_between(self.task, node, (step, until));
-        let then = self.rest(tools, until);
-        let rank = (
-            then.0,
-            drawn.saturating_add(left.battery).saturating_add(then.1),
-            coarse(left.latency_ms).saturating_add(then.2),
-            then.3.saturating_add(1),
-            latency_ms.to_bits(),
-        );
-        Follow { node: Some(node), until, rank }
+        let (violated, left) = self.left(tools, node, (step, until));
+        if !left.is_finite() {
+            return;
+        }
+        let drawn = tools.drawn(self.task, node, (step, until)).saturating_add(left.battery);
+        for (then, rest) in self.rest(tools, until).into_iter().enumerate() {
+            let rank = (
+                violated.saturating_add(rest.0),
+                drawn.saturating_add(rest.1),
+                coarse(left.latency_ms).saturating_add(rest.2),
+                rest.3.saturating_add(1),
+                latency_ms.to_bits(),
+            );
+            found.push(Follow { node: Some(node), until, then, rank });
+        }
     }
 
-    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Rank {
-        if self.last < step { (0, 0, 0, 0, 0) } else { self.follow(tools, step).rank }
+    /// The first ways whose node bears the task, as many as are kept. That is asked last, since it takes the longest.
+    fn borne(
+        &self,
+        tools: &Tools<'_, '_, '_, '_, '_>,
+        step: Step,
+        ranked: Vec<Follow>,
+    ) -> Vec<Follow> {
+        let mut known: BTreeMap<NodeIx, bool> = BTreeMap::new();
+        let mut bears = |node| {
+            let asked = || tools.scene.bears_beside(self.task, node, step, &(tools.planned)(node));
+            *known.entry(node).or_insert_with(asked)
+        };
+        let borne = ranked.into_iter().filter(|follow| follow.node.is_none_or(&mut bears));
+        borne.take(self.ways).collect()
     }
 
-    /// The least cost of what hangs on the task and starts while it is on a node; it stays where it ended.
+    fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<Rank> {
+        if self.last < step {
+            return vec![(0, 0, 0, 0, 0)];
+        }
+        self.follow(tools, step).iter().map(|follow| follow.rank).collect()
+    }
+
+    /// What is left to tasks that take from this one while it is on a node, where it stays if it ends there: steps at which none of them can be
+    /// hosted anywhere, and the least cost of those that start then.
     fn left(
         &self,
         tools: &mut Tools<'_, '_, '_, '_, '_>,
         node: NodeIx,
         (from, until): (Step, Step),
-    ) -> Cost {
-        let mut left = Cost::ZERO;
+    ) -> (u32, Cost) {
+        let until = if self.last < until { Step::MAX } else { until };
+        let (mut violated, mut left) = (0_u32, Cost::ZERO);
+        for taker in tools.scene.takers(self.task) {
+            let before = Some((self.task, node));
+            violated += tools.bounds.violated(tools.scene, taker, before, (from, until));
+        }
         for child in tools.scene.children(self.task) {
             let start = tools.scene.start(child);
-            if from <= start && (start < until || self.last < until) {
-                left = left + tools.bounds.of(tools.scene, child, Some(node));
+            if from <= start && start < until {
+                let parent = Parent { task: self.task, node, sure: until };
+                left = left + tools.bounds.of(tools.scene, child, Some(parent));
             }
         }
-        left
+        (violated, left)
     }
 
     /// The first step at which an objective is violated on a node; the one after the last if none is.
@@ -228,7 +292,7 @@ impl Itineraries {
         {
             nth += 1;
             let is_known = found.iter().any(|(known, _)| *known == node);
-            let fits = with.is_none_or(|child| tools.scene.fit_together(child, node));
+            let fits = with.is_none_or(|child| tools.scene.fit_together(child, self.task, node));
             if is_known || !fits || !self.has_place(tools, node, step) {
                 continue;
             }
@@ -240,9 +304,7 @@ impl Itineraries {
     }
 
     fn has_place(&self, tools: &Tools<'_, '_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
-        let beside = (tools.taken)(node);
-        tools.scene.has_place(self.task, node, step)
-            && tools.scene.has_room_beside(self.task, node, step, beside)
+        tools.scene.has_place_beside(self.task, node, step, &(tools.planned)(node))
     }
 
     /// Where followers are looked for, each with the step whose network counts.

@@ -7,6 +7,7 @@ use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
 use super::cost::coarse_wh;
+use crate::book::Promise;
 use crate::forecast::{Latencies, Step};
 use crate::job::{Input, Job, JobTask, Origin, Stay, host_at};
 use crate::policy::World;
@@ -18,7 +19,7 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     pub(super) job: &'j Job,
     /// What is planned: the task that starts now and all later ones without a host, in the order of the job.
     pub(super) tail: Vec<usize>,
-    /// By task: the planned one whose host counts for its bound, and those whose bound hangs on it.
+    /// By task: the planned one whose host counts for its bound before any is decided, and those whose bound hangs on it.
     parents: Vec<Option<usize>>,
     children: Vec<Vec<usize>>,
     /// Whether a node bears a task from a step on, as far as that was asked.
@@ -71,7 +72,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         self.world
     }
 
-    /// The planned task whose host counts for the bound of a task: that of its first planned input.
+    /// The planned task whose host counts for the bound of a task: of those that it takes from the last to start.
     pub(super) fn parent(&self, task: usize) -> Option<usize> {
         self.parents[task]
     }
@@ -79,6 +80,13 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
     /// The tasks whose bound hangs on a task.
     pub(super) fn children(&self, task: usize) -> Vec<usize> {
         self.children[task].clone()
+    }
+
+    /// The planned tasks that take from a task.
+    pub(super) fn takers(&self, task: usize) -> Vec<usize> {
+        let takes = |input: &Input| input.origin == Origin::Task(task);
+        let tail = self.tail.iter().copied();
+        tail.filter(|later| self.task(*later).inputs.iter().any(takes)).collect()
     }
 
     /// Where an input comes from at a step. Of tasks that are planned the stays are given; `None` where they are not.
@@ -94,17 +102,26 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
 
     /// Whether a node has a place for a task from a step on: it is there, can run it, has room and stays cool.
     pub(super) fn has_place(&self, task: usize, node: NodeIx, from: Step) -> bool {
-        let (world, of) = (self.world(), self.task(task));
-        let Some(view) = world.nodes.get(node.index()) else { return false };
-        view.alive
-            && of.runs_on(view.arch)
-            && world.book.is_open(node, from)
-            && world.book.has_room(node, of.needs, from, self.until(task))
+        let (book, needs) = (self.world().book, self.task(task).needs);
+        self.can_run(task, node)
+            && book.is_open(node, from)
+            && book.has_room(node, needs, from, self.until(task))
             && self.stays_cool(task, node)
     }
 
+    /// The same beside what else is planned there.
+    pub(super) fn has_place_beside(
+        &self,
+        task: usize,
+        node: NodeIx,
+        from: Step,
+        planned: &[Promise],
+    ) -> bool {
+        self.has_place(task, node, from) && self.has_room_beside(task, node, from, planned)
+    }
+
     /// Whether battery and board bear a task from a step until the end of its run.
-    pub(super) fn bears_from(&self, task: usize, node: NodeIx, from: Step) -> bool {
+    pub(super) fn bears(&self, task: usize, node: NodeIx, from: Step) -> bool {
         if self.world().boards.get(node.index()).is_none_or(|(board, _)| board.is_unlimited()) {
             return true;
         }
@@ -112,18 +129,34 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         if let Some(known) = self.borne.borrow().get(&key) {
             return *known;
         }
-        let until = self.last(task).saturating_add(1);
-        let bears = self.world().bears(node, self.task(task).watts, (from, until));
+        let bears = self.world().bears(node, self.task(task).watts, self.run_from(task, from), &[]);
         self.borne.borrow_mut().insert(key, bears);
         bears
     }
 
-    /// Whether battery and board of a node bear a task in all of its run.
-    pub(super) fn bears(&self, task: usize, node: NodeIx) -> bool {
-        self.bears_from(task, node, self.start(task))
+    /// The same beside what else is planned there.
+    pub(super) fn bears_beside(
+        &self,
+        task: usize,
+        node: NodeIx,
+        from: Step,
+        planned: &[Promise],
+    ) -> bool {
+        let (watts, run) = (self.task(task).watts, self.run_from(task, from));
+        let beside = || planned.is_empty() || self.world().bears(node, watts, run, planned);
+        self.bears(task, node, from) && beside()
     }
 
-    /// What a task takes from the battery of a node in all of its run.
+    fn run_from(&self, task: usize, from: Step) -> (Step, Step) {
+        (from, self.last(task).saturating_add(1))
+    }
+
+    /// Whether any node has a battery.
+    pub(super) fn has_batteries(&self) -> bool {
+        self.world().boards.iter().any(|(board, _)| board.power.is_some())
+    }
+
+    /// What a task takes from the battery of a node in all of its run, in units of the resolution.
     pub(super) fn drawn(&self, task: usize, node: NodeIx) -> u64 {
         self.drawn_between(task, node, (self.start(task), self.last(task)))
     }
@@ -138,27 +171,62 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         if self.world().boards.get(node.index()).is_none_or(|(board, _)| board.power.is_none()) {
             return 0;
         }
-        let (watts, until) = (self.task(task).watts, until.min(self.last(task)));
-        let wh = || self.world().drawn_wh(node, watts, (from, until));
+        let until = until.min(self.last(task));
+        let wh = || self.world().drawn_wh(node, self.task(task).watts, (from, until), &[]);
         *self.drawn.borrow_mut().entry((task, node, from, until)).or_insert_with(|| coarse_wh(wh()))
     }
 
-    /// Whether a node has room for a task beside its parent.
-    pub(super) fn fit_together(&self, task: usize, node: NodeIx) -> bool {
-        let parent = self.parent(task).map(|parent| self.task(parent).needs);
-        self.has_room_beside(task, node, self.start(task), parent.unwrap_or_default())
-    }
-
-    /// Whether a node has room from a step on for a task and for more that is planned.
-    pub(super) fn has_room_beside(
+    /// The same beside what else is planned there.
+    pub(super) fn drawn_beside(
         &self,
         task: usize,
         node: NodeIx,
-        from: Step,
-        beside: Capacity,
-    ) -> bool {
-        let needs = sum(self.task(task).needs, beside);
-        self.world().book.has_room(node, needs, from, self.until(task))
+        (from, until): (Step, Step),
+        planned: &[Promise],
+    ) -> u64 {
+        let until = until.min(self.last(task));
+        if planned.iter().all(|of| until <= of.from || of.until <= from) {
+            return self.drawn_between(task, node, (from, until));
+        }
+        coarse_wh(self.world().drawn_wh(node, self.task(task).watts, (from, until), planned))
+    }
+
+    /// What is promised to a task once it is on a node from a step on.
+    pub(super) fn promise(&self, task: usize, from: Step) -> Promise {
+        let of = self.task(task);
+        Promise { from, until: self.until(task), needs: of.needs, watts: of.watts }
+    }
+
+    /// Whether a node has room for a task beside one that it takes from.
+    pub(super) fn fit_together(&self, task: usize, before: usize, node: NodeIx) -> bool {
+        let from = self.start(task);
+        self.has_room_beside(task, node, from, &[self.promise(before, from)])
+    }
+
+    /// Whether a node is there and can run a task.
+    pub(super) fn can_run(&self, task: usize, node: NodeIx) -> bool {
+        let view = self.world().nodes.get(node.index());
+        view.is_some_and(|view| view.alive && self.task(task).runs_on(view.arch))
+    }
+
+    /// Whether a node has room from a step on for a task, and for what else is planned there.
+    fn has_room_beside(&self, task: usize, node: NodeIx, from: Step, planned: &[Promise]) -> bool {
+        let (until, book) = (self.until(task), self.world().book);
+        let overlaps = |of: &&Promise| of.from < until && from < of.until;
+        let mut moments: Vec<_> = planned
+            .iter()
+            .filter(overlaps)
+            .flat_map(|of| [of.from, of.until])
+            .filter(|moment| from < *moment && *moment < until)
+            .chain([from, until])
+            .collect();
+        moments.sort_unstable();
+        let ends = moments.iter().skip(1);
+        moments.iter().zip(ends).all(|(from, until)| {
+            let at = planned.iter().filter(|of| of.from <= *from && *from < of.until);
+            let needs = at.fold(self.task(task).needs, |all, of| sum(all, of.needs));
+            book.has_room(node, needs, *from, *until)
+        })
     }
 
     /// In the published model of heat; it counts only where nothing better is known of a board.
@@ -181,13 +249,13 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
 
 fn parent(job: &Job, tail: &[usize], task: usize) -> Option<usize> {
     let origins = job.tasks[task].inputs.iter().filter_map(|input| match input.origin {
-        Origin::Task(origin) => Some(origin),
+        Origin::Task(origin) => Some(origin).filter(|origin| tail.contains(origin)),
         Origin::Node(_) => None,
     });
-    origins.into_iter().find(|origin| tail.contains(origin))
+    origins.max_by_key(|origin| (job.tasks[*origin].start, *origin))
 }
 
-pub(super) fn sum(a: Capacity, b: Capacity) -> Capacity {
+fn sum(a: Capacity, b: Capacity) -> Capacity {
     Capacity {
         milli_cpu: MilliCpu(a.milli_cpu.0.saturating_add(b.milli_cpu.0)),
         memory_mib: MiB(a.memory_mib.0.saturating_add(b.memory_mib.0)),

@@ -1,21 +1,35 @@
 //! Best first: partial plans by what they cost so far and the least that the rest can cost (P. Hart, N. Nilsson, B. Raphael, 1968).
+//!
+//! Where that takes long, a plan is completed from the best beginnings of each length (beam search), and the search goes on only below its cost.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 
 use topology::NodeIx;
-use types::Capacity;
 
-use super::bound::Bounds;
+use super::bound::{Bounds, Parent};
 use super::cost::{Cost, coarse};
 use super::itinerary::{Itineraries, Itinerary, Tools};
 use super::order::{Order, Origins};
-use super::scene::{Scene, sum};
-use crate::job::{Input, Stay, host_at};
+use super::scene::Scene;
+use crate::book::Promise;
+use crate::forecast::Step;
+use crate::job::{Input, Origin, Stay, host_at};
 
-/// So many partial plans are looked at; then the best one is completed as it comes.
-const LOOKS_MAX: usize = 20_000;
-/// So many hosts of a task are tried then.
+/// So many partial plans are looked at; then the best plan that is known is taken.
+const LOOKS_MAX: usize = 10_000;
+/// So many hosts are taken up at most: of those that draw from their batteries most are only put back.
+const TURNS_MAX: usize = 40_000;
+/// After so many, a plan is completed from the best beginnings.
+const LOOKS_BEAM: usize = 500;
+/// So many beginnings of each length are kept for that, and so many hosts of the next task are tried after each.
+const BEAM: usize = 64;
+const BEAM_HOSTS: usize = 12;
+/// Those are the ones that draw nothing, if so many of the nearest have any.
+const BEAM_NEAREST: usize = 256;
+/// So many of them may go on from the same beginning, beyond the first task: else they differ in little.
+const BEAM_ALIKE: usize = 3;
+/// So many hosts of a task are tried where no beginning that was kept can be completed.
 const DIVE_HOSTS: usize = 64;
 
 /// The best plan that was found, of it the task that starts now.
@@ -36,8 +50,8 @@ struct Part {
     violated: u32,
     moves: u32,
     cost: Cost,
-    /// The least that tasks without stays can add.
-    rest: Cost,
+    /// The least that tasks without stays can add: steps of violation, and the rest.
+    rest: (u32, Cost),
 }
 
 /// Steps of violation, battery and latency in units of their resolutions, hand-overs, then the exact latency and the order in which they came.
@@ -55,89 +69,156 @@ enum Item {
 
 struct Search<'s, 'w, 'a, 'f, 'j> {
     scene: &'s mut Scene<'w, 'a, 'f, 'j>,
-    /// What each task of the tail needs.
-    needs: Vec<Capacity>,
+    /// What each task of the tail is promised where it starts.
+    promises: Vec<Promise>,
     bounds: Bounds,
     parts: Vec<Part>,
-    /// By partial plan: the hosts of its next task, and where that goes from each.
+    /// By partial plan: the hosts of its next task, where that goes from each, and the least that tasks can add that hang not on it.
     orders: Vec<Option<Order>>,
     itineraries: Vec<Option<Itineraries>>,
+    others: Vec<Option<Cost>>,
     open: BinaryHeap<Reverse<(Key, Item)>>,
     came: usize,
+    /// How many partial plans were looked at.
+    looks: usize,
 }
 
 /// The best plan of all tasks of a scene; `None` where one of them can have no host.
 pub(super) fn search(scene: &mut Scene<'_, '_, '_, '_>) -> Option<Found> {
-    let mut bounds = Bounds::default();
-    let roots: Vec<_> = scene.tail.clone();
-    let roots = roots.into_iter().filter(|task| scene.parent(*task).is_none()).collect::<Vec<_>>();
-    let rest = roots.into_iter().map(|task| bounds.of(scene, task, None)).sum();
-    let part = Part {
+    let promises = scene.tail.iter().map(|task| scene.promise(*task, scene.start(*task))).collect();
+    let mut search = Search {
+        scene,
+        promises,
+        bounds: Bounds::default(),
+        parts: vec![],
+        orders: vec![],
+        itineraries: vec![],
+        others: vec![],
+        open: BinaryHeap::new(),
+        came: 0,
+        looks: 0,
+    };
+    let nothing = Part {
         before: None,
         depth: 0,
         stays: vec![],
         violated: 0,
         moves: 0,
         cost: Cost::ZERO,
-        rest,
+        rest: (0, Cost::ZERO),
     };
-    let needs = scene.tail.iter().map(|task| scene.task(*task).needs).collect();
-    let mut search = Search {
-        scene,
-        needs,
-        bounds,
-        parts: vec![],
-        orders: vec![],
-        itineraries: vec![],
-        open: BinaryHeap::new(),
-        came: 0,
-    };
-    search.add(part);
+    let start = search.add(nothing)?;
+    search.queue(start);
     search.run()
 }
 
 impl Search<'_, '_, '_, '_, '_> {
     fn run(&mut self) -> Option<Found> {
-        let bound = self.parts[0].rest;
-        for _ in 0..LOOKS_MAX {
-            let Reverse((_, item)) = self.open.pop()?;
+        let mut known: Option<usize> = None;
+        let mut has_beam = false;
+        for _ in 0..TURNS_MAX {
+            if LOOKS_BEAM <= self.looks && !has_beam {
+                known = self.beam();
+                has_beam = true;
+            }
+            let Some(Reverse((key, item))) = self.open.pop() else { break };
+            let is_settled = known.is_some_and(|plan| self.key(plan) <= key);
+            if is_settled || LOOKS_MAX <= self.looks {
+                break;
+            }
             match item {
-                Item::Part(part) if self.parts[part].depth == self.scene.tail.len() => {
-                    return Some(self.found(part, bound));
+                Item::Part(part) if self.is_complete(part) => return Some(self.found(part)),
+                Item::Part(part) => {
+                    self.looks += 1;
+                    self.offer(part, 0);
                 }
-                Item::Part(part) => self.offer(part, 0),
                 Item::Host(part, nth) => {
                     self.offer(part, nth + 1);
                     self.consider(part, nth);
                 }
-                Item::Drawing(part, nth) => {
-                    self.extend(part, nth);
-                }
+                Item::Drawing(part, nth) => self.go_on(part, nth),
             }
         }
-        self.dive(bound)
+        let known = known.or_else(|| if has_beam { None } else { self.beam() });
+        let plan = known.or_else(|| self.dive())?;
+        Some(self.found(plan))
+    }
+
+    /// Puts the partial plans with the `nth` host of the next task on the list.
+    fn go_on(&mut self, part: usize, nth: usize) {
+        self.looks += 1;
+        for next in self.extend(part, nth) {
+            self.queue(next);
+        }
+    }
+
+    /// A plan completed by going on from the best beginnings of each length only.
+    fn beam(&mut self) -> Option<usize> {
+        let mut kept = vec![0];
+        for _ in 0..self.scene.tail.len() {
+            let mut next: Vec<usize> = Vec::new();
+            for part in kept {
+                for nth in self.beam_hosts(part) {
+                    next.extend(self.extend(part, nth));
+                }
+            }
+            next.sort_by_key(|part| self.key(*part));
+            let mut alike: BTreeMap<usize, usize> = BTreeMap::new();
+            next.retain(|part| {
+                let before = self.parts[*part].before.filter(|before| *before != 0);
+                let nth = before.map(|before| alike.entry(before).or_default());
+                nth.is_none_or(|nth| {
+                    *nth += 1;
+                    *nth <= BEAM_ALIKE
+                })
+            });
+            next.truncate(BEAM);
+            kept = next;
+        }
+        kept.first().copied()
+    }
+
+    /// The hosts of the next task after a partial plan that are tried there: those that draw least, of these the nearest.
+    fn beam_hosts(&mut self, part: usize) -> Vec<usize> {
+        let task = self.scene.tail[self.parts[part].depth];
+        let (mut hosts, mut spared) = (Vec::new(), 0);
+        for nth in 0..BEAM_NEAREST {
+            let Some((_, host)) = self.host(part, nth).filter(|_| spared < BEAM_HOSTS) else {
+                break;
+            };
+            let drawn = self.scene.drawn(task, host);
+            spared += usize::from(drawn == 0);
+            hosts.push((drawn, nth));
+        }
+        hosts.sort_unstable();
+        hosts.into_iter().take(BEAM_HOSTS).map(|(_, nth)| nth).collect()
     }
 
     /// Completes the deepest of the best partial plans, each task on the first host that can be had.
-    fn dive(&mut self, bound: Cost) -> Option<Found> {
+    fn dive(&mut self) -> Option<usize> {
         while let Some(Reverse((_, item))) = self.open.pop() {
             let Item::Part(mut part) = item else { continue };
-            while self.parts[part].depth < self.scene.tail.len() {
-                let next = self.parts.len();
-                if !(0..DIVE_HOSTS).any(|nth| self.extend(part, nth)) {
+            while !self.is_complete(part) {
+                let mut hosts = 0..DIVE_HOSTS;
+                let Some(next) = hosts.find_map(|nth| self.extend(part, nth).first().copied())
+                else {
                     break;
-                }
+                };
                 part = next;
             }
-            if self.parts[part].depth == self.scene.tail.len() {
-                return Some(self.found(part, bound));
+            if self.is_complete(part) {
+                return Some(part);
             }
         }
         None
     }
 
-    fn found(&self, part: usize, bound: Cost) -> Found {
-        let score = bound.percent_of(self.parts[part].cost);
+    fn is_complete(&self, part: usize) -> bool {
+        self.parts[part].depth == self.scene.tail.len()
+    }
+
+    fn found(&self, part: usize) -> Found {
+        let score = self.parts[0].rest.1.percent_of(self.parts[part].cost);
         Found { stays: stays_of(&self.parts, part, 0).unwrap_or_default().to_vec(), score }
     }
 
@@ -146,18 +227,30 @@ impl Search<'_, '_, '_, '_, '_> {
         stays_of(&self.parts, part, place)
     }
 
-    fn add(&mut self, part: Part) {
-        let key = self.key((part.violated, part.moves), part.cost + part.rest);
-        self.open.push(Reverse((key, Item::Part(self.parts.len()))));
+    /// Keeps a partial plan, with the least that its rest can cost; `None` where there is no rest.
+    fn add(&mut self, part: Part) -> Option<usize> {
+        let number = self.parts.len();
+        let depth = part.depth;
         self.parts.push(part);
+        let rest = self.rest(number, depth);
+        if !rest.1.is_finite() {
+            self.parts.pop();
+            return None;
+        }
+        self.parts[number].rest = rest;
         self.orders.push(None);
         self.itineraries.push(None);
+        self.others.push(None);
+        Some(number)
     }
 
-    fn key(&mut self, (violated, moves): (u32, u32), cost: Cost) -> Key {
-        self.came += 1;
-        let Cost { battery, latency_ms } = cost;
-        (violated, battery, coarse(latency_ms), moves, latency_ms.to_bits(), self.came)
+    fn queue(&mut self, part: usize) {
+        self.open.push(Reverse((self.key(part), Item::Part(part))));
+    }
+
+    fn key(&self, part: usize) -> Key {
+        let of = &self.parts[part];
+        key(of, of.cost + of.rest.1, part)
     }
 
     /// Puts the `nth` host of the next task after a partial plan on the list.
@@ -169,39 +262,72 @@ impl Search<'_, '_, '_, '_, '_> {
     /// Goes on with the `nth` host of the next task after a partial plan: now, or when its turn comes by what it draws.
     fn consider(&mut self, part: usize, nth: usize) {
         let Some((latency_ms, host)) = self.host(part, nth) else { return };
-        match self.scene.drawn(self.scene.tail[self.parts[part].depth], host) {
-            0 => {
-                self.extend(part, nth);
-            }
+        match self.drawn_surely(part, host) {
+            0 => self.go_on(part, nth),
             battery => self.push(part, Cost { battery, latency_ms }, Item::Drawing(part, nth)),
         }
     }
 
     /// Puts a step of the next task after a partial plan on the list, which costs at least so much.
     fn push(&mut self, part: usize, own: Cost, item: Item) {
-        let others = self.others(part);
+        let others = match self.others[part] {
+            Some(known) => known,
+            None => self.rest(part, self.parts[part].depth + 1).1,
+        };
+        self.others[part] = Some(others);
         let of = &self.parts[part];
-        let (violated, moves) = (of.violated, of.moves);
         let mut least = of.cost + own + others;
         // Whatever the next task does, all that is left takes at least what all that is left takes.
-        least.battery = least.battery.max(of.cost.battery.saturating_add(of.rest.battery));
+        least.battery = least.battery.max(of.cost.battery.saturating_add(of.rest.1.battery));
         if least.is_finite() {
-            let key = self.key((violated, moves), least);
+            self.came += 1;
+            let key = key(of, least, self.came);
             self.open.push(Reverse((key, item)));
         }
     }
 
-    /// The least that tasks can add that hang neither on the next one nor are it.
-    fn others(&mut self, part: usize) -> Cost {
-        let task = self.scene.tail[self.parts[part].depth];
-        let parent = self.parent_host(part, task);
-        let with_it = self.bounds.of(self.scene, task, parent);
-        self.parts[part].rest.without(with_it)
+    /// The least that the tasks from a place of the tail on can add to a partial plan, without those that hang on a task that has no stays in it.
+    fn rest(&mut self, part: usize, from: usize) -> (u32, Cost) {
+        let (mut violated, mut rest) = (0, Cost::ZERO);
+        for place in from..self.scene.tail.len() {
+            let task = self.scene.tail[place];
+            let mut most_violated = self.bounds.violated(self.scene, task, None, ALL);
+            let hangs = self.scene.parent(task);
+            let hangs = hangs.is_some_and(|parent| self.stays_of_task(part, parent).is_none());
+            let mut most = Cost::ZERO;
+            let mut is_bound = false;
+            for input in &self.scene.task(task).inputs {
+                let Origin::Task(before) = input.origin else { continue };
+                let Some(stays) = self.stays_of_task(part, before).map(<[Stay]>::to_vec) else {
+                    continue;
+                };
+                most_violated = most_violated.max(self.violated(task, (before, &stays)));
+                if let Some(parent) = parent(before, &stays, self.scene.start(task))
+                    && !hangs
+                {
+                    is_bound = true;
+                    most = most.max(self.bounds.of(self.scene, task, Some(parent)));
+                }
+            }
+            if !hangs && !is_bound {
+                most = self.bounds.of(self.scene, task, None);
+            }
+            violated += most_violated;
+            rest = rest + most;
+        }
+        (violated, rest)
     }
 
-    fn parent_host(&self, part: usize, task: usize) -> Option<NodeIx> {
-        let parent = self.scene.parent(task)?;
-        host_at(self.stays_of_task(part, parent)?, self.scene.start(task))
+    /// The least steps of violation of a task, given where one is that it takes from.
+    fn violated(&mut self, task: usize, (before, stays): (usize, &[Stay])) -> u32 {
+        let mut violated = 0;
+        for (at, stay) in stays.iter().enumerate() {
+            let from = if at == 0 { 0 } else { stay.from };
+            let until = stays.get(at + 1).map_or(Step::MAX, |next| next.from);
+            let before = Some((before, stay.node));
+            violated += self.bounds.violated(self.scene, task, before, (from, until));
+        }
+        violated
     }
 
     fn host(&mut self, part: usize, nth: usize) -> Option<(f64, NodeIx)> {
@@ -222,19 +348,18 @@ impl Search<'_, '_, '_, '_, '_> {
         inputs.iter().map(origin).collect()
     }
 
-    /// The partial plans with the `nth` host of its next task; false where there are none.
-    fn extend(&mut self, part: usize, nth: usize) -> bool {
-        let Some((latency_ms, host)) = self.host(part, nth) else { return false };
+    /// The partial plans with the `nth` host of its next task.
+    fn extend(&mut self, part: usize, nth: usize) -> Vec<usize> {
+        let Some((latency_ms, host)) = self.host(part, nth) else { return vec![] };
         let task = self.scene.tail[self.parts[part].depth];
-        let beside = taken(&self.needs, &self.parts, part, host);
-        let has_room = self.scene.has_room_beside(task, host, self.scene.start(task), beside);
-        if !has_room || !self.scene.bears(task, host) {
-            return false;
+        let (start, planned) =
+            (self.scene.start(task), planned(&self.promises, &self.parts, part, host));
+        let has_place = self.scene.has_place_beside(task, host, start, &planned);
+        if !has_place || !self.scene.bears_beside(task, host, start, &planned) {
+            return vec![];
         }
-        let others = self.others(part);
-        let before = self.parts.len();
-        for found in self.itineraries(part, task, host) {
-            let rest = others + self.bounds.after_stays(self.scene, task, &found.stays);
+        let mut added = Vec::new();
+        for found in self.itineraries(part, host) {
             let of = &self.parts[part];
             let moves = u32::try_from(found.stays.len() - 1).unwrap_or(u32::MAX);
             let next = Part {
@@ -243,40 +368,78 @@ impl Search<'_, '_, '_, '_, '_> {
                 violated: of.violated.saturating_add(found.violated),
                 moves: of.moves.saturating_add(moves),
                 cost: of.cost + Cost { battery: found.drawn, latency_ms },
-                rest,
+                rest: (0, Cost::ZERO),
                 stays: found.stays,
             };
-            if next.rest.is_finite() {
-                self.add(next);
-            }
+            added.extend(self.add(next));
         }
-        before < self.parts.len()
+        added
     }
 
     /// Where a task is in all of its run if it starts on a host, after a partial plan: with hand-overs, and without if there are any.
-    fn itineraries(&mut self, part: usize, task: usize, host: NodeIx) -> Vec<Itinerary> {
-        let Self { scene, parts, bounds, itineraries, needs, .. } = self;
+    fn itineraries(&mut self, part: usize, host: NodeIx) -> Vec<Itinerary> {
+        self.asked(part, |of, tools| {
+            let mut found = of.from(tools, host);
+            if found.iter().any(|itinerary| 1 < itinerary.stays.len()) {
+                found.push(of.staying(tools, host));
+            }
+            found
+        })
+    }
+
+    /// What the next task after a partial plan takes from the battery of its first host before it may leave that.
+    fn drawn_surely(&mut self, part: usize, host: NodeIx) -> u64 {
+        let task = self.scene.tail[self.parts[part].depth];
+        if self.scene.drawn(task, host) == 0 {
+            return 0;
+        }
+        self.asked(part, |of, tools| of.drawn_surely(tools, host))
+    }
+
+    /// Asks the itineraries of the next task after a partial plan.
+    fn asked<T>(
+        &mut self,
+        part: usize,
+        ask: impl FnOnce(&mut Itineraries, &mut Tools<'_, '_, '_, '_, '_>) -> T,
+    ) -> T {
+        let Self { scene, parts, bounds, itineraries, promises, .. } = self;
         let tail = scene.tail.clone();
         let stays = |origin: usize| {
             let place = tail.iter().position(|planned| *planned == origin)?;
             stays_of(parts, part, place)
         };
-        let taken = |node| taken(needs, parts, part, node);
+        let planned = |node| planned(promises, parts, part, node);
+        let task = tail[parts[part].depth];
         let of = itineraries[part].get_or_insert_with(|| Itineraries::new(scene, task));
-        let tools = &mut Tools { scene, bounds, stays: &stays, taken: &taken };
-        let best = of.from(tools, host);
-        if best.stays.len() == 1 { vec![best] } else { vec![best, of.staying(tools, host)] }
+        ask(of, &mut Tools { scene, bounds, stays: &stays, planned: &planned })
     }
 }
 
-/// What the tasks that have their stays in a partial plan take on a node, given what each task of the tail needs.
-fn taken(needs: &[Capacity], parts: &[Part], part: usize, node: NodeIx) -> Capacity {
-    let comes = |place: &usize| {
-        let stays = stays_of(parts, part, *place).unwrap_or_default();
-        stays.iter().any(|stay| stay.node == node)
+/// All steps.
+const ALL: (Step, Step) = (0, Step::MAX);
+
+fn key(of: &Part, least: Cost, came: usize) -> Key {
+    let violated = of.violated.saturating_add(of.rest.0);
+    let Cost { battery, latency_ms } = least;
+    (violated, battery, coarse(latency_ms), of.moves, latency_ms.to_bits(), came)
+}
+
+/// A task with these stays as another finds it that starts at a step.
+fn parent(task: usize, stays: &[Stay], start: Step) -> Option<Parent> {
+    let node = host_at(stays, start)?;
+    let next = stays.iter().find(|stay| start < stay.from);
+    Some(Parent { task, node, sure: next.map_or(Step::MAX, |next| next.from) })
+}
+
+/// What the tasks that have their stays in a partial plan will be promised on a node, given what each task of the tail is promised where it
+/// starts.
+fn planned(promises: &[Promise], parts: &[Part], part: usize, node: NodeIx) -> Vec<Promise> {
+    let promise = |place: usize| {
+        let stays = stays_of(parts, part, place).unwrap_or_default();
+        let first = stays.iter().find(|stay| stay.node == node)?;
+        Some(Promise { from: first.from, ..promises[place] })
     };
-    let places = (0..parts[part].depth).filter(comes);
-    places.fold(Capacity::default(), |all, place| sum(all, needs[place]))
+    (0..parts[part].depth).filter_map(promise).collect()
 }
 
 /// The stays of the task at a place of the tail, in a partial plan.
