@@ -3,7 +3,7 @@
 //!
 //! Dynamic programming over (task, host of its parent, for how long that is sure): exact for chains and for workflows in which each task has one
 //! predecessor, as long as none is handed over. A task whose host may violate an objective before the next one starts may be anywhere by then:
-//! what hangs on it is bounded by its other inputs, and what it takes from a battery counts until then. Where a task has more predecessors, one of them counts: of those that are decided the one
+//! what hangs on it is bounded by its other inputs, and what it takes from a battery as if it were where that is least. Where a task has more predecessors, one of them counts: of those that are decided the one
 //! from which most is left. What is found is never too much, except where more hosts draw from their batteries than are looked at.
 
 use std::collections::BTreeMap;
@@ -152,7 +152,7 @@ impl Bounds {
     }
 }
 
-/// What a task takes from the battery of its first host before it may be handed over, in units of the resolution.
+/// What a task takes at least, µWh: from the battery of its first host before it may be handed over, then from any.
 fn drawn_surely(
     scene: &mut Scene<'_, '_, '_, '_>,
     task: usize,
@@ -163,7 +163,7 @@ fn drawn_surely(
     }
     let (start, last) = (scene.start(task), scene.last(task));
     let sure = sure_until(scene, task, (host, parent), last);
-    scene.drawn_between(task, host, (start, sure))
+    scene.drawn_between(task, host, (start, sure)) + scene.spared_between(task, (sure, last))
 }
 
 /// The first step after its start, of those until one, at which a task may be handed over that starts on a node; the last number if there is none.

@@ -5,13 +5,14 @@ use std::ops::Add;
 
 /// What differs by less is the same, ms: predictions are not better than that, and a hand-over is not worth it.
 const RESOLUTION_MS: f64 = 0.1;
-/// The same of energy, Wh: what a core draws in a quarter of a minute.
-const RESOLUTION_WH: f64 = 0.01;
+/// The same of energy, µWh: what a core draws in a quarter of a minute.
+const RESOLUTION_UWH: u64 = 10_000;
+const UWH_PER_WH: f64 = 1e6;
 
 /// What tasks cost. Compared field by field; sums of what is least of each are least, so that dynamic programming finds the best.
 #[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
 pub(super) struct Cost {
-    /// What is taken from batteries, in units of [`RESOLUTION_WH`]: whole ones, so that sums of equal things are equal.
+    /// What is taken from batteries, µWh: whole ones, so that sums of equal things are equal.
     pub(super) battery: u64,
     /// The latency of the inputs, ms: for each task the longest, when it starts.
     pub(super) latency_ms: f64,
@@ -35,7 +36,7 @@ impl Cost {
 
     /// It as a share of another, 0 to 100: of what is taken from batteries where that differs, or else of the latency.
     pub(super) fn percent_of(self, other: Self) -> u32 {
-        #[expect(clippy::cast_precision_loss, reason = "hundredths of a watt hour")]
+        #[expect(clippy::cast_precision_loss, reason = "less than a megawatt hour")]
         let battery = (self.battery as f64, other.battery as f64);
         let (part, whole) =
             if battery.0 < battery.1 { battery } else { (self.latency_ms, other.latency_ms) };
@@ -71,9 +72,14 @@ pub(super) fn coarse(ms: f64) -> u64 {
     units(ms / RESOLUTION_MS)
 }
 
-/// An energy in units of its resolution, cut off.
-pub(super) fn coarse_wh(wh: f64) -> u64 {
-    units(wh / RESOLUTION_WH)
+/// An energy in µWh in units of the resolution, cut off.
+pub(super) const fn coarse_uwh(uwh: u64) -> u64 {
+    uwh / RESOLUTION_UWH
+}
+
+/// An energy in whole µWh.
+pub(super) fn uwh(wh: f64) -> u64 {
+    units((wh * UWH_PER_WH).round())
 }
 
 fn units(share: f64) -> u64 {
@@ -103,6 +109,6 @@ mod tests {
             [cost(2, 3.0), cost(1, 9.0), cost(0, 0.0)].map(|of| cost(1, 3.0).percent_of(of));
         assert_eq!(percent, [50, 33, 100]);
         assert!(!(Cost::NONE + cost(1, 1.0)).is_finite());
-        assert_eq!((coarse_wh(1.239), coarse(f64::INFINITY)), (123, u64::MAX));
+        assert_eq!((coarse_uwh(uwh(1.239)), coarse(f64::INFINITY)), (123, u64::MAX));
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct Itinerary {
     pub(super) stays: Vec<Stay>,
     /// Steps at which an objective is violated all the same.
     pub(super) violated: u32,
-    /// What is taken from the batteries of all hosts.
+    /// What is taken from the batteries of all hosts, µWh.
     pub(super) drawn: u64,
 }
 
@@ -40,7 +40,7 @@ struct Follow {
     rank: Rank,
 }
 
-/// Steps of violation, of what takes from the task too; what is taken from batteries, by what hangs on the task too; latency that is left to that
+/// Steps of violation, of what takes from the task too; what is taken from batteries, µWh, by what hangs on the task too; latency that is left to that
 /// in units of the resolution; hand-overs; latency of the first in bits.
 type Rank = (u32, u64, u64, u32, u64);
 
@@ -128,10 +128,11 @@ impl Itineraries {
         stays.iter().zip(ends).map(drawn).sum()
     }
 
-    /// What is taken from the battery of a host on which the task starts before it may leave that.
+    /// What is taken at least, µWh: from the battery of a host on which the task starts before it may leave that, then from any.
     pub(super) fn drawn_surely(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, host: NodeIx) -> u64 {
         let held = self.held_until(tools, host, self.start);
-        tools.drawn(self.task, host, (self.start, held))
+        let rest = tools.scene.spared_between(self.task, (held, self.last));
+        tools.drawn(self.task, host, (self.start, held)).saturating_add(rest)
     }
 
     /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
@@ -154,8 +155,9 @@ impl Itineraries {
             self.add_follows(tools, step, candidate, &mut found);
         }
         let until = step + 1;
+        let spared = tools.scene.spared_between(self.task, (step, until));
         for (then, rest) in self.rest(tools, until).into_iter().enumerate() {
-            let rank = (rest.0.saturating_add(1), rest.1, rest.2, rest.3, 0);
+            let rank = (rest.0.saturating_add(1), spared.saturating_add(rest.1), rest.2, rest.3, 0);
             found.push(Follow { node: None, until, then, rank });
         }
         // Stable: of equal ones the one found first stays first.

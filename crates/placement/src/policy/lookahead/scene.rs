@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
-use super::cost::coarse_wh;
+use super::cost::uwh;
 use crate::book::Promise;
 use crate::forecast::{Latencies, Step};
 use crate::job::{Input, Job, JobTask, Origin, Stay, host_at};
@@ -26,6 +26,8 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     borne: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
     /// What a task takes from the battery of a node from a step until another, as far as that was asked.
     drawn: RefCell<BTreeMap<(usize, NodeIx, Step, Step), u64>>,
+    /// The least that a task takes from any battery at a step, as far as that was asked.
+    spared: RefCell<BTreeMap<(usize, Step), u64>>,
 }
 
 /// Where an input comes from, in a plan in which some tasks have their stays.
@@ -39,8 +41,8 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         let of =
             |task| tail.iter().copied().filter(|child| parents[*child] == Some(task)).collect();
         let children = (0..job.tasks.len()).map(of).collect();
-        let (borne, drawn) = (RefCell::default(), RefCell::default());
-        Self { world, job, tail, parents, children, borne, drawn }
+        let (borne, drawn, spared) = Default::default();
+        Self { world, job, tail, parents, children, borne, drawn, spared }
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -156,9 +158,35 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         self.world().boards.iter().any(|(board, _)| board.power.is_some())
     }
 
-    /// What a task takes from the battery of a node in all of its run, in units of the resolution.
+    /// What a task takes from the battery of a node in all of its run, µWh.
     pub(super) fn drawn(&self, task: usize, node: NodeIx) -> u64 {
         self.drawn_between(task, node, (self.start(task), self.last(task)))
+    }
+
+    /// The least that a task takes from any battery at a step, µWh.
+    pub(super) fn spared(&self, task: usize, step: Step) -> u64 {
+        if !self.has_batteries() {
+            return 0;
+        }
+        let known = self.spared.borrow().get(&(task, step)).copied();
+        known.unwrap_or_else(|| {
+            let mut least = u64::MAX;
+            for node in self.world().numbers().filter(|node| self.can_run(task, *node)) {
+                let wh = self.world().drawn_wh(node, self.task(task).watts, (step, step + 1), &[]);
+                least = least.min(uwh(wh));
+                if least == 0 {
+                    break;
+                }
+            }
+            self.spared.borrow_mut().insert((task, step), least);
+            least
+        })
+    }
+
+    /// The same over some steps until its end.
+    pub(super) fn spared_between(&self, task: usize, (from, until): (Step, Step)) -> u64 {
+        let spared = (from..until.min(self.last(task))).map(|step| self.spared(task, step));
+        spared.fold(0, u64::saturating_add)
     }
 
     /// The same from a step until another, which comes after its end if it is the last.
@@ -173,7 +201,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         }
         let until = until.min(self.last(task));
         let wh = || self.world().drawn_wh(node, self.task(task).watts, (from, until), &[]);
-        *self.drawn.borrow_mut().entry((task, node, from, until)).or_insert_with(|| coarse_wh(wh()))
+        *self.drawn.borrow_mut().entry((task, node, from, until)).or_insert_with(|| uwh(wh()))
     }
 
     /// The same beside what else is planned there.
@@ -188,7 +216,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         if planned.iter().all(|of| until <= of.from || of.until <= from) {
             return self.drawn_between(task, node, (from, until));
         }
-        coarse_wh(self.world().drawn_wh(node, self.task(task).watts, (from, until), planned))
+        uwh(self.world().drawn_wh(node, self.task(task).watts, (from, until), planned))
     }
 
     /// What is promised to a task once it is on a node from a step on.

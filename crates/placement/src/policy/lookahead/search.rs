@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use topology::NodeIx;
 
 use super::bound::{Bounds, Parent};
-use super::cost::{Cost, coarse};
+use super::cost::{Cost, coarse, coarse_uwh};
 use super::itinerary::{Itineraries, Itinerary, Tools};
 use super::order::{Order, Origins};
 use super::scene::Scene;
@@ -421,7 +421,7 @@ const ALL: (Step, Step) = (0, Step::MAX);
 fn key(of: &Part, least: Cost, came: usize) -> Key {
     let violated = of.violated.saturating_add(of.rest.0);
     let Cost { battery, latency_ms } = least;
-    (violated, battery, coarse(latency_ms), of.moves, latency_ms.to_bits(), came)
+    (violated, coarse_uwh(battery), coarse(latency_ms), of.moves, latency_ms.to_bits(), came)
 }
 
 /// A task with these stays as another finds it that starts at a step.
