@@ -1,7 +1,7 @@
 //! The future as an input: what the network, and everything that moves, is predicted to be at each step.
 
 use std::collections::BTreeMap;
-use std::fmt::Debug;
+use std::fmt::{self, Debug};
 use std::sync::Arc;
 
 use topology::{Graph, NodeIx, PathSearch};
@@ -55,6 +55,32 @@ struct Search {
     is_done: bool,
 }
 
+/// A latency that is beyond its limit, or no path at all.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Excess {
+    /// Which of those that were asked for, counted from 0.
+    pub input: usize,
+    /// How long it is, ms; `None` where no path leads.
+    pub latency_ms: Option<f64>,
+    /// The most that it may be, ms; `None` where any path does.
+    pub limit_ms: Option<f64>,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.latency_ms, self.limit_ms) {
+            (Some(latency_ms), Some(limit_ms)) => {
+                write!(
+                    f,
+                    "input {} is {latency_ms:.3} ms away, {limit_ms:.3} ms are the most",
+                    self.input
+                )
+            }
+            _ => write!(f, "no path leads to input {}", self.input),
+        }
+    }
+}
+
 /// Most searches that are kept at once: each takes memory in proportion to the nodes.
 const SEARCHES_MAX: usize = 1024;
 
@@ -84,23 +110,27 @@ impl<'a> Latencies<'a> {
         search.paths.delay_us(goal).map(ms)
     }
 
-    /// The longest latency of a node to some others at a step, ms, each of which has a limit or none; 0 without any. `None` where one is beyond its
-    /// limit, or where no path leads.
+    /// The longest latency of a node to some others at a step, ms, each of which has a limit or none; 0 without any.
+    ///
+    /// # Errors
+    /// The first one that is beyond its limit, or to which no path leads.
     pub fn longest_within(
         &mut self,
         node: NodeIx,
         step: Step,
         origins: impl IntoIterator<Item = (NodeIx, Option<f64>)>,
-    ) -> Option<f64> {
+    ) -> Result<f64, Excess> {
         let mut longest_ms = 0.0_f64;
-        for (origin, limit_ms) in origins {
-            let latency_ms = self.between(origin, node, step)?;
-            if limit_ms.is_some_and(|limit_ms| limit_ms < latency_ms) {
-                return None;
+        for (input, (origin, limit_ms)) in origins.into_iter().enumerate() {
+            let latency_ms = self.between(origin, node, step);
+            match latency_ms {
+                Some(latency_ms) if limit_ms.is_none_or(|limit_ms| latency_ms <= limit_ms) => {
+                    longest_ms = longest_ms.max(latency_ms);
+                }
+                _ => return Err(Excess { input, latency_ms, limit_ms }),
             }
-            longest_ms = longest_ms.max(latency_ms);
         }
-        Some(longest_ms)
+        Ok(longest_ms)
     }
 
     /// The `nth` nearest node to one at a step, counted from 0 (the node itself), with its latency in ms; of equally near ones the

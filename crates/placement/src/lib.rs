@@ -38,7 +38,7 @@ pub use book::{Book, Promise};
 pub use constraint::{Constraint, NodeRefusal, violation};
 pub use decision::{Assignment, Decision, Next, Plan, Refusal};
 pub use demand::Demand;
-pub use forecast::{Forecast, Latencies, Step};
+pub use forecast::{Excess, Forecast, Latencies, Step};
 pub use job::{Input, Job, JobTask, Origin, Run, Stay};
 pub use planner::plan;
 pub use policy::{Choice, NoChoice, Policy, World};

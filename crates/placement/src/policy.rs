@@ -8,15 +8,17 @@ pub mod catalog;
 pub mod energy;
 pub mod hyperdrive;
 pub mod lookahead;
+pub mod obstacle;
 pub mod sampling;
-mod vicinity;
+pub mod survey;
+pub mod vicinity;
 
 use std::fmt::Debug;
 
 use topology::NodeIx;
 
 use crate::book::{Book, Promise};
-use crate::endurance::{Board, Condition};
+use crate::endurance::{Board, Breach, Condition, Least};
 use crate::forecast::{Latencies, Step};
 use crate::heat::Heat;
 use crate::job::{Input, Job, JobTask, Origin, Stay, origin_at};
@@ -165,7 +167,7 @@ impl World<'_, '_> {
         node: NodeIx,
         sources: &[(NodeIx, Option<f64>)],
     ) -> Option<f64> {
-        self.latencies.longest_within(node, self.now, sources.iter().copied())
+        self.latencies.longest_within(node, self.now, sources.iter().copied()).ok()
     }
 
     /// How the published model has a board heat up, and its temperature after a task, °C; `None` where it says nothing.
@@ -185,10 +187,7 @@ impl World<'_, '_> {
         span: (Step, Step),
         planned: &[Promise],
     ) -> bool {
-        let Some((board, now)) = self.boards.get(node.index()) else { return true };
-        if board.is_unlimited() {
-            return true;
-        }
+        let Some((board, now)) = self.limited(node) else { return true };
         let (steps, load_w) = (self.looked_at(span), self.load_w(node, watts, span, planned));
         let most_w = (steps.0..steps.1).map(&load_w).fold(0.0, f64::max);
         // To follow temperatures takes far longer than to follow charge.
@@ -196,6 +195,25 @@ impl World<'_, '_> {
         let forecast = self.latencies.forecast();
         let at = |step| (load_w(step), forecast.light(node, step));
         Board { thermal, ..*board }.endures(*now, steps, forecast.step_s(), at).is_ok()
+    }
+
+    /// The same rule with the number that says so: the least that is left of charge and headroom, with all that is promised there.
+    pub(crate) fn endures(
+        &self,
+        node: NodeIx,
+        watts: f64,
+        span: (Step, Step),
+    ) -> Result<Least, Breach> {
+        let unlimited = Least { charge: 1.0, headroom_k: f64::INFINITY };
+        let Some((board, now)) = self.limited(node) else { return Ok(unlimited) };
+        let (forecast, load_w) = (self.latencies.forecast(), self.load_w(node, watts, span, &[]));
+        let at = |step| (load_w(step), forecast.light(node, step));
+        board.endures(*now, self.looked_at(span), forecast.step_s(), at)
+    }
+
+    /// What of a node can be exhausted, and how that is now; `None` where nothing can.
+    fn limited(&self, node: NodeIx) -> Option<&(Board, Condition)> {
+        self.boards.get(node.index()).filter(|(board, _)| !board.is_unlimited())
     }
 
     /// The steps at which is looked whether a node bears something: from now until an orbit after its end.
@@ -242,9 +260,8 @@ impl World<'_, '_> {
 
     /// Whether a node is there, can run a task at all, and has room for it from now on.
     pub(crate) fn fits(&self, node: NodeIx, job: &Job, task: usize) -> bool {
-        let (view, of) = (&self.nodes[node.index()], &job.tasks[task]);
-        let until = self.kept_until(of, self.now);
-        view.alive && of.runs_on(view.arch) && self.book.has_room(node, of.needs, self.now, until)
+        let until = self.kept_until(&job.tasks[task], self.now);
+        self.admits(node, (job, task), (self.now, until)).is_ok()
     }
 
     /// The first step at which a task that starts at one needs nothing any more, on the slowest processor that may run it: it may be handed over to

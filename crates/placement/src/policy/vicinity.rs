@@ -32,7 +32,7 @@ fn of_kind(world: &World<'_, '_>, kind: NodeKind) -> impl Iterator<Item = NodeIx
 ///
 /// Distance is that of the geodesic between latitudes and longitudes on the WGS-84 ellipsoid; heights are left out. A mean sphere would choose
 /// others (3 of 60 published decisions).
-pub(super) fn near(world: &World<'_, '_>, centre: Geodetic) -> Vec<NodeIx> {
+pub fn near(world: &World<'_, '_>, centre: Geodetic) -> Vec<NodeIx> {
     let is_near = |node: &NodeIx, radius_km: f64| {
         let place = world.latencies.forecast().place(*node, world.now);
         place.is_some_and(|place| {

@@ -3,5 +3,6 @@
 mod against_all;
 mod exact;
 mod exhausted;
+mod explained;
 mod rules;
 mod sample;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use placement::endurance::{Board, Condition};
 use placement::heat::Heat;
+use placement::policy::survey::{Verdict, survey};
 use placement::policy::{Tenure, catalog};
 use placement::{
     Book, Choice, Forecast, Input, Job, JobTask, Latencies, NoChoice, NodeView, Origin, Run, Stay,
@@ -104,6 +105,29 @@ impl Fleet {
         Self { nodes, sky, book, boards: vec![], heat: vec![] }
     }
 
+    /// What is known when a task starts.
+    fn world<'a, 'f>(
+        &'a self,
+        latencies: &'a mut Latencies<'f>,
+        job: &Job,
+        task: usize,
+    ) -> World<'a, 'f> {
+        World {
+            nodes: &self.nodes,
+            heat: &self.heat,
+            boards: &self.boards,
+            tenure: Tenure::ForGood,
+            book: &self.book,
+            latencies,
+            now: job.tasks.get(task).map_or(0, |task| task.start),
+        }
+    }
+
+    /// What is to be said of each node for a task.
+    pub(crate) fn survey(&self, job: &Job, task: usize) -> Result<Vec<Verdict>, NoChoice> {
+        survey(&mut self.world(&mut Latencies::new(&self.sky), job, task), job, task)
+    }
+
     /// Places a task, and promises it what it needs.
     pub(crate) fn place(
         &mut self,
@@ -111,16 +135,8 @@ impl Fleet {
         job: &mut Job,
         task: usize,
     ) -> Result<Choice, NoChoice> {
-        let mut world = World {
-            nodes: &self.nodes,
-            heat: &self.heat,
-            boards: &self.boards,
-            tenure: Tenure::ForGood,
-            book: &self.book,
-            latencies: &mut Latencies::new(&self.sky),
-            now: job.tasks.get(task).map_or(0, |task| task.start),
-        };
-        let choice = policy.choose(&mut world, job, task)?;
+        let choice =
+            policy.choose(&mut self.world(&mut Latencies::new(&self.sky), job, task), job, task)?;
         job.tasks[task].stays.clone_from(&choice.stays);
         let of = &job.tasks[task];
         self.book.promise_stays(&choice.stays, Step::MAX, of.needs, of.watts);

@@ -3,8 +3,9 @@
 //!
 //! Dynamic programming over (task, host of its parent, for how long that is sure): exact for chains and for workflows in which each task has one
 //! predecessor, as long as none is handed over. A task whose host may violate an objective before the next one starts may be anywhere by then:
-//! what hangs on it is bounded by its other inputs, and what it takes from a battery as if it were where that is least. Where a task has more predecessors, one of them counts: of those that are decided the one
-//! from which most is left. What is found is never too much, except where more hosts draw from their batteries than are looked at.
+//! what hangs on it is bounded by its other inputs, and what it takes from a battery as if it were where that is least. Where a task has more
+//! predecessors, one of them counts: of those that are decided the one from which most is left. What is found is never too much, except where more
+//! hosts draw from their batteries than are looked at.
 
 use std::collections::BTreeMap;
 
@@ -185,7 +186,7 @@ fn sure_until(
         let inputs = &scene.task(task).inputs;
         inputs.iter().any(|input| moves(input, scene, *step)) || {
             let origins = relaxed_origins(scene, task, parent, *step);
-            scene.latencies().longest_within(node, *step, origins).is_none()
+            scene.latencies().longest_within(node, *step, origins).is_err()
         }
     };
     (first..=last).find(&mut breaks).unwrap_or(Step::MAX)
@@ -202,8 +203,7 @@ fn can_hold(scene: &mut Scene<'_, '_, '_, '_>, task: usize, before: Before, step
     {
         nth += 1;
         let others = origins.iter().skip(1).copied();
-        if scene.can_run(task, node)
-            && scene.latencies().longest_within(node, step, others).is_some()
+        if scene.can_run(task, node) && scene.latencies().longest_within(node, step, others).is_ok()
         {
             return true;
         }

@@ -258,11 +258,11 @@ impl Itineraries {
             Some((tools.scene.origin(input, step, tools.stays)?, input.latency_max_ms))
         };
         let origins: Vec<_> = inputs.map(origin).collect::<Option<_>>()?;
-        tools.scene.latencies().longest_within(node, step, origins)
+        tools.scene.latencies().longest_within(node, step, origins).ok()
     }
 
-    /// Nodes that have a place and meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first input from, and to
-    /// where tasks that hang on it take theirs from; and the nearest that have room for one of these, too.
+    /// Nodes that have a place and meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first
+    /// input from, and to where tasks that hang on it take theirs from; and the nearest that have room for one of these, too.
     fn candidates(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<(NodeIx, f64)> {
         let mut found: Vec<(NodeIx, f64)> = Vec::new();
         let centres = self.centres(tools, step);

@@ -104,11 +104,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
 
     /// Whether a node has a place for a task from a step on: it is there, can run it, has room and stays cool.
     pub(super) fn has_place(&self, task: usize, node: NodeIx, from: Step) -> bool {
-        let (book, needs) = (self.world().book, self.task(task).needs);
-        self.can_run(task, node)
-            && book.is_open(node, from)
-            && book.has_room(node, needs, from, self.until(task))
-            && self.stays_cool(task, node)
+        self.world().suits(node, (self.job, task), (from, self.until(task))).is_ok()
     }
 
     /// The same beside what else is planned there.
@@ -255,16 +251,6 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
             let needs = at.fold(self.task(task).needs, |all, of| sum(all, of.needs));
             book.has_room(node, needs, *from, *until)
         })
-    }
-
-    /// In the published model of heat; it counts only where nothing better is known of a board.
-    fn stays_cool(&self, task: usize, node: NodeIx) -> bool {
-        let board = self.world().boards.get(node.index());
-        if board.is_some_and(|(board, _)| board.thermal.is_some()) {
-            return true;
-        }
-        let after = self.world().heat_after(node, self.job, task);
-        after.is_none_or(|(heat, after_c)| after_c <= heat.recommended_c)
     }
 
     /// How many nodes have a place for the task that starts now.
