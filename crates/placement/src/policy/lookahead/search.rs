@@ -121,7 +121,9 @@ impl Search<'_, '_, '_, '_, '_> {
                 known = self.beam();
                 has_beam = true;
             }
-            let Some(Reverse((key, item))) = self.open.pop() else { break };
+            let Some(Reverse((key, item))) = self.open.pop() else {
+                return known.map(|plan| self.found(plan));
+            };
             let is_settled = known.is_some_and(|plan| self.key(plan) <= key);
             if is_settled || LOOKS_MAX <= self.looks {
                 break;

@@ -1,5 +1,6 @@
 //! What is to come can cost at least: the latency of each task that has not started, with its own data and one predecessor, on any host that has
-//! room; and what is taken from batteries, as if each task were alone, and free to be anywhere once it may be handed over. Both on their own.
+//! room; and what is taken from batteries, as if each task were alone, and free to be wherever it violates nothing once it may be handed over. Each
+//! on its own.
 //!
 //! Over (task, host of the predecessor, how long it is sure to stay there). Other predecessors, and what other tasks take, are left out: what is
 //! found is never too much.
@@ -57,8 +58,8 @@ pub(super) struct Bounds<'p> {
     primary: Vec<Option<usize>>,
     below: BTreeMap<(usize, Option<Known>), Least>,
     anywhere: BTreeMap<(usize, usize), Least>,
-    /// By task and step: the least that it takes from any battery then, µWh.
-    spared_uwh: BTreeMap<(usize, usize), u32>,
+    /// By task, step and a predecessor on a host: the least that it takes from any battery then, µWh.
+    spared_uwh: BTreeMap<(usize, usize, Placed), Option<u32>>,
     /// By task, step and a predecessor on a host: whether any host would do then.
     holds: BTreeMap<(usize, usize, Placed), bool>,
     /// Whether tasks are handed over at all.
@@ -94,36 +95,70 @@ impl<'p> Bounds<'p> {
             for (task, host) in hosts.iter().enumerate() {
                 let Some(host) = *host else { continue };
                 let first = if task < at.1 { at.0 + 1 } else { at.0 };
-                rest.uwh = rest.uwh.saturating_add(self.drawn_uwh(task, host, (first, sure[task])));
+                let origins = self.problem.tasks[task].inputs.iter();
+                let before = origins.filter_map(|input| match input.from {
+                    From::Task(task) => Some(Known { task, host: hosts[task]?, sure: sure[task] }),
+                    From::Node(_) => None,
+                });
+                let before: Vec<_> = before.collect();
+                let drawn_uwh = self.drawn_uwh(task, host, (first, sure[task]), &before);
+                rest.uwh = rest.uwh.saturating_add(drawn_uwh);
             }
         }
         (self.violated(hosts, &sure, at), rest)
     }
 
     /// What a task takes at least from a step on, µWh: from a host until that is not sure any more, then from any.
-    fn drawn_uwh(&mut self, task: usize, host: usize, (first, sure): (usize, usize)) -> u32 {
+    fn drawn_uwh(
+        &mut self,
+        task: usize,
+        host: usize,
+        (first, sure): (usize, usize),
+        before: &[Known],
+    ) -> u32 {
         if !self.problem.has_batteries() {
             return 0;
         }
         let mut drawn_uwh = 0;
         for step in first..self.problem.tasks[task].last {
-            drawn_uwh += if step < sure {
-                self.problem.drawn_uwh(task, host, step, 0.0)
-            } else {
-                self.spared_uwh(task, step)
-            };
+            if step < sure {
+                drawn_uwh += self.problem.drawn_uwh(task, host, step, 0.0);
+                continue;
+            }
+            let known = before.iter().filter(|known| step < known.sure);
+            let placed = known.map(|known| Some((known.task, known.host))).chain([None]);
+            // Where nobody would do, it violates an objective anyway, and may be with anyone.
+            let mut most_uwh = Some(0);
+            for known in placed {
+                let spared_uwh = self.spared_uwh(task, step, known);
+                most_uwh = most_uwh.zip(spared_uwh).map(|(a, b)| a.max(b));
+            }
+            drawn_uwh += most_uwh.unwrap_or_else(|| self.anywhere_uwh(task, step));
         }
         drawn_uwh
     }
 
-    fn spared_uwh(&mut self, task: usize, step: usize) -> u32 {
+    /// The least that a task takes from the battery of any host that would do at a step, given a predecessor on a host; who is elsewhere violates
+    /// more than needed.
+    fn spared_uwh(&mut self, task: usize, step: usize, known: Placed) -> Option<u32> {
+        if let Some(known_uwh) = self.spared_uwh.get(&(task, step, known)) {
+            return *known_uwh;
+        }
+        let near = self.able(task).filter(|host| self.is_near(task, *host, step, known));
+        let spared_uwh = near.map(|host| self.problem.drawn_uwh(task, host, step, 0.0)).min();
+        self.spared_uwh.insert((task, step, known), spared_uwh);
+        spared_uwh
+    }
+
+    /// The same of any host.
+    fn anywhere_uwh(&self, task: usize, step: usize) -> u32 {
+        let drawn = self.able(task).map(|host| self.problem.drawn_uwh(task, host, step, 0.0));
+        drawn.min().unwrap_or(0)
+    }
+
+    fn able(&self, task: usize) -> impl Iterator<Item = usize> + use<'p> {
         let problem = self.problem;
-        let least = || {
-            let hosts = (0..problem.nodes).filter(|host| problem.tasks[task].is_able(*host));
-            let drawn = hosts.map(|host| problem.drawn_uwh(task, host, step, 0.0));
-            drawn.min().unwrap_or(0)
-        };
-        *self.spared_uwh.entry((task, step)).or_insert_with(least)
+        (0..problem.nodes).filter(move |host| problem.tasks[task].is_able(*host))
     }
 
     /// The least violations from where a plan stands on.
@@ -159,8 +194,15 @@ impl<'p> Bounds<'p> {
         if let Some(holds) = self.holds.get(&key) {
             return *holds;
         }
-        let (problem, of) = (self.problem, &self.problem.tasks[task]);
-        let near = |input: &Input, host: usize| match (input.from, known) {
+        let holds = self.able(task).any(|host| self.is_near(task, host, step, known));
+        self.holds.insert(key, holds);
+        holds
+    }
+
+    /// Whether a host would do for a task at a step, given a predecessor on a host, wherever the others are.
+    fn is_near(&self, task: usize, host: usize, step: usize, known: Placed) -> bool {
+        let problem = self.problem;
+        let near = |input: &Input| match (input.from, known) {
             (From::Node(node), _) => self.holds(input, node, host, step),
             (From::Task(before), Some((of, node))) if of == before => {
                 self.holds(input, node, host, step)
@@ -169,10 +211,7 @@ impl<'p> Bounds<'p> {
                 problem.tasks[before].is_able(node) && self.holds(input, node, host, step)
             }),
         };
-        let mut hosts = (0..problem.nodes).filter(|host| of.is_able(*host));
-        let holds = hosts.any(|host| of.inputs.iter().all(|input| near(input, host)));
-        self.holds.insert(key, holds);
-        holds
+        problem.tasks[task].inputs.iter().all(near)
     }
 
     /// The least of all tasks that have not started.
@@ -260,7 +299,8 @@ impl<'p> Bounds<'p> {
             let Some(us) = self.own_us(task, host, known) else { continue };
             let sure = self.sure_below(task, host, known);
             let first = self.problem.tasks[task].start;
-            let mut all = Least { uwh: self.drawn_uwh(task, host, (first, sure)), us };
+            let uwh = self.drawn_uwh(task, host, (first, sure), known.as_slice());
+            let mut all = Least { uwh, us };
             for child in task + 1..self.problem.tasks.len() {
                 if self.primary[child] == Some(task) && !all.is_none() {
                     all = all.and(self.after(child, Known { task, host, sure }));
