@@ -12,6 +12,7 @@ use crate::workspace::Workspace;
 const USAGE: &str = "\
 usage: cargo xtask bench runtime [OPTIONS]
        cargo xtask bench agent [--quick] [--check] [--program FILE] [--controller FILE]
+       cargo xtask bench placement [--json FILE]
 runtime: functions, beside others
   --json FILE  also writes the rows to a file
   --quick      small inputs only: two minutes instead of a quarter of an hour
@@ -22,12 +23,17 @@ agent: what an idle one costs that a controller hears, a quarter of an hour
   --check      fails if it is more than an idle agent may cost
   --program    an agent that is built already, such as that of a package
   --controller a controller that is built already
+placement: decisions of lookahead at 4,472 and 20,646 nodes, beside the search of the published policy, some minutes
+  --json FILE  also writes the rows to a file
 ";
 
 /// The bench of the runtime: its package and program.
 const RUNTIME: &str = "runtime-bench";
 /// The program that runs a function of the suite natively, as a process and in a container.
 const NATIVE: &str = "suite-native";
+
+/// What can be measured.
+const PARTS: [&str; 3] = ["runtime", "agent", "placement"];
 
 /// Measures a part.
 ///
@@ -42,14 +48,22 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         Some((part, rest)) if part == "agent" && !rest.iter().any(is_help) => {
             agent::run(workspace, rest)
         }
-        Some((first, _)) if is_help(first) || ["runtime", "agent"].contains(&first.as_str()) => {
-            print(USAGE)
+        Some((part, rest)) if part == "placement" && !rest.iter().any(is_help) => {
+            placement(workspace, rest)
         }
+        Some((first, _)) if is_help(first) || PARTS.contains(&first.as_str()) => print(USAGE),
         Some((part, _)) => {
-            bail!("there is no bench of {part:?}, only of the runtime and of the agent\n{USAGE}")
+            bail!("there is no bench of {part:?}, only of {}\n{USAGE}", PARTS.join(", "))
         }
         None => bail!("name the part that is to be measured\n{USAGE}"),
     }
+}
+
+fn placement(workspace: &Workspace, args: &[String]) -> Result<()> {
+    say("building the bench in the release profile; the first time this takes many minutes");
+    let mut bench = workspace.cargo();
+    bench.args(["bench", "--quiet", "--package", "sim-bridge", "--bench", "placement", "--"]);
+    command::run(bench.args(args))
 }
 
 fn runtime(workspace: &Workspace, args: &[String]) -> Result<()> {

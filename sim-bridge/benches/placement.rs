@@ -1,6 +1,6 @@
 //! How long a decision takes on the sky of the corrected scenario, at 4,472 nodes and at more than 20,646, on one thread.
 //!
-//! `cargo bench -p sim-bridge --bench placement -- [--json FILE]` prints a row for each. A run of the scenario asks `lookahead`, as `starbelt-sim
+//! `cargo xtask bench placement [--json FILE]` prints a row for each. A run of the scenario asks `lookahead`, as `starbelt-sim
 //! place` does; each of its decisions looks at all of the time that the task, and those after it, will run. The baseline is what the published
 //! policy does for the same question, in the same run: a search from point to point for each candidate and source, once to filter and
 //! once more to score.
@@ -11,7 +11,7 @@ use std::time::Instant;
 use placement::policy::lookahead::Lookahead;
 use placement::policy::survey::survey;
 use placement::policy::vicinity::near;
-use placement::{Choice, Forecast as _, Job, Latencies, NoChoice, Origin, Policy, World};
+use placement::{Choice, Job, Latencies, NoChoice, Origin, Policy, World};
 use sim_bridge::offline::bench::Row;
 use sim_bridge::offline::bench::measure::percentile;
 use sim_bridge::offline::bench::row::Label;
@@ -27,7 +27,7 @@ const MINUTES: u32 = 30;
 /// How many workflows the rows of single decisions come from.
 const WORKFLOWS: usize = 300;
 /// How many are submitted at once for the row of many decisions.
-const BATCH: usize = 1000;
+const BATCH: usize = 200;
 /// Each so many-th question is asked of the baseline and explained for all nodes, too.
 const EVERY: usize = 8;
 /// 72 planes of 259 satellites, with the stations that belong to them.

@@ -42,6 +42,8 @@ pub trait Forecast: Debug {
 pub struct Latencies<'a> {
     forecast: &'a dyn Forecast,
     searches: BTreeMap<(Step, NodeIx), Search>,
+    /// How often was asked.
+    asked: u64,
     /// Memory of searches before, to be used again.
     spare: Vec<PathSearch>,
 }
@@ -53,6 +55,8 @@ struct Search {
     /// What is settled, nearest first.
     settled: Vec<(NodeIx, f64)>,
     is_done: bool,
+    /// The number of the question that it was last used for.
+    used: u64,
 }
 
 /// A latency that is beyond its limit, or no path at all.
@@ -81,13 +85,16 @@ impl fmt::Display for Excess {
     }
 }
 
+/// Sums of latencies that are equal may differ by less than this, ms: what is nearer to a limit is not judged by sums.
+pub(crate) const ROUNDING_MS: f64 = 1e-6;
+
 /// Most searches that are kept at once: each takes memory in proportion to the nodes.
 const SEARCHES_MAX: usize = 1024;
 
 impl<'a> Latencies<'a> {
     /// Nothing searched yet.
     pub const fn new(forecast: &'a dyn Forecast) -> Self {
-        Self { forecast, searches: BTreeMap::new(), spare: Vec::new() }
+        Self { forecast, searches: BTreeMap::new(), asked: 0, spare: Vec::new() }
     }
 
     /// The forecast.
@@ -133,6 +140,62 @@ impl<'a> Latencies<'a> {
         Ok(longest_ms)
     }
 
+    /// Whether a node meets the limits of some others at a step: what [`Self::longest_within`] says, often without a search of its own. Where both
+    /// are near a landmark they are near each other, and where only one is they are not.
+    pub fn all_within(
+        &mut self,
+        node: NodeIx,
+        step: Step,
+        origins: impl IntoIterator<Item = (NodeIx, Option<f64>)>,
+        landmarks: &[NodeIx],
+    ) -> bool {
+        origins.into_iter().all(|(origin, limit_ms)| {
+            let limit_ms = limit_ms.unwrap_or(f64::INFINITY);
+            let mut verdicts = landmarks.iter();
+            let known = verdicts
+                .find_map(|landmark| self.seen_from(*landmark, (origin, node), step, limit_ms));
+            known.unwrap_or_else(|| {
+                self.between(origin, node, step).is_some_and(|latency_ms| latency_ms <= limit_ms)
+            })
+        })
+    }
+
+    /// Whether the latency of two nodes is within a limit, as far as their latencies to a third one say so (triangle inequality).
+    fn seen_from(
+        &mut self,
+        landmark: NodeIx,
+        (from, to): (NodeIx, NodeIx),
+        step: Step,
+        limit_ms: f64,
+    ) -> Option<bool> {
+        if landmark == from || landmark == to {
+            return None;
+        }
+        match (self.between(landmark, from, step), self.between(landmark, to, step)) {
+            (Some(one_ms), Some(other_ms)) if one_ms + other_ms <= limit_ms - ROUNDING_MS => {
+                Some(true)
+            }
+            (Some(one_ms), Some(other_ms)) => {
+                (limit_ms + ROUNDING_MS < (one_ms - other_ms).abs()).then_some(false)
+            }
+            (None, None) => None,
+            (Some(_), None) | (None, Some(_)) => Some(false),
+        }
+    }
+
+    /// The nodes on a shortest path at a step, from its end to its start, each with its latency to the start in ms; empty where none leads.
+    pub fn path(&mut self, start: NodeIx, end: NodeIx, step: Step) -> Vec<(NodeIx, f64)> {
+        let search = self.search(start, step);
+        while search.paths.delay_us(end).is_none() {
+            if search.next().is_none() {
+                return Vec::new();
+            }
+        }
+        let paths = &search.paths;
+        let way = std::iter::successors(Some(end), |node| paths.before(*node));
+        way.filter_map(|node| Some((node, ms(paths.delay_us(node)?)))).collect()
+    }
+
     /// The `nth` nearest node to one at a step, counted from 0 (the node itself), with its latency in ms; of equally near ones the
     /// lowest first. `None` beyond the last that can be reached.
     pub fn nth_nearest(&mut self, from: NodeIx, step: Step, nth: usize) -> Option<(NodeIx, f64)> {
@@ -146,16 +209,27 @@ impl<'a> Latencies<'a> {
     fn search(&mut self, from: NodeIx, step: Step) -> &mut Search {
         let key = (step.min(self.forecast.steps().saturating_sub(1)), from);
         if self.searches.len() == SEARCHES_MAX && !self.searches.contains_key(&key) {
-            let all = std::mem::take(&mut self.searches);
-            self.spare.extend(all.into_values().map(|search| search.paths));
+            self.forget();
         }
-        let Self { forecast, searches, spare } = self;
-        searches.entry(key).or_insert_with(|| {
+        self.asked += 1;
+        let Self { forecast, searches, asked, spare } = self;
+        let search = searches.entry(key).or_insert_with(|| {
             let graph = forecast.graph(key.0);
             let mut paths = spare.pop().unwrap_or_default();
             paths.start(&graph, from, None);
-            Search { graph, paths, settled: Vec::new(), is_done: false }
-        })
+            Search { graph, paths, settled: Vec::new(), is_done: false, used: 0 }
+        });
+        search.used = *asked;
+        search
+    }
+
+    /// Forgets the searches that were not used for the longest time, half of all: what many questions need stays.
+    fn forget(&mut self) {
+        let mut used: Vec<u64> = self.searches.values().map(|search| search.used).collect();
+        used.sort_unstable();
+        let median = used.get(used.len() / 2).copied().unwrap_or_default();
+        let old = self.searches.extract_if(.., |_, search| search.used < median);
+        self.spare.extend(old.map(|(_, search)| search.paths));
     }
 }
 

@@ -194,6 +194,13 @@ impl PathSearch {
         settled.then(|| self.known[to.index()].delay_us)
     }
 
+    /// The node before a settled one on the way to it; `None` for the start, and for one that is not settled.
+    pub fn before(&self, node: NodeIx) -> Option<NodeIx> {
+        self.delay_us(node)?;
+        let from = self.known[node.index()].last.from;
+        (from != NOWHERE).then_some(NodeIx(from))
+    }
+
     /// The route to a settled node; `None` for one that is not settled.
     pub fn route_to(&self, graph: &Graph, to: NodeIx) -> Option<Route> {
         self.delay_us(to)?;

@@ -180,7 +180,7 @@ proptest! {
         drawn in nodes(), links in links(), limit_ms in 10.0..150.0_f64, watts in 0.0..100.0_f64, at in 0..NODES, what in 0..5,
     ) {
         let before = fleet(&drawn, &links).survey(&job(Some(limit_ms), 2, watts), 0).expect("a task");
-        let (mut worse, mut worse_links, mut worse_job) = (drawn.clone(), links.clone(), job(Some(limit_ms), 2, watts));
+        let (mut worse, mut worse_links, mut worse_job) = (drawn, links, job(Some(limit_ms), 2, watts));
         match what {
             0 => worse[at].0 = false,
             1 => worse[at].2 /= 2,

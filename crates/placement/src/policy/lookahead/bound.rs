@@ -14,7 +14,7 @@ use topology::NodeIx;
 use super::cost::Cost;
 use super::order::{Order, Origins};
 use super::scene::Scene;
-use crate::forecast::Step;
+use crate::forecast::{ROUNDING_MS, Step};
 use crate::job::{Input, Origin};
 
 /// So many hosts of a task that draw from their batteries are looked at: in a region that is dark all do, and none can be left out by its cost.
@@ -186,7 +186,7 @@ fn sure_until(
         let inputs = &scene.task(task).inputs;
         inputs.iter().any(|input| moves(input, scene, *step)) || {
             let origins = relaxed_origins(scene, task, parent, *step);
-            scene.latencies().longest_within(node, *step, origins).is_err()
+            !scene.all_within(node, *step, origins)
         }
     };
     (first..=last).find(&mut breaks).unwrap_or(Step::MAX)
@@ -197,18 +197,49 @@ fn can_hold(scene: &mut Scene<'_, '_, '_, '_>, task: usize, before: Before, step
     let parent = before.map(|(task, node)| Parent { task, node, sure: Step::MAX });
     let origins = relaxed_origins(scene, task, parent, step);
     let Some((first, limit_ms)) = origins.first().copied() else { return true };
+    if let Some(holds) = can_hold_on_the_way(scene, task, &origins, step) {
+        return holds;
+    }
     let mut nth = 0;
     while let Some((node, ms)) = scene.latencies().nth_nearest(first, step, nth)
         && limit_ms.is_none_or(|limit_ms| ms <= limit_ms)
     {
         nth += 1;
         let others = origins.iter().skip(1).copied();
-        if scene.can_run(task, node) && scene.latencies().longest_within(node, step, others).is_ok()
-        {
+        if scene.can_run(task, node) && scene.all_within(node, step, others) {
             return true;
         }
     }
     false
+}
+
+/// The same as far as the ways from the first origin to the others say so: a node on one of them is as near to both as any, and where one is longer
+/// than both limits together there is none at all. Only the others are searched from, which are the same for all predecessors.
+fn can_hold_on_the_way(
+    scene: &mut Scene<'_, '_, '_, '_>,
+    task: usize,
+    origins: &Origins,
+    step: Step,
+) -> Option<bool> {
+    let (&(first, limit_ms), others) = origins.split_first()?;
+    if scene.can_run(task, first) && scene.all_within(first, step, others.iter().copied()) {
+        return Some(true);
+    }
+    let limit_ms = limit_ms.unwrap_or(f64::INFINITY);
+    for (other, other_ms) in others {
+        let way = scene.latencies().path(*other, first, step);
+        let all_ms = way.first()?.1;
+        if limit_ms + other_ms.unwrap_or(f64::INFINITY) + ROUNDING_MS < all_ms {
+            return Some(false);
+        }
+        let is_near = |(_, ms): &&(NodeIx, f64)| all_ms - ms <= limit_ms - ROUNDING_MS;
+        for (node, _) in way.iter().take_while(is_near) {
+            if scene.can_run(task, *node) && scene.all_within(*node, step, others.iter().copied()) {
+                return Some(true);
+            }
+        }
+    }
+    None
 }
 
 /// The origins of a task at a step that do not hang on what is not decided, and its parent.

@@ -6,6 +6,7 @@ use topology::NodeIx;
 
 use super::bound::{Bounds, Parent};
 use super::cost::{Cost, coarse};
+use super::order::Origins;
 use super::scene::{Scene, Stays};
 use crate::book::Promise;
 use crate::forecast::Step;
@@ -137,7 +138,7 @@ impl Itineraries {
 
     /// The same without any hand-over, whatever it violates: where others need the room, that may be all that is left.
     pub(super) fn staying(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, host: NodeIx) -> Itinerary {
-        let breaks = |step: &Step| self.longest_ms(tools, host, *step).is_none();
+        let breaks = |step: &Step| !self.is_held(tools, host, *step);
         let violated = (self.start..=self.last).filter(breaks).count();
         let violated = u32::try_from(violated).unwrap_or(u32::MAX);
         let stays = vec![Stay { node: host, from: self.start }];
@@ -242,8 +243,23 @@ impl Itineraries {
 
     /// The first step at which an objective is violated on a node; the one after the last if none is.
     fn held_until(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, node: NodeIx, from: Step) -> Step {
-        let breaks = |step: &Step| self.longest_ms(tools, node, *step).is_none();
+        let breaks = |step: &Step| !self.is_held(tools, node, *step);
         (from..=self.last).find(breaks).unwrap_or(self.last + 1)
+    }
+
+    /// Whether all objectives are met on a node at a step.
+    fn is_held(&self, tools: &mut Tools<'_, '_, '_, '_, '_>, node: NodeIx, step: Step) -> bool {
+        let origins = self.origins(tools, step);
+        origins.is_some_and(|origins| tools.scene.all_within(node, step, origins))
+    }
+
+    /// Where all inputs come from at a step, each with its longest latency in ms.
+    fn origins(&self, tools: &Tools<'_, '_, '_, '_, '_>, step: Step) -> Option<Origins> {
+        let inputs = tools.scene.task(self.task).inputs.iter();
+        let origin = |input: &Input| {
+            Some((tools.scene.origin(input, step, tools.stays)?, input.latency_max_ms))
+        };
+        inputs.map(origin).collect()
     }
 
     /// The longest latency of the inputs on a node at a step, ms; `None` where an objective is violated.
@@ -253,11 +269,7 @@ impl Itineraries {
         node: NodeIx,
         step: Step,
     ) -> Option<f64> {
-        let inputs = tools.scene.task(self.task).inputs.iter();
-        let origin = |input: &Input| {
-            Some((tools.scene.origin(input, step, tools.stays)?, input.latency_max_ms))
-        };
-        let origins: Vec<_> = inputs.map(origin).collect::<Option<_>>()?;
+        let origins = self.origins(tools, step)?;
         tools.scene.latencies().longest_within(node, step, origins).ok()
     }
 

@@ -22,6 +22,8 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     /// By task: the planned one whose host counts for its bound before any is decided, and those whose bound hangs on it.
     parents: Vec<Option<usize>>,
     children: Vec<Vec<usize>>,
+    /// Nodes that most is near to, each asked for anyway: latencies to them say much of all others.
+    landmarks: Vec<NodeIx>,
     /// Whether a node bears a task from a step on, as far as that was asked.
     borne: RefCell<BTreeMap<(usize, NodeIx, Step), bool>>,
     /// What a task takes from the battery of a node from a step until another, as far as that was asked.
@@ -29,6 +31,9 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     /// The least that a task takes from any battery at a step, as far as that was asked.
     spared: RefCell<BTreeMap<(usize, Step), u64>>,
 }
+
+/// So many are asked: each takes a search for each step.
+const LANDMARKS_MAX: usize = 4;
 
 /// Where an input comes from, in a plan in which some tasks have their stays.
 pub(super) type Stays<'s> = &'s dyn Fn(usize) -> Option<&'s [Stay]>;
@@ -41,8 +46,9 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         let of =
             |task| tail.iter().copied().filter(|child| parents[*child] == Some(task)).collect();
         let children = (0..job.tasks.len()).map(of).collect();
+        let landmarks = landmarks(job, &tail, world.now);
         let (borne, drawn, spared) = Default::default();
-        Self { world, job, tail, parents, children, borne, drawn, spared }
+        Self { world, job, tail, parents, children, landmarks, borne, drawn, spared }
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -68,6 +74,16 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
 
     pub(super) fn latencies(&mut self) -> &mut Latencies<'f> {
         self.world.latencies
+    }
+
+    /// Whether a node meets the limits of some others at a step.
+    pub(super) fn all_within(
+        &mut self,
+        node: NodeIx,
+        step: Step,
+        origins: impl IntoIterator<Item = (NodeIx, Option<f64>)>,
+    ) -> bool {
+        self.world.latencies.all_within(node, step, origins, &self.landmarks)
     }
 
     pub(super) fn world(&self) -> &World<'a, 'f> {
@@ -267,6 +283,21 @@ fn parent(job: &Job, tail: &[usize], task: usize) -> Option<usize> {
         Origin::Node(_) => None,
     });
     origins.max_by_key(|origin| (job.tasks[*origin].start, *origin))
+}
+
+/// Where the planned tasks take what is not planned from: few nodes, each at all steps.
+fn landmarks(job: &Job, tail: &[usize], now: Step) -> Vec<NodeIx> {
+    let inputs = tail.iter().flat_map(|task| &job.tasks[*task].inputs);
+    let place = |input: &Input| match input.origin {
+        Origin::Node(node) => Some(node),
+        Origin::Task(task) if tail.contains(&task) => None,
+        Origin::Task(task) => job.tasks.get(task)?.host_at(now),
+    };
+    let mut all: Vec<_> = inputs.filter_map(place).collect();
+    all.sort_unstable();
+    all.dedup();
+    all.truncate(LANDMARKS_MAX);
+    all
 }
 
 fn sum(a: Capacity, b: Capacity) -> Capacity {

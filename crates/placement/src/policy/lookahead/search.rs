@@ -17,9 +17,9 @@ use crate::forecast::Step;
 use crate::job::{Input, Origin, Stay, host_at};
 
 /// So many partial plans are looked at; then the best plan that is known is taken.
-const LOOKS_MAX: usize = 10_000;
+const LOOKS_MAX: usize = 2000;
 /// So many hosts are taken up at most: of those that draw from their batteries most are only put back.
-const TURNS_MAX: usize = 40_000;
+const TURNS_MAX: usize = 8000;
 /// After so many, a plan is completed from the best beginnings.
 const LOOKS_BEAM: usize = 500;
 /// So many beginnings of each length are kept for that, and so many hosts of the next task are tried after each.
