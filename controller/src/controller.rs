@@ -5,6 +5,7 @@
 //! restart.
 
 mod commands;
+mod events;
 mod functions;
 mod judge;
 mod life;
@@ -37,6 +38,7 @@ pub use what_if::{alternatives, what_if};
 
 use crate::api::LinkSampleInfo;
 use crate::config::Config;
+use crate::declines::Declines;
 use crate::event::{Input, Moment, Now, Output};
 use crate::executor::{Executor, Order, Verdicts};
 use crate::fleet::{Change, Fleet, FrameError, Lease};
@@ -135,6 +137,8 @@ pub struct Controller {
     signers: SignerBook,
     /// How tasks stand on nodes, as these said last.
     phases: BTreeMap<(NodeId, TaskKey), Phase>,
+    /// What nodes would not do or cannot do.
+    declines: Declines,
     /// How long lost nodes had been silent when that was noticed.
     lost_after: BTreeMap<NodeId, Duration>,
     runs: History<Run>,
@@ -173,6 +177,7 @@ impl Controller {
             seen,
             signers,
             phases: BTreeMap::new(),
+            declines: Declines::default(),
             lost_after: BTreeMap::new(),
             runs: History::new(RUNS_KEPT),
             runs_known: BTreeSet::new(),
@@ -259,6 +264,7 @@ impl Controller {
         match self.deployments.get_mut(&workflow.id) {
             Some(known) if known.workflow == workflow => return Ok(Vec::new()),
             Some(known) => {
+                self.declines.forget_workflow(&workflow.id);
                 known.workflow = workflow;
                 known.decision = None;
             }
@@ -367,6 +373,7 @@ impl Controller {
                 Change::Restarted(node) => {
                     tracing::info!(%node, "agent started anew");
                     self.executor.came(&node);
+                    self.declines.forget_node(&node);
                     self.is_stirred = true;
                 }
                 Change::Silent(node) => tracing::info!(%node, "silent as predicted"),
@@ -391,97 +398,6 @@ impl Controller {
                 }
             }
         }
-    }
-
-    /// What an event that is told late changes: counts and notes, nothing of what is now.
-    fn had_happened(&mut self, event: Event) {
-        let node = event.header.node;
-        match event.kind {
-            EventKind::RunFinished(record) => self.run_finished(node, record),
-            EventKind::Refused { reason } => {
-                self.fleet.note(&node, format!("had refused: {reason}"));
-            }
-            EventKind::Timed { epoch, id, outcome } => {
-                let words = outcome.words();
-                self.fleet.note(&node, format!("command {id} of epoch {epoch} {words}"));
-            }
-            kind @ (EventKind::Update { .. } | EventKind::SafeMode { .. }) => {
-                self.note_life(&node, &kind);
-            }
-            EventKind::Started(_)
-            | EventKind::Prepared { .. }
-            | EventKind::TookOver { .. }
-            | EventKind::FirstCall { .. }
-            | EventKind::BackEnd { .. } => {}
-        }
-    }
-
-    fn happened(&mut self, now: Now, event: Event) {
-        let (node, at) = (event.header.node, event.header.at);
-        tracing::debug!(%node, boot = event.header.boot.0, seq = event.header.seq, "event");
-        match event.kind {
-            EventKind::Started(facts) => self.fleet.set_facts(&node, facts),
-            EventKind::Prepared { workflow, task, generation: _ } => {
-                let key = TaskKey { workflow, task };
-                let is_owner = self.hosting.host(&key).is_some_and(|host| host.node == node);
-                let phase = if is_owner { Phase::Active } else { Phase::Ready };
-                self.phases.insert((node.clone(), key.clone()), phase);
-                if let Some(world) = self.world(now) {
-                    self.hosting.prepared(&world, &key, &node, at);
-                }
-                self.is_stirred = true;
-            }
-            EventKind::TookOver { workflow, task, owner_epoch, from } => {
-                let key = TaskKey { workflow, task };
-                if let Some(phase) = self.phases.get_mut(&(node.clone(), key.clone()))
-                    && *phase == Phase::Ready
-                {
-                    *phase = Phase::Active;
-                }
-                if self.hosting.took_over(&key, &node, owner_epoch, from.as_ref(), at) {
-                    tracing::info!(workflow = %key.workflow, task = %key.task, %node, %owner_epoch, "took over");
-                }
-                self.is_stirred = true;
-            }
-            EventKind::FirstCall { workflow, task, run: _, owner_epoch } => {
-                self.hosting.first_call(&TaskKey { workflow, task }, &node, owner_epoch, at);
-            }
-            EventKind::RunFinished(record) => self.run_finished(node, record),
-            EventKind::Refused { reason } => {
-                tracing::warn!(%node, reason, "node refuses");
-                self.fleet.note(&node, format!("refuses: {reason}"));
-            }
-            EventKind::Timed { epoch, id, outcome } => {
-                let words = outcome.words();
-                tracing::info!(%node, %epoch, id, "command {words}");
-                self.fleet.note(&node, format!("command {id} of epoch {epoch} {words}"));
-            }
-            EventKind::BackEnd { name, change, reason } => {
-                let what = change.words();
-                tracing::info!(%node, back_end = name, reason, "back end {what}");
-                self.fleet.note(&node, format!("back end {name} {what}: {reason}"));
-            }
-            kind @ (EventKind::Update { .. } | EventKind::SafeMode { .. }) => {
-                self.note_life(&node, &kind);
-            }
-        }
-    }
-
-    fn run_finished(&mut self, driver: NodeId, record: RunRecord) {
-        // Events are replayed after gaps and after a start of this process.
-        if !self.runs_known.insert((record.workflow.clone(), record.run)) {
-            return;
-        }
-        while RUNS_KEPT < self.runs_known.len() {
-            self.runs_known.pop_first();
-        }
-        if let Some(deployment) = self.deployments.get_mut(&record.workflow) {
-            match record.failure {
-                None => deployment.completed += 1,
-                Some(_) => deployment.failed += 1,
-            }
-        }
-        self.runs.add(Run { driver, record });
     }
 
     fn answered(
@@ -519,6 +435,7 @@ impl Controller {
             let key = TaskKey { workflow: status.workflow.clone(), task: status.task.clone() };
             self.phases.insert((node.clone(), key), status.phase);
         }
+        self.note_declines(now, node, told, &reply);
         self.fleet.set_facts(node, reply.facts);
         if let Some(world) = self.world(now) {
             for status in &reply.tasks {
@@ -579,7 +496,11 @@ impl Controller {
         let pinned = self.deployments.values().flat_map(Deployment::pinned).collect();
         let forbidden = self.deployments.values().flat_map(|one| one.forbidden(&self.fleet));
         let forbidden = forbidden.collect();
-        Some(World { moment, nodes, promises, pinned, forbidden })
+        let declined = self.declines.all(now.instant);
+        let declined = declined
+            .map(|(key, node, why)| ((key.clone(), node.clone()), why.to_owned()))
+            .collect();
+        Some(World { moment, nodes, promises, pinned, forbidden, declined })
     }
 }
 

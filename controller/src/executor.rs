@@ -101,6 +101,11 @@ impl Executor {
         self.lines.get(node).map(|l| (l.generation, l.acknowledged)).unwrap_or_default()
     }
 
+    /// What a node is to do.
+    pub fn wanted(&self, node: &NodeId) -> Option<&Wanted> {
+        self.lines.get(node)?.wanted.as_ref()
+    }
+
     /// Whether a node runs what it is to run, as far as is known.
     pub fn is_settled(&self, node: &NodeId) -> bool {
         self.lines.get(node).is_some_and(|line| {

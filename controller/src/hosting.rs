@@ -8,6 +8,7 @@
 mod ledger;
 mod moves;
 mod spec;
+mod world;
 
 #[cfg(test)]
 mod tests;
@@ -18,8 +19,9 @@ use serde::{Deserialize, Serialize};
 use types::{Epoch, Instant, NodeId, OwnerEpoch, TaskId, WindowId, WorkflowId};
 
 pub use ledger::Ledger;
-pub use moves::{HEIR_WAIT, NodeNow, World};
+pub use moves::HEIR_WAIT;
 pub use spec::{FunctionTable, KnownFunction};
+pub use world::{NodeNow, World};
 
 /// A task of a workflow.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

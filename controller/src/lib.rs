@@ -1,7 +1,7 @@
 //! The Starbelt controller and the operator CLI.
 //!
 //! Reading order: [`event`] (what can happen), [`controller`] (the sans-IO root), [`fleet`] (who is there),
-//! [`planner`] and [`hosting`] (where everything goes), [`executor`] (making it so), [`topology_feed`] (the contact
+//! [`planner`] and [`hosting`] (where everything goes), [`executor`] (making it so), [`declines`] (what nodes would not do), [`topology_feed`] (the contact
 //! plan), [`shell`] (sockets, files, threads), [`http`] and [`api`] (what people and programs see), [`config`], [`launch`];
 //! [`function_file`], [`keys`], [`deploy`] and [`world`] (what is signed, by whom, and what it is checked against);
 //! [`authority`] and [`registry`] (who is let in); [`cli`] is the operator's program, a client of the API.
@@ -11,6 +11,7 @@ pub mod authority;
 pub mod cli;
 pub mod config;
 pub mod controller;
+pub mod declines;
 pub mod deploy;
 pub mod event;
 pub mod executor;

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use placement::{
-    Decision, NodeView, Options, Prediction, Running, Snapshot, Successor, Workflow, WorldView,
-    nodes_at,
+    Decision, Declined, NodeView, Options, Prediction, Running, Snapshot, Successor, Workflow,
+    WorldView, nodes_at,
 };
 use protocol::report::Reading;
 use topology::ContactPlan;
@@ -46,7 +46,7 @@ impl Picture {
         workflows: impl Iterator<Item = &'a Workflow> + Clone,
         world: &World,
     ) -> Self {
-        let nodes = fleet.nodes().map(|node| node_view(node, world.is_alive(node.id()))).collect();
+        let nodes = fleet.nodes().map(|node| node_view(node, world)).collect();
         let running = workflows
             .flat_map(|workflow| workflow.tasks.iter().map(move |task| (workflow, task)))
             .filter_map(|(workflow, task)| {
@@ -170,8 +170,14 @@ const fn prediction(section: &PlanSection) -> Prediction {
     if section.prediction { Prediction::On } else { Prediction::Off }
 }
 
-fn node_view(node: &Node, is_alive: bool) -> NodeView {
+fn node_view(node: &Node, world: &World) -> NodeView {
     let section = &node.section;
+    let declined = world.declined.iter().filter(|((_, by), _)| by == node.id());
+    let declined = declined.map(|((key, _), reason)| Declined {
+        workflow: key.workflow.clone(),
+        task: key.task.clone(),
+        reason: reason.clone(),
+    });
     let arch = node.facts.as_ref().map_or(section.arch, |facts| facts.arch);
     let power = node.readings.power.as_ref();
     let thermal = node.readings.thermal.as_ref();
@@ -183,7 +189,8 @@ fn node_view(node: &Node, is_alive: bool) -> NodeView {
         region: section.region.clone(),
         trust: section.trust,
         // A node that has not said what it is cannot be told what to do.
-        alive: is_alive && node.facts.is_some(),
+        alive: world.is_alive(node.id()) && node.facts.is_some(),
+        declined: declined.collect(),
         state_of_charge: power.and_then(|power| number(power.state_of_charge)),
         battery_wh: power.and_then(|power| number(power.capacity_wh)),
         idle_w: section.idle_w,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use controller::api::{Handover, HandoverKind, HandoverState, HealthState, PlacementState};
 use controller::controller::{Controller, Saved, SavedFunction, SubmitError};
 use controller::event::{Input, Now, Output};
-use protocol::desired::Role;
+use protocol::desired::{Phase, Role};
 use protocol::manifest::Code;
 use protocol::signed::KeyId;
 use support::{FakeAgent, contact_plan, id, queue, signing, start, workflow};
@@ -316,6 +316,64 @@ fn a_lost_host_is_noticed_within_two_leases_and_its_tasks_move() {
         .iter()
         .any(|task| matches!(task.role, Role::Owner { .. }) && task.task.as_str() == "extract");
     assert!(!owns);
+}
+
+#[test]
+fn a_node_that_declines_a_task_is_passed_over_and_asked_again() {
+    let extract = || types::TaskId::new("extract").expect("the test's set-up works");
+    let ways: [(&str, fn(&mut FakeAgent, types::TaskId)); 2] = [
+        ("no room for that", |agent, task| agent.declines.push(task)),
+        ("it cannot run the function", |agent, task| agent.cannot_run.push(task)),
+    ];
+    for (reason, decline) in ways {
+        let mut bed = Bed::new(true);
+        // Both satellites would do from here on, `sat-2` for longer.
+        bed.until(330.0);
+        decline(bed.agents.get_mut(&id("sat-2")).expect("the test's set-up works"), extract());
+        bed.deploy();
+        bed.until(420.0);
+        assert_eq!(bed.host("extract"), "sat-1", "{reason}");
+        let flood = WorkflowId::new("flood").expect("the test's set-up works");
+        let explained = bed.controller.decision(&flood).expect("a decision").decision;
+        let said = format!("sat-2: has declined the task: {reason}");
+        assert!(explained.contains(&said), "{explained}");
+        let owners = |bed: &Bed, node: &str| {
+            let held = &bed.agents[&id(node)].held;
+            held.iter()
+                .filter(|(key, held)| key.1 == extract() && held.phase == Phase::Active)
+                .count()
+        };
+        assert_eq!((owners(&bed, "sat-1"), owners(&bed, "sat-2")), (1, 0), "{reason}");
+
+        // It was started anew with room, and is asked before the window of the other closes.
+        let agent = bed.agents.get_mut(&id("sat-2")).expect("the test's set-up works");
+        (agent.declines, agent.cannot_run) = (vec![], vec![]);
+        agent.restart();
+        bed.until(1_100.0);
+        assert_eq!(bed.host("extract"), "sat-2", "{reason}");
+        assert_eq!((owners(&bed, "sat-1"), owners(&bed, "sat-2")), (0, 1), "{reason}");
+        let planned = bed.moves().iter().filter(|m| m.planned && m.took_over_at.is_some()).count();
+        assert_eq!(planned, 1, "{reason}: {:#?}", bed.moves());
+    }
+}
+
+#[test]
+fn where_all_decline_nothing_is_placed_and_each_says_why() {
+    let mut bed = Bed::new(true);
+    bed.until(330.0);
+    for agent in bed.agents.values_mut() {
+        agent.declines.push(types::TaskId::new("extract").expect("the test's set-up works"));
+    }
+    bed.deploy();
+    bed.until(420.0);
+    let flood = WorkflowId::new("flood").expect("the test's set-up works");
+    let info = bed.controller.workflow(&flood).expect("it is known");
+    assert_eq!(info.placement, PlacementState::Refused);
+    let explained = bed.controller.decision(&flood).expect("a decision").decision;
+    for node in ["sat-1", "sat-2"] {
+        let said = format!("{node}: has declined the task: no room for that");
+        assert!(explained.contains(&said), "{explained}");
+    }
 }
 
 #[test]

@@ -55,8 +55,10 @@ impl Controller {
             }
             None => {}
         }
-        self.seen.insert(function.name.clone(), seen);
-        if self.functions.insert(function.name.clone(), function.clone()) != Some(function) {
+        let name = function.name.clone();
+        self.seen.insert(name.clone(), seen);
+        if self.functions.insert(name.clone(), function.clone()) != Some(function) {
+            self.ask_again_of(&name);
             self.outputs.push(Output::Save);
             self.is_stirred = true;
         }
@@ -80,6 +82,14 @@ impl Controller {
         self.functions.remove(name);
         self.outputs.push(Output::Save);
         Ok(self.think(now))
+    }
+
+    /// Forgets who declined tasks of a function: it is another one now.
+    fn ask_again_of(&mut self, name: &FunctionId) {
+        let all = self.deployments.values().map(|deployment| &deployment.workflow);
+        for workflow in all.filter(|one| one.tasks.iter().any(|task| task.function == *name)) {
+            self.declines.forget_workflow(&workflow.id);
+        }
     }
 
     /// The workflows with a task of that function.

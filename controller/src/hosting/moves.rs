@@ -8,6 +8,7 @@ use protocol::desired::{Phase, TaskStatus};
 use types::{Capacity, Epoch, MiB, MilliCpu, NodeId, OwnerEpoch, WindowId, WorkflowId};
 
 use super::ledger::decided;
+use super::world::{Room, World};
 use super::{Host, HostWindow, Hosting, Ledger, Step, TaskKey};
 use crate::api::{Handover, HandoverKind};
 use crate::event::Moment;
@@ -38,87 +39,6 @@ const PREPARE_LEAD: Duration = Duration::from_millis(1_500);
 /// An owner that says for so long (wall) that it does not serve has granted its state to a node that never took it,
 /// or knows of an owner that is gone: a new epoch ends that.
 const IDLE_PATIENCE: Duration = Duration::from_secs(4);
-
-/// A node when moves are decided.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct NodeNow {
-    /// Whether its lease runs.
-    pub is_alive: bool,
-    /// Since its last report (wall); for a lost node, when that was noticed.
-    pub silence: Duration,
-    /// What it can carry in all.
-    pub capacity: Capacity,
-}
-
-/// What is known when moves are decided.
-#[derive(Clone, Debug, PartialEq)]
-pub struct World {
-    /// One moment.
-    pub moment: Moment,
-    /// All nodes; who is not among them is lost.
-    pub nodes: BTreeMap<NodeId, NodeNow>,
-    /// What each task is promised.
-    pub promises: BTreeMap<TaskKey, Capacity>,
-    /// Tasks that only their node can run.
-    pub pinned: BTreeSet<TaskKey>,
-    /// Nodes that must not see the data of a task.
-    pub forbidden: BTreeSet<(TaskKey, NodeId)>,
-}
-
-impl World {
-    /// Whether a node is alive and may see the data of a task.
-    fn may_hold(&self, key: &TaskKey, node: &NodeId) -> bool {
-        self.is_alive(node) && !self.forbidden.contains(&(key.clone(), node.clone()))
-    }
-
-    /// Whether a node's lease runs.
-    pub fn is_alive(&self, node: &NodeId) -> bool {
-        self.node(node).is_alive
-    }
-
-    fn node(&self, node: &NodeId) -> NodeNow {
-        self.nodes.get(node).copied().unwrap_or_default()
-    }
-
-    fn promise(&self, key: &TaskKey) -> Capacity {
-        self.promises.get(key).copied().unwrap_or_default()
-    }
-}
-
-/// What every node has promised, hosts and next hosts alike: a node that is told to carry more than it can would
-/// refuse all that it is told.
-#[derive(Debug, Default)]
-struct Room {
-    used: BTreeMap<NodeId, Vec<(TaskKey, Capacity)>>,
-}
-
-impl Room {
-    fn of(world: &World, hosts: &BTreeMap<TaskKey, Host>) -> Self {
-        let mut room = Self::default();
-        for (key, host) in hosts {
-            room.take(world, key, &host.node);
-            if let Some(step) = &host.step {
-                room.take(world, key, &step.to);
-            }
-        }
-        room
-    }
-
-    fn take(&mut self, world: &World, key: &TaskKey, node: &NodeId) {
-        self.used.entry(node.clone()).or_default().push((key.clone(), world.promise(key)));
-    }
-
-    fn has(&self, world: &World, key: &TaskKey, node: &NodeId) -> bool {
-        let others = self.used.get(node).into_iter().flatten().filter(|(other, _)| other != key);
-        let sum =
-            others.map(|(_, promise)| *promise).fold(world.promise(key), |sum, more| Capacity {
-                milli_cpu: MilliCpu(sum.milli_cpu.0.saturating_add(more.milli_cpu.0)),
-                memory_mib: MiB(sum.memory_mib.0.saturating_add(more.memory_mib.0)),
-            });
-        let most = world.node(node).capacity;
-        sum.milli_cpu <= most.milli_cpu && sum.memory_mib <= most.memory_mib
-    }
-}
 
 /// What is at hand while one task is looked at.
 struct Desk<'a> {
@@ -329,6 +249,9 @@ impl Desk<'_> {
             // Who has to make room there is on the move.
             return;
         }
+        if !host.has_served && self.world.is_declined(self.key, &host.node) {
+            return self.begin_elsewhere(host, assignment);
+        }
         let sky = self.world.moment.sky;
         // Who makes room for another task, or runs out of charge, does not leave because of a window.
         let ends_sooner = assignment
@@ -351,6 +274,16 @@ impl Desk<'_> {
             is_prepared: false,
         };
         self.begin(host, step);
+    }
+
+    /// The task begins on another node than the one that has declined it: it was never served, so there is nothing to hand
+    /// over. The epoch fences off whatever that node has begun all the same.
+    fn begin_elsewhere(&mut self, host: &mut Host, assignment: &Assignment) {
+        self.room.take(self.world, self.key, &assignment.node);
+        host.owner_epoch = OwnerEpoch(host.owner_epoch.0 + 2);
+        host.settle_on(assignment.node.clone(), self.world.moment.sky);
+        host.window = host_window(assignment);
+        host.replica.clone_from(&assignment.replica);
     }
 
     fn plan_ahead(&mut self, host: &mut Host, next: &Next) {
@@ -586,6 +519,7 @@ fn cannot_carry(assignment: &Assignment, node: &NodeId) -> bool {
             Constraint::Alive
                 | Constraint::Pinned
                 | Constraint::Kind
+                | Constraint::Declined { .. }
                 | Constraint::Trust { .. }
                 | Constraint::Region { .. }
                 | Constraint::Cpu

@@ -71,6 +71,7 @@ impl Story {
                 promises: BTreeMap::from([(key(), room)]),
                 pinned: BTreeSet::new(),
                 forbidden: BTreeSet::new(),
+                declined: BTreeMap::new(),
             },
             plan: Plan { workflow: key().workflow, at: sky(0.0), assignments: vec![assignment] },
         };
@@ -569,5 +570,24 @@ proptest::proptest! {
             proptest::prop_assert_eq!(owners, 1, "{:?}", told);
             proptest::prop_assert!(told.len() <= 2, "{:?}", told);
         }
+    }
+}
+
+#[test]
+fn what_a_node_declined_before_it_served_begins_elsewhere_at_once() {
+    for has_served in [false, true] {
+        let mut story = Story::new();
+        story.hosting.hosts.get_mut(&key()).unwrap().has_served = has_served;
+        story.world.declined.insert((key(), id("a")), "no room".to_owned());
+        story.assignment().node = id("b");
+        story.apply();
+        let expected = if has_served {
+            // There is state to hand over: it is prepared first.
+            ("a", 1, Some("b"), Some("b"))
+        } else {
+            ("b", 3, Some("c"), None)
+        };
+        let (node, epoch, copy, next) = story.stand();
+        assert_eq!((node, epoch, next), (expected.0, expected.1, expected.3), "{copy:?}");
     }
 }

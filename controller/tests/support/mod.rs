@@ -8,7 +8,9 @@ use std::collections::BTreeMap;
 
 use controller::config::Config;
 use placement::Workflow;
-use protocol::desired::{Desired, DesiredReply, Phase, Role, Successor, TaskStatus, Verdict};
+use protocol::desired::{
+    Desired, DesiredReply, Phase, Role, Successor, TaskSpec, TaskStatus, Verdict,
+};
 use protocol::event::{Event, EventKind, EventPage, NodeFacts, PAGE_EVENTS_MAX, RunRecord};
 use protocol::report::{
     Header, LinkReport, LinkSample, NoReading, PowerReport, QueueReport, Reading, Report,
@@ -44,6 +46,9 @@ pub(crate) struct FakeAgent {
     pub(crate) obeyed: Vec<Desired>,
     pub(crate) held: BTreeMap<Key, Held>,
     pub(crate) events: Vec<Event>,
+    /// Tasks that it will not take, and those whose function it cannot run.
+    pub(crate) declines: Vec<TaskId>,
+    pub(crate) cannot_run: Vec<TaskId>,
     reports: u64,
     desired: Option<Desired>,
 }
@@ -58,6 +63,8 @@ impl FakeAgent {
             obeyed: vec![],
             held: BTreeMap::new(),
             events: vec![],
+            declines: vec![],
+            cannot_run: vec![],
             reports: 0,
             desired: None,
         }
@@ -109,6 +116,11 @@ impl FakeAgent {
         if (desired.epoch, desired.generation) < (self.epoch, self.generation) {
             return Verdict::Stale { epoch: self.epoch, generation: self.generation };
         }
+        let is_new =
+            |task: &TaskSpec| !self.held.contains_key(&(task.workflow.clone(), task.task.clone()));
+        if desired.tasks.iter().any(|task| is_new(task) && self.declines.contains(&task.task)) {
+            return Verdict::Denied { reason: "no room for that".to_owned() };
+        }
         self.epoch = desired.epoch;
         self.generation = desired.generation;
         let same = self
@@ -132,6 +144,11 @@ impl FakeAgent {
     fn hold(&mut self, at: Epoch, key: Key, role: &Role) {
         let (workflow, task) = key.clone();
         let generation = self.generation;
+        if self.cannot_run.contains(&task) {
+            let (phase, epoch) = (Phase::Failed, OwnerEpoch(0));
+            self.held.insert(key, Held { phase, epoch, successor: None, first_call: false });
+            return;
+        }
         let prepared =
             EventKind::Prepared { workflow: workflow.clone(), task: task.clone(), generation };
         match role {

@@ -6,7 +6,7 @@ use types::{Epoch, LatencyUs, NodeId, TaskId};
 
 use crate::constraint::{Constraint, NodeRefusal};
 use crate::span::{Ending, Itinerary, Prospect, Span};
-use crate::view::{NodeView, Running};
+use crate::view::{Declined, NodeView, Running};
 use crate::workflow::Task;
 use crate::world::{Booking, Load, Waiting, World};
 
@@ -199,6 +199,11 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         }
         if !task.kinds.is_empty() && !task.kinds.contains(&node.kind) {
             return no(Constraint::Kind);
+        }
+        let workflow = &self.world.workflow.id;
+        let said = node.declined.iter().find(|no| no.workflow == *workflow && no.task == task.id);
+        if let Some(Declined { reason, .. }) = said {
+            return no(Constraint::Declined { reason: reason.clone() });
         }
         if let Some(source) = self.lost_source() {
             return no(Constraint::Source { source: source.clone() });

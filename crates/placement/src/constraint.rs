@@ -16,6 +16,11 @@ pub enum Constraint {
     Pinned,
     /// It is not of a kind that may host the task.
     Kind,
+    /// It has said that it will not or cannot run the task.
+    Declined {
+        /// What it said.
+        reason: String,
+    },
     /// It is not trusted with the data of the task.
     Trust {
         /// Their class.

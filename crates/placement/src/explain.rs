@@ -171,6 +171,7 @@ impl fmt::Display for NodeRefusal {
             Constraint::Alive => write!(f, "is down"),
             Constraint::Pinned => write!(f, "the task is pinned elsewhere"),
             Constraint::Kind => write!(f, "not of a kind that may host the task"),
+            Constraint::Declined { reason } => write!(f, "has declined the task: {reason}"),
             Constraint::Trust { class, trust } => {
                 write!(f, "is trusted with {} data, not with {} ones", words(*trust), words(*class))
             }

@@ -42,5 +42,5 @@ pub use forecast::{Excess, Forecast, Latencies, Step};
 pub use job::{Input, Job, JobTask, Origin, Run, Stay};
 pub use planner::plan;
 pub use policy::{Choice, NoChoice, Policy, World};
-pub use view::{NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
+pub use view::{Declined, NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
 pub use workflow::{After, DataSource, Release, SourceNeed, Task, Workflow, WorkflowError};

@@ -31,6 +31,9 @@ pub struct NodeView {
     /// Whether its lease runs.
     #[serde(default)]
     pub alive: bool,
+    /// What it has said that it will not or cannot run.
+    #[serde(default)]
+    pub declined: Vec<Declined>,
     /// Charge of its battery, 0 to 1; `None` where it is not known (then the reserve is assumed).
     #[serde(default)]
     pub state_of_charge: Option<f64>,
@@ -82,6 +85,7 @@ impl NodeView {
             region: None,
             trust: DataClass::default(),
             alive: true,
+            declined: vec![],
             state_of_charge: None,
             battery_wh: None,
             idle_w: 0.0,
@@ -94,6 +98,18 @@ impl NodeView {
             conductance_w_k: None,
         }
     }
+}
+
+/// A task that a node will not or cannot run: it knows best.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Declined {
+    /// Its workflow.
+    pub workflow: WorkflowId,
+    /// The task.
+    pub task: TaskId,
+    /// What the node said.
+    pub reason: String,
 }
 
 /// A task that a node owns now.
