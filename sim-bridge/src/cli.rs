@@ -24,6 +24,7 @@ use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use types::Epoch;
 
 use crate::bridge::{BridgeError, Prepared};
+use crate::offline::place::entrant::Broken;
 use crate::out_file::WriteError;
 use crate::sky_file;
 use crate::sky_view::SkyView;
@@ -141,6 +142,9 @@ pub enum CommandError {
     /// A name that is not in the input.
     #[error("{0}")]
     NotFound(String),
+    /// A policy that decides no more; the text says who, what it was asked and what came.
+    #[error(transparent)]
+    Policy(#[from] Broken),
     /// No route between two nodes; the text says why.
     #[error("{0}")]
     NoRoute(String),
@@ -168,6 +172,7 @@ impl CommandError {
             | Self::Output(_)
             | Self::Write(_)
             | Self::Json(_)
+            | Self::Policy(_)
             | Self::NoRoute(_)
             | Self::Parent(_) => FAILURE,
         })

@@ -230,6 +230,32 @@ fn all_policies_run_on_a_scenario_of_our_own_and_repeat_themselves() {
 }
 
 #[test]
+fn a_program_decides_on_the_published_scenario_too() {
+    let test = "a_program_decides_on_the_published_scenario_too";
+    if !Command::new("python3").arg("--version").output().is_ok_and(|said| said.status.success()) {
+        println!("skipped: {test}: python3 is not installed (apt-get install python3)");
+        return;
+    }
+    let small = Small::new();
+    let run = |who: &[&str]| -> Value {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_starbelt-sim"));
+        command.args(["place", "--scenario", "hyperdrive-v1", "--json", "-"]).args(who);
+        let output = command.arg("--fixtures").arg(&small.size).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice(&output.stdout).unwrap()
+    };
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/policy_nearest.py");
+    let mine = run(&["--program", &format!("nearest=python3 '{}'", file.display())]);
+    let theirs = run(&["--policy", "greedy-nearest"]);
+    assert_eq!((&mine["policy"], &mine["summary"]), (&json!("nearest"), &theirs["summary"]));
+    let hosts = |found: &Value| -> Vec<Value> {
+        found["decisions"].as_array().unwrap().iter().map(|one| one["node"].clone()).collect()
+    };
+    assert_eq!(hosts(&mine), hosts(&theirs));
+    assert!(hosts(&mine)[0].is_number(), "{mine}");
+}
+
+#[test]
 fn people_get_a_table() {
     let small = Small::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_starbelt-sim"));

@@ -9,6 +9,7 @@ use orbit::visibility::Viewer;
 use placement::policy::catalog;
 use placement::{Forecast as _, Step};
 use serde_json::{Value, json};
+use sim_bridge::offline::place::entrant::Entrant;
 use sim_bridge::offline::place::fixed::compare::run_one;
 use sim_bridge::offline::place::fixed::demand::{Request, requests};
 use sim_bridge::offline::place::fixed::flow::{KINDS, Spec};
@@ -47,7 +48,8 @@ fn timeless(output: &Output) -> Value {
 }
 
 fn outcome(setting: &Setting, load: usize, policy: &str) -> Outcome {
-    run_one((setting, START), (load, 1), policy, &|| 0).expect("a policy of the catalog")
+    let entrant = Entrant::BuiltIn(policy.to_owned());
+    run_one((setting, START), (load, 1), &entrant, &|| 0).expect("a policy of the catalog")
 }
 
 fn spec(kind: &str, task: &TaskTold) -> &'static Spec {

@@ -8,6 +8,8 @@ use crate::forecast::Step;
 /// A workflow that is to be placed, or is placed in part.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Job {
+    /// Its number, by which a policy may remember it: each in a run has its own.
+    pub number: usize,
     /// The tasks, each after those whose outputs it takes.
     pub tasks: Vec<JobTask>,
 }

@@ -115,12 +115,26 @@ pub enum NoChoice {
         /// How many there are.
         tasks: usize,
     },
+    /// The policy wants it nowhere, for a reason of its own.
+    #[error("task {task}: {reason}")]
+    Refused {
+        /// The task.
+        task: String,
+        /// The reason.
+        reason: String,
+    },
+    /// The policy itself is broken: no decision of it counts, and it must not be asked again.
+    #[error("{reason}")]
+    Broken {
+        /// What is wrong with it, when it was asked what, and what helps.
+        reason: String,
+    },
 }
 
 /// A way to place tasks. Each is deterministic: the same questions in the same order are answered alike.
 pub trait Policy: Debug + Send {
     /// Its name on the command line and in results.
-    fn name(&self) -> &'static str;
+    fn name(&self) -> &str;
 
     /// Decides where a task of a job goes that starts now.
     ///
@@ -140,12 +154,11 @@ impl World<'_, '_> {
         (0..u32::try_from(self.nodes.len()).unwrap_or(u32::MAX)).map(NodeIx)
     }
 
-    /// Where the inputs of a task come from now, each with its longest latency in ms.
-    pub(crate) fn sources(
-        &self,
-        job: &Job,
-        task: usize,
-    ) -> Result<Vec<(NodeIx, Option<f64>)>, NoChoice> {
+    /// Where the inputs of a task come from now, each with the most that its latency may be, ms.
+    ///
+    /// # Errors
+    /// [`NoChoice`] for a task that there is not, or whose predecessor has no host.
+    pub fn sources(&self, job: &Job, task: usize) -> Result<Vec<(NodeIx, Option<f64>)>, NoChoice> {
         let tasks = job.tasks.len();
         let of = job.tasks.get(task).ok_or(NoChoice::UnknownTask { task, tasks })?;
         let source = |input: &Input| {
@@ -266,7 +279,7 @@ impl World<'_, '_> {
 
     /// The first step at which a task that starts at one needs nothing any more, on the slowest processor that may run it: it may be handed over to
     /// that.
-    pub(crate) fn kept_until(&self, task: &JobTask, start: Step) -> Step {
+    pub fn kept_until(&self, task: &JobTask, start: Step) -> Step {
         match self.tenure {
             Tenure::ForGood => Step::MAX,
             Tenure::Run => start.saturating_add(self.run_steps(task)).saturating_add(1),

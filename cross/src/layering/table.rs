@@ -276,6 +276,7 @@ pub(super) const TABLE: &[Row] = &[
             "serde",
             "serde-saphyr",
             "serde_json",
+            "shlex",
             "socket2",
             "strsim",
             "thiserror",

@@ -1,17 +1,20 @@
 //! `starbelt-sim place`: the workflows of a scenario placed by a policy, and how that went.
 
 mod compared;
+mod entrants;
 mod fixed;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::ValueEnum;
-use placement::policy::catalog;
+use placement::policy::Tenure;
 
+use self::entrants::Entrants;
 use super::CommandError;
 use super::answer::{AnswerArgs, table};
 use crate::offline::place::fixture::{Fixture, FixtureError};
+use crate::offline::place::program::stage::Stage;
 use crate::offline::place::published_sky::PublishedSky;
 use crate::offline::place::run::{Decided, Outcome, run};
 
@@ -36,10 +39,9 @@ pub struct Args {
     /// The folder of one size: nodes.csv, links.csv, positions.i32le; the folder above holds workload.json (hyperdrive-v1)
     #[arg(long, value_name = "DIR", required_if_eq("scenario", "hyperdrive-v1"))]
     pub fixtures: Option<PathBuf>,
-    /// Who decides; `all` compares (hyperdrive-v2)
-    #[arg(long, value_name = "NAME", required_unless_present = "compare",
-        value_parser = clap::builder::PossibleValuesParser::new(catalog::NAMES.into_iter().chain([ALL])))]
-    pub policy: Option<String>,
+    /// Who decides.
+    #[command(flatten)]
+    pub entrants: entrants::EntrantArgs,
     /// What a policy that draws draws from; in hyperdrive-v2 also what decides about nodes and workflows, and the first of --seeds
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
@@ -57,33 +59,43 @@ impl Args {
     /// # Errors
     /// [`CommandError`], whose exit code tells the kind.
     pub fn run(&self) -> Result<(), CommandError> {
-        let policy = self.policy.as_deref().unwrap_or(ALL);
+        let entrants = self.entrants.entrants(self.fixed.compare)?;
         match (self.scenario, self.fixtures.as_deref()) {
-            (ScenarioName::HyperdriveV2, None) => self.fixed.run(policy, self.seed, &self.answer),
+            (ScenarioName::HyperdriveV2, None) => {
+                self.fixed.run(&entrants, self.seed, &self.answer)
+            }
             (ScenarioName::HyperdriveV2, Some(fixtures)) => {
                 let what = format!("--fixtures {}", fixtures.display());
                 Err(CommandError::Input(format!("{what}: hyperdrive-v2 needs no files")))
             }
-            (ScenarioName::HyperdriveV1, fixtures) => self.published(fixtures, policy),
+            (ScenarioName::HyperdriveV1, fixtures) => self.published(fixtures, &entrants),
         }
     }
 
-    fn published(&self, fixtures: Option<&Path>, policy: &str) -> Result<(), CommandError> {
+    fn published(&self, fixtures: Option<&Path>, entrants: &Entrants) -> Result<(), CommandError> {
         let refused = |what: &str| Err(CommandError::Input(format!("hyperdrive-v1 {what}")));
         let Some(fixtures) = fixtures else { return refused("needs --fixtures DIR") };
-        if self.fixed.is_comparison(policy) {
-            return refused("runs one --policy at a time; hyperdrive-v2 compares");
-        }
+        let Entrants::One(entrant) = entrants else {
+            return refused("runs one --policy or --program at a time; hyperdrive-v2 compares");
+        };
         if let Some(option) = self.fixed.given() {
             return refused(&format!("has no {option}; that is hyperdrive-v2's"));
         }
         let fixture = Fixture::load(fixtures)?;
         let sky = PublishedSky::new(&fixture)
             .map_err(|error| CommandError::Input(format!("{}: {error}", fixtures.display())))?;
-        let mut policy = catalog::of_name(policy, self.seed)
-            .ok_or_else(|| CommandError::NotFound(format!("no policy is called {policy}")))?;
+        let mut policy = entrant.enter(&Stage {
+            scenario: "hyperdrive-v1",
+            seed: self.seed,
+            start: None,
+            nodes: &fixture.nodes,
+            heat: &fixture.heat,
+            boards: &[],
+            tenure: Tenure::ForGood,
+            forecast: &sky,
+        })?;
         let clock = clock();
-        let outcome = run(&fixture, &sky, policy.as_mut(), &clock);
+        let outcome = run(&fixture, &sky, policy.as_mut(), &clock)?;
         self.answer.write(&outcome, || text(&outcome))
     }
 }

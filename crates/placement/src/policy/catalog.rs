@@ -45,7 +45,8 @@ mod tests {
     #[test]
     fn each_name_has_a_policy_of_that_name() {
         for name in NAMES {
-            assert_eq!(of_name(name, 1).map(|policy| policy.name()), Some(name));
+            let policy = of_name(name, 1).expect("a policy of that name");
+            assert_eq!(policy.name(), name);
         }
         assert!(of_name("best", 1).is_none());
     }

@@ -56,7 +56,7 @@ impl World<'_, '_> {
     ///
     /// # Errors
     /// What speaks against it.
-    pub(crate) fn admits(
+    pub fn admits(
         &self,
         node: NodeIx,
         (job, task): (&Job, usize),
@@ -104,11 +104,11 @@ impl World<'_, '_> {
         }
     }
 
-    /// The least that is left of charge and headroom if a node has a task in `from..until`; see `endures`.
+    /// The least that is left of charge and headroom, from now until an orbit after the end, if a node has a task in `from..until`.
     ///
     /// # Errors
     /// What is exhausted, and when.
-    pub(crate) fn left_with(
+    pub fn left_with(
         &self,
         node: NodeIx,
         (job, task): (&Job, usize),

@@ -86,7 +86,7 @@ pub(crate) fn chain(tasks: &[(Step, f64, Option<f64>)]) -> Job {
         }],
         stays: vec![],
     };
-    Job { tasks: tasks.iter().enumerate().map(task).collect() }
+    Job { number: 0, tasks: tasks.iter().enumerate().map(task).collect() }
 }
 
 /// A fleet under a policy.

@@ -3,14 +3,17 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use placement::policy::catalog;
 use serde::Serialize;
 use types::Epoch;
 
-use super::{ALL, clock, compared};
+use super::entrants::Entrants;
+use super::{clock, compared};
 use crate::cli::CommandError;
 use crate::cli::answer::{AnswerArgs, is_for_people, print, refuse_twins, write_json};
-use crate::offline::place::fixed::compare::{Question, compare, counts, run_one};
+use crate::offline::place::entrant::Entrant;
+use crate::offline::place::fixed::compare::{
+    Question, RunError, SCENARIO, compare, counts, run_one,
+};
 use crate::offline::place::fixed::fleet::PLANES;
 use crate::offline::place::fixed::outcome::Outcome;
 use crate::offline::place::fixed::page::page;
@@ -80,11 +83,6 @@ struct Answer {
 }
 
 impl FixedArgs {
-    /// Whether policies are compared.
-    pub(super) fn is_comparison(&self, policy: &str) -> bool {
-        self.compare || policy == ALL
-    }
-
     /// The first of its options that was given.
     pub(super) fn given(&self) -> Option<&'static str> {
         let given = [
@@ -103,13 +101,14 @@ impl FixedArgs {
 
     pub(super) fn run(
         &self,
-        policy: &str,
+        entrants: &Entrants,
         seed: u64,
         answer: &AnswerArgs,
     ) -> Result<(), CommandError> {
-        if self.is_comparison(policy) {
-            return self.run_all(seed, answer);
-        }
+        let entrant = match entrants {
+            Entrants::One(entrant) => entrant,
+            Entrants::All(entrants) => return self.run_all(entrants, seed, answer),
+        };
         let of_comparison = [
             ("--seeds", self.seeds.is_some()),
             ("--starts", self.starts.is_some()),
@@ -125,14 +124,18 @@ impl FixedArgs {
         let setting =
             Setting::new(self.size()?, seed, start, minutes).map_err(CommandError::Input)?;
         let load = self.workflows.unwrap_or(WORKFLOWS_DEFAULT) as usize;
-        let outcome = run_one((&setting, start), (load, seed), policy, &clock())
-            .ok_or_else(|| CommandError::NotFound(format!("no policy is called {policy}")))?;
+        let outcome = run_one((&setting, start), (load, seed), entrant, &clock())?;
         let nodes = counts(&setting);
-        let told = Answer { scenario: "hyperdrive-v2", nodes, seed, start, minutes, outcome };
+        let told = Answer { scenario: SCENARIO, nodes, seed, start, minutes, outcome };
         answer.write(&told, || text(&told))
     }
 
-    fn run_all(&self, seed: u64, answer: &AnswerArgs) -> Result<(), CommandError> {
+    fn run_all(
+        &self,
+        entrants: &[Entrant],
+        seed: u64,
+        answer: &AnswerArgs,
+    ) -> Result<(), CommandError> {
         refuse_twins(&[("--json", answer.json.as_deref()), ("--html", self.html.as_deref())])?;
         let first = self.start.unwrap_or(START);
         let starts = self.starts.unwrap_or(STARTS_DEFAULT);
@@ -144,9 +147,9 @@ impl FixedArgs {
             starts: (0..starts).map(start).collect(),
             minutes: self.minutes.unwrap_or(MINUTES_DEFAULT),
             loads: self.loads(),
-            policies: catalog::NAMES.to_vec(),
+            entrants: entrants.to_vec(),
         };
-        let found = compare(&question, &clock()).map_err(CommandError::Input)?;
+        let found = compare(&question, &clock())?;
         if let Some(file) = &answer.json {
             write_json(file, &found)?;
         }
@@ -179,6 +182,15 @@ impl FixedArgs {
         loads.sort_unstable();
         loads.dedup();
         loads
+    }
+}
+
+impl From<RunError> for CommandError {
+    fn from(error: RunError) -> Self {
+        match error {
+            RunError::Setting(what) => Self::Input(what),
+            RunError::Broken(broken) => Self::Policy(broken),
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use serde::Serialize;
 use topology::NodeIx;
 use types::{Capacity, MiB, MilliCpu};
 
+use super::entrant::Broken;
 use super::fixture::{ArchName, ExecMs, Fixture, TaskSpec};
 use super::published_sky::PublishedSky;
 use super::summary::Summary;
@@ -17,7 +18,7 @@ use super::summary::Summary;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The policy.
-    pub policy: &'static str,
+    pub policy: String,
     /// How many nodes there are.
     pub size: usize,
     /// Where each task went, in the order in which it was decided; a task that is put on its drone is not listed.
@@ -91,12 +92,15 @@ impl Flow {
 pub type Clock<'c> = &'c dyn Fn() -> u64;
 
 /// Places the whole workload by a policy.
+///
+/// # Errors
+/// [`Broken`] as soon as the policy is.
 pub fn run(
     fixture: &Fixture,
     sky: &PublishedSky,
     policy: &mut dyn Policy,
     clock: Clock<'_>,
-) -> Outcome {
+) -> Result<Outcome, Broken> {
     let mut flows: Vec<_> =
         (0..fixture.workload.workflows).map(|k| flow(fixture, sky, k)).collect();
     let mut book = Book::new(fixture.nodes.iter().map(|node| node.capacity));
@@ -124,6 +128,9 @@ pub fn run(
         let began_us = clock();
         let choice = policy.choose(&mut world, &flows[workflow].job, task);
         let decision_us = clock().saturating_sub(began_us);
+        if let Err(NoChoice::Broken { reason }) = choice {
+            return Err(Broken(reason));
+        }
         let flow = &mut flows[workflow];
         let of = &mut flow.job.tasks[task];
         if let Ok(choice) = &choice {
@@ -137,7 +144,8 @@ pub fn run(
         }
     }
     let summary = Summary::of(fixture, sky, &flows, &decisions);
-    Outcome { policy: policy.name(), size: fixture.nodes.len(), decisions, moves, summary }
+    let (policy, size) = (policy.name().to_owned(), fixture.nodes.len());
+    Ok(Outcome { policy, size, decisions, moves, summary })
 }
 
 /// Minute, workflow and number of each task that is to be decided, in order of time.
@@ -178,7 +186,7 @@ fn flow(fixture: &Fixture, sky: &PublishedSky, workflow: usize) -> Flow {
             stays,
         }
     });
-    Flow { job: Job { tasks: tasks.collect() }, data }
+    Flow { job: Job { number: workflow, tasks: tasks.collect() }, data }
 }
 
 fn runs(spec: &TaskSpec) -> Vec<Run> {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use placement::policy::catalog;
+use placement::policy::Tenure;
 use rayon::prelude::*;
 use serde::Serialize;
 use types::{Epoch, NodeKind};
@@ -13,10 +13,14 @@ use super::run::run;
 use super::statistics::Estimate;
 use super::verdict::{Verdict, verdicts};
 use super::{Setting, Size};
+use crate::offline::place::entrant::{Broken, Entrant};
+use crate::offline::place::program::stage::Stage;
 use crate::offline::report::real;
 
 /// Whom all others are compared with.
 pub const OURS: &str = "lookahead";
+/// The name of the scenario.
+pub const SCENARIO: &str = "hyperdrive-v2";
 /// Makes the workload of a seed another sequence than its nodes.
 const WORKLOAD: u64 = 0x776f_726b_6c6f_6164;
 
@@ -34,7 +38,7 @@ pub struct Question {
     /// How many are.
     pub loads: Vec<usize>,
     /// Who decides.
-    pub policies: Vec<&'static str>,
+    pub entrants: Vec<Entrant>,
 }
 
 /// How all policies did.
@@ -64,7 +68,7 @@ pub struct Row {
     /// How many workflows were submitted.
     pub load: usize,
     /// The policy.
-    pub policy: &'static str,
+    pub policy: String,
     /// How many runs were made.
     pub runs: usize,
     /// Each measure.
@@ -96,7 +100,7 @@ pub struct TimingRow {
     /// How many workflows were submitted.
     pub load: usize,
     /// The policy.
-    pub policy: &'static str,
+    pub policy: String,
     /// How long its decisions took.
     #[serde(flatten)]
     pub timing: Timing,
@@ -169,17 +173,40 @@ pub static MEASURES: [Measure; 10] = [
     measure(("hand_overs", "HAND-OVERS", "hand-overs"), 1, None, |sum| Some(real(sum.hand_overs))),
 ];
 
+/// Why there is no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RunError {
+    /// What is wrong with the constellation, in one line.
+    #[error("{0}")]
+    Setting(String),
+    /// A policy that decides no more.
+    #[error(transparent)]
+    Broken(#[from] Broken),
+}
+
 /// Runs one policy on a setting under a load.
+///
+/// # Errors
+/// [`Broken`] where the policy is, or where the catalog has none of that name.
 pub fn run_one(
     (setting, start): (&Setting, Epoch),
     (load, seed): (usize, u64),
-    policy: &str,
+    entrant: &Entrant,
     clock: &dyn Fn() -> u64,
-) -> Option<Outcome> {
+) -> Result<Outcome, Broken> {
     let asked = (setting.minutes, load);
     let requests = requests(&setting.fleet, &setting.sky, start, asked, seed ^ WORKLOAD);
-    let mut policy = catalog::of_name(policy, seed)?;
-    Some(run(setting, &requests, policy.as_mut(), clock))
+    let mut policy = entrant.enter(&Stage {
+        scenario: SCENARIO,
+        seed,
+        start: Some(start),
+        nodes: &setting.fleet.nodes,
+        heat: &setting.fleet.heat,
+        boards: &setting.fleet.boards,
+        tenure: Tenure::Run,
+        forecast: &*setting.sky,
+    })?;
+    run(setting, &requests, policy.as_mut(), clock)
 }
 
 /// A run in what is compared of it.
@@ -201,48 +228,51 @@ struct Both {
 /// Makes all runs, each start and seed in turn, their loads and policies on all processors.
 ///
 /// # Errors
-/// What is wrong with the constellation, in one line.
+/// [`RunError`]: the constellation, or the first policy that is broken; then nothing of the others counts.
 pub fn compare(
     question: &Question,
     clock: &(dyn Fn() -> u64 + Sync),
-) -> Result<Comparison, String> {
-    let cells: Vec<(usize, &'static str)> = question
+) -> Result<Comparison, RunError> {
+    let cells: Vec<(usize, &Entrant)> = question
         .loads
         .iter()
-        .flat_map(|load| question.policies.iter().map(move |policy| (*load, *policy)))
+        .flat_map(|load| question.entrants.iter().map(move |entrant| (*load, entrant)))
         .collect();
-    let ours = |load: usize| cells.iter().position(|cell| *cell == (load, OURS));
+    let ours = |load: usize| cells.iter().position(|(of, who)| *of == load && who.name() == OURS);
     let mut runs: Vec<Vec<Run>> = vec![Vec::new(); cells.len()];
     let mut nodes = BTreeMap::new();
     for start in &question.starts {
         for seed in &question.seeds {
-            let setting = Setting::new(question.size, *seed, *start, question.minutes)?;
+            let setting = Setting::new(question.size, *seed, *start, question.minutes)
+                .map_err(RunError::Setting)?;
             nodes = counts(&setting);
-            let of = |(load, policy): &(usize, &'static str)| {
-                run_one((&setting, *start), (*load, *seed), policy, &clock)
+            let of = |(load, entrant): &(usize, &Entrant)| {
+                run_one((&setting, *start), (*load, *seed), entrant, &clock)
             };
-            // The longest ones, which come last, first: nobody waits for one of them at the end.
-            let found: Vec<_> = cells.par_iter().rev().with_max_len(1).map(of).collect();
-            let found: Vec<_> = found.into_iter().rev().collect();
+            // The longest ones, which come last, first: nobody waits for one of them at the end. So do programs, which may be broken.
+            let found: Result<Vec<_>, _> = cells.par_iter().rev().with_max_len(1).map(of).collect();
+            let found: Vec<_> = found?.into_iter().rev().collect();
             for (at, (cell, (load, _))) in runs.iter_mut().zip(&cells).enumerate() {
-                let ours = ours(*load).and_then(|ours| found[ours].as_ref());
-                cell.push(found[at].as_ref().map(|it| reduced(it, ours)).unwrap_or_default());
+                cell.push(reduced(&found[at], ours(*load).map(|ours| &found[ours])));
             }
         }
     }
-    let row = |(cell, found): (&(usize, &'static str), &Vec<Run>)| {
-        row(*cell, found, ours(cell.0).map(|at| &runs[at]))
+    let row = |((load, entrant), found): (&(usize, &Entrant), &Vec<Run>)| {
+        row((*load, entrant.name()), found, ours(*load).map(|at| &runs[at]))
     };
     let rows: Vec<_> = cells.iter().zip(&runs).map(row).collect();
+    let timing = |((load, entrant), found): (&(usize, &Entrant), &Vec<Run>)| {
+        timing((*load, entrant.name()), found)
+    };
     Ok(Comparison {
-        scenario: "hyperdrive-v2",
+        scenario: SCENARIO,
         nodes,
         minutes: question.minutes,
         seeds: question.seeds.clone(),
         starts: question.starts.clone(),
         verdicts: verdicts(&rows),
         rows,
-        timing: cells.iter().zip(&runs).map(|(cell, found)| timing(*cell, found)).collect(),
+        timing: cells.iter().zip(&runs).map(timing).collect(),
     })
 }
 
@@ -269,7 +299,7 @@ pub fn counts(setting: &Setting) -> BTreeMap<&'static str, usize> {
     kinds.into_iter().map(|(name, kind)| (name, setting.fleet.count(kind))).collect()
 }
 
-fn row((load, policy): (usize, &'static str), found: &[Run], ours: Option<&Vec<Run>>) -> Row {
+fn row((load, policy): (usize, &str), found: &[Run], ours: Option<&Vec<Run>>) -> Row {
     let ours = ours.filter(|_| policy != OURS);
     let mut means = BTreeMap::new();
     let mut minus_ours = BTreeMap::new();
@@ -283,6 +313,7 @@ fn row((load, policy): (usize, &'static str), found: &[Run], ours: Option<&Vec<R
         minus_ours.extend(Estimate::of(&less).map(|estimate| (*key, estimate)));
     }
     let both_good = ours.map(|_| both_good(found));
+    let policy = policy.to_owned();
     Row { load, policy, runs: found.len(), means, minus_ours, both_good }
 }
 
@@ -302,7 +333,7 @@ fn both_good(found: &[Run]) -> BothGood {
     }
 }
 
-fn timing((load, policy): (usize, &'static str), found: &[Run]) -> TimingRow {
+fn timing((load, policy): (usize, &str), found: &[Run]) -> TimingRow {
     let timings = || found.iter().map(|run| &run.timing);
     let medians = Timing::of(timings().map(|timing| timing.p50_us).collect());
     let timing = Timing {
@@ -310,5 +341,5 @@ fn timing((load, policy): (usize, &'static str), found: &[Run]) -> TimingRow {
         p50_us: medians.p50_us,
         p99_us: timings().map(|timing| timing.p99_us).max().unwrap_or(0),
     };
-    TimingRow { load, policy, timing }
+    TimingRow { load, policy: policy.to_owned(), timing }
 }

@@ -141,8 +141,8 @@ static WATCH: Kind = Kind {
     ],
 };
 
-/// The workflow of a request as policies see it, nothing placed yet.
-pub fn job(request: &Request) -> Job {
+/// The workflow of a request as policies see it, with its number in the run; nothing placed yet.
+pub fn job(number: usize, request: &Request) -> Job {
     let task = |spec: &Spec| {
         let before = spec.inputs.iter().map(|(task, limit_ms)| Input {
             origin: Origin::Task(*task),
@@ -166,7 +166,7 @@ pub fn job(request: &Request) -> Job {
             stays: vec![],
         }
     };
-    Job { tasks: request.kind.tasks.iter().map(task).collect() }
+    Job { number, tasks: request.kind.tasks.iter().map(task).collect() }
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
 //! What is counted of a run.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+
+/// Why a task was not placed, in words: ours, or those of a policy that has its own.
+pub type Reason = Cow<'static, str>;
 
 /// How a policy did on one workload.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Outcome {
     /// The policy.
-    pub policy: &'static str,
+    pub policy: String,
     /// All of it in a few numbers.
     pub summary: Summary,
     /// Each workflow, in the order of their arrival.
@@ -31,7 +35,7 @@ pub struct Summary {
     /// Good workflows per hour of submissions.
     pub goodput_per_h: f64,
     /// Workflows that were given up since a task found no host, by the reason of the last refusal.
-    pub unplaced: BTreeMap<&'static str, usize>,
+    pub unplaced: BTreeMap<Reason, usize>,
     /// Workflows that were lost since the battery of a host was empty.
     pub power_lost: usize,
     /// Workflows that had not ended when the run did.
@@ -83,7 +87,7 @@ pub struct FlowTold {
     pub end: End,
     /// Why it was given up.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<&'static str>,
+    pub reason: Option<Reason>,
     /// What its tasks drew from batteries beyond what idling draws, Wh.
     pub battery_wh: f64,
     /// Its tasks that started.

@@ -115,7 +115,7 @@ fn verdict_cell(out: &mut String, verdict: &Verdict) {
         put(out, format_args!("<td><span class=\"{class}\">{said}</span>"));
     } else {
         let class = if verdict.surely_better.is_empty() { "soft" } else { "bad" };
-        let who = verdict.surely_better.iter().map(|who| (*who).to_owned());
+        let who = verdict.surely_better.iter().cloned();
         let perhaps = verdict.perhaps_better.iter().map(|who| format!("perhaps {who}"));
         let who: Vec<_> = who.chain(perhaps).collect();
         put(out, format_args!("<td><span class=\"{class}\">not best: {}</span>", who.join(", ")));
@@ -123,11 +123,11 @@ fn verdict_cell(out: &mut String, verdict: &Verdict) {
     put(out, format_args!("<br><small>surely better than {surely_worse} of {others}</small>"));
 }
 
-fn policies(found: &Comparison) -> Vec<&'static str> {
-    let mut all: Vec<&'static str> = Vec::new();
+fn policies(found: &Comparison) -> Vec<&str> {
+    let mut all: Vec<&str> = Vec::new();
     for row in &found.rows {
-        if !all.contains(&row.policy) {
-            all.push(row.policy);
+        if !all.contains(&row.policy.as_str()) {
+            all.push(&row.policy);
         }
     }
     all

@@ -52,7 +52,7 @@ fn stroke(policy: usize) -> &'static str {
 pub(super) fn plot(
     out: &mut String,
     found: &Comparison,
-    (loads, policies): (&[usize], &[&'static str]),
+    (loads, policies): (&[usize], &[&str]),
     measure: &Measure,
 ) {
     let (width, height) = SIZE;

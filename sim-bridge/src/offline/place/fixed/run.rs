@@ -17,8 +17,9 @@ use topology::NodeIx;
 use super::bodies::Bodies;
 use super::demand::Request;
 use super::occupancy::Occupancy;
-use super::outcome::Outcome;
+use super::outcome::{Outcome, Reason};
 use super::{DRAIN_MIN, STEP_S, Setting, steps};
+use crate::offline::place::entrant::Broken;
 use life::{Flow, Leg, Phase, legs};
 
 /// From one step to the next, microseconds.
@@ -61,12 +62,15 @@ fn step_of(at_us: u64) -> Step {
 }
 
 /// Places all workflows by a policy, each task when its time has come.
+///
+/// # Errors
+/// [`Broken`] as soon as the policy is.
 pub fn run(
     setting: &Setting,
     requests: &[Request],
     policy: &mut dyn Policy,
     clock: Clock<'_>,
-) -> Outcome {
+) -> Result<Outcome, Broken> {
     let capacities = || setting.fleet.nodes.iter().map(|node| node.capacity);
     let mut driver = Driver {
         setting,
@@ -77,19 +81,23 @@ pub fn run(
         bodies: Bodies::new(setting, requests.len()),
         latencies: Latencies::new(&*setting.sky),
         searches: Latencies::new(&*setting.sky),
-        flows: requests.iter().map(Flow::new).collect(),
+        flows: requests.iter().enumerate().map(Flow::new).collect(),
         active: BTreeSet::new(),
         queue: BTreeSet::new(),
         hand_overs: 0,
         decisions_us: Vec::new(),
+        broken: None,
     };
     for (flow, request) in requests.iter().enumerate() {
         driver.queue.insert((request.at_us, What::Start, flow, 0, 0));
     }
     let last = steps(setting.minutes + DRAIN_MIN);
     let end = (0..last).find(|step| driver.step(*step)).unwrap_or(last);
+    if let Some(reason) = driver.broken {
+        return Err(Broken(reason));
+    }
     driver.bodies.idle_for_an_orbit(end + 1);
-    driver.told()
+    Ok(driver.told())
 }
 
 struct Driver<'a, 'p> {
@@ -109,6 +117,8 @@ struct Driver<'a, 'p> {
     queue: BTreeSet<Event>,
     hand_overs: usize,
     decisions_us: Vec<u64>,
+    /// Why the policy decides no more.
+    broken: Option<String>,
 }
 
 impl Driver<'_, '_> {
@@ -126,13 +136,14 @@ impl Driver<'_, '_> {
         }
         while let Some(event) = self.queue.first().copied()
             && event.0 < instant_us(step + 1)
+            && self.broken.is_none()
         {
             self.queue.remove(&event);
             self.happens(event);
         }
         let emptied = self.bodies.advance(step, &mut self.occupancy);
         self.notice(&emptied, instant_us(step + 1));
-        self.queue.is_empty() && self.active.is_empty()
+        self.broken.is_some() || (self.queue.is_empty() && self.active.is_empty())
     }
 
     fn happens(&mut self, (at_us, what, flow, task, nth): Event) {
@@ -155,7 +166,7 @@ impl Driver<'_, '_> {
         }
     }
 
-    fn start(&mut self, flow: usize, task: usize, at_us: u64) -> Result<(), &'static str> {
+    fn start(&mut self, flow: usize, task: usize, at_us: u64) -> Result<(), Reason> {
         let now = step_of(at_us);
         let stays = if task == 0 {
             vec![Stay { node: self.flows[flow].request.edge, from: now }]
@@ -171,7 +182,7 @@ impl Driver<'_, '_> {
             self.book.has_room(*node, promise.needs, promise.from, promise.until)
         });
         if !has_room || !self.bodies.is_up(legs[0].node) {
-            return Err(NO_ROOM);
+            return Err(NO_ROOM.into());
         }
         for (node, promise) in &promises {
             self.book.promise(*node, *promise);
@@ -190,7 +201,7 @@ impl Driver<'_, '_> {
     }
 
     /// Where the policy wants a task.
-    fn choose(&mut self, flow: usize, task: usize, at_us: u64) -> Result<Vec<Stay>, &'static str> {
+    fn choose(&mut self, flow: usize, task: usize, at_us: u64) -> Result<Vec<Stay>, Reason> {
         self.flows[flow].expect_starts(at_us);
         let now = step_of(at_us);
         let mut world = World {
@@ -205,12 +216,19 @@ impl Driver<'_, '_> {
         let began_us = (self.clock)();
         let choice = self.policy.choose(&mut world, &self.flows[flow].job, task);
         self.decisions_us.push((self.clock)().saturating_sub(began_us));
-        let stays = choice.map(|choice| choice.stays).map_err(|none| match none {
-            NoChoice::NoCandidate { .. } => NO_CANDIDATE,
-            NoChoice::NoneEligible { .. } => NONE_ELIGIBLE,
-            NoChoice::Unplaced { .. } | NoChoice::UnknownTask { .. } => UNPLACED,
-        })?;
-        if stays.is_empty() { Err(NONE_ELIGIBLE) } else { Ok(stays) }
+        let stays = choice.map(|choice| choice.stays).map_err(|none| self.reason(none))?;
+        if stays.is_empty() { Err(NONE_ELIGIBLE.into()) } else { Ok(stays) }
+    }
+
+    /// Why a policy places a task nowhere.
+    fn reason(&mut self, none: NoChoice) -> Reason {
+        match none {
+            NoChoice::NoCandidate { .. } => NO_CANDIDATE.into(),
+            NoChoice::NoneEligible { .. } => NONE_ELIGIBLE.into(),
+            NoChoice::Unplaced { .. } | NoChoice::UnknownTask { .. } => UNPLACED.into(),
+            NoChoice::Refused { reason, .. } => reason.into(),
+            NoChoice::Broken { reason } => self.broken.insert(reason).clone().into(),
+        }
     }
 
     /// The longest latency of the inputs of a task to where it starts, ms; `None` where no path leads.

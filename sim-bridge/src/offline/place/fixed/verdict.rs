@@ -16,11 +16,11 @@ pub struct Verdict {
     /// The measure.
     pub measure: &'static str,
     /// Policies that are better than ours, and the interval of the difference does not hold 0.
-    pub surely_better: Vec<&'static str>,
+    pub surely_better: Vec<String>,
     /// Policies whose mean is better, but the interval holds 0.
-    pub perhaps_better: Vec<&'static str>,
+    pub perhaps_better: Vec<String>,
     /// Policies that are as good in every run, or that cannot be compared: they made no workflow good that ours did.
-    pub equal: Vec<&'static str>,
+    pub equal: Vec<String>,
     /// How many others ours is better than, and the interval does not hold 0.
     pub surely_worse: usize,
     /// How many others there are.
@@ -40,7 +40,7 @@ impl Verdict {
 
     /// Who is better than ours; empty where nobody is.
     pub fn better(&self) -> String {
-        let said = |how: &str, who: &[&str]| match who {
+        let said = |how: &str, who: &[String]| match who {
             [] => None,
             who => Some(format!("{how} {}", who.join(", "))),
         };
@@ -90,12 +90,12 @@ fn verdict(
     for row in others {
         match minus_ours(row) {
             Some(less) if 0.0 < less.mean * better && less.is_sure() => {
-                surely_better.push(row.policy);
+                surely_better.push(row.policy.clone());
             }
-            Some(less) if 0.0 < less.mean * better => perhaps_better.push(row.policy),
+            Some(less) if 0.0 < less.mean * better => perhaps_better.push(row.policy.clone()),
             Some(less) if less.is_sure() => surely_worse += 1,
             Some(less) if less.mean < 0.0 || 0.0 < less.mean => {}
-            Some(_) | None => equal.push(row.policy),
+            Some(_) | None => equal.push(row.policy.clone()),
         }
     }
     let others = others.len();
@@ -112,7 +112,7 @@ mod tests {
         let estimate = minus_ours.map(|(mean, half)| Estimate { mean, ci95: Some(half), of: 9 });
         let minus_ours = estimate.into_iter().map(|estimate| ("goodput_per_h", estimate)).collect();
         let means = BTreeMap::new();
-        Row { load: 5, policy, runs: 9, means, minus_ours, both_good: None }
+        Row { load: 5, policy: policy.to_owned(), runs: 9, means, minus_ours, both_good: None }
     }
 
     #[test]
@@ -122,7 +122,10 @@ mod tests {
         rows.extend(others.map(|(policy, less)| row(policy, Some(less))));
         let goodput = verdicts(&rows).swap_remove(0);
         assert_eq!((goodput.surely_worse, goodput.others), (1, 4));
-        assert_eq!((&goodput.perhaps_better, &goodput.equal), (&vec!["d"], &vec!["c"]));
+        assert_eq!(
+            (&goodput.perhaps_better, &goodput.equal),
+            (&vec!["d".to_owned()], &vec!["c".to_owned()])
+        );
         let said = (goodput.name(), goodput.better(), goodput.worse());
         let said = [said.0.as_str(), &said.1, &said.2];
         assert_eq!(

@@ -6,6 +6,7 @@ use topology::NodeIx;
 use super::{instant_us, step_of};
 use crate::offline::place::fixed::demand::{Request, seconds};
 use crate::offline::place::fixed::flow::job;
+use crate::offline::place::fixed::outcome::Reason;
 
 /// A workflow under way.
 #[derive(Debug)]
@@ -16,7 +17,7 @@ pub(super) struct Flow {
     pub(super) tasks: Vec<Life>,
     pub(super) finished_us: Option<u64>,
     /// Why it was given up.
-    pub(super) unplaced: Option<&'static str>,
+    pub(super) unplaced: Option<Reason>,
     pub(super) is_power_lost: bool,
 }
 
@@ -54,8 +55,8 @@ pub(super) struct Leg {
 }
 
 impl Flow {
-    pub(super) fn new(request: &Request) -> Self {
-        let job = job(request);
+    pub(super) fn new((number, request): (usize, &Request)) -> Self {
+        let job = job(number, request);
         Self {
             request: *request,
             tasks: vec![Life::default(); job.tasks.len()],

@@ -16,7 +16,7 @@ impl Driver<'_, '_> {
         let drawn_wh = self.bodies.battery_wh();
         let workflows: Vec<_> = self.flows.iter().zip(drawn_wh).map(flow).collect();
         let mut summary = summary(&workflows, self.setting.minutes);
-        for reason in self.flows.iter().filter_map(|flow| flow.unplaced) {
+        for reason in self.flows.iter().filter_map(|flow| flow.unplaced.clone()) {
             *summary.unplaced.entry(reason).or_insert(0) += 1;
         }
         summary.late = self.flows.iter().filter(|flow| is_late(flow)).count();
@@ -27,7 +27,7 @@ impl Driver<'_, '_> {
         summary.hand_overs = self.hand_overs;
         summary.oversubscribed = self.occupancy.oversubscribed();
         let timing = Timing::of(self.decisions_us);
-        Outcome { policy: self.policy.name(), summary, workflows, timing }
+        Outcome { policy: self.policy.name().to_owned(), summary, workflows, timing }
     }
 }
 
@@ -53,7 +53,7 @@ fn flow((flow, battery_wh): (&Flow, &f64)) -> FlowTold {
         submitted_s: seconds(flow.request.at_us),
         finished_s: flow.finished_us.map(seconds),
         end: end(flow),
-        reason: flow.unplaced,
+        reason: flow.unplaced.clone(),
         battery_wh: *battery_wh,
         tasks: flow.tasks.iter().enumerate().filter_map(started).collect(),
     }
@@ -65,7 +65,7 @@ fn since(start_us: u64, stay: &Stay) -> StayTold {
 
 fn end(flow: &Flow) -> End {
     let is_violated = flow.tasks.iter().any(|life| 0 < life.violated_us);
-    match (flow.finished_us, flow.unplaced) {
+    match (flow.finished_us, &flow.unplaced) {
         _ if flow.is_power_lost => End::PowerLost,
         (_, Some(_)) => End::Unplaced,
         (None, None) => End::Unfinished,
