@@ -22,7 +22,7 @@ use placement::{Decision, Workflow, WorkflowError};
 use protocol::backlog::{Backlog, LateStream, Receipt};
 use protocol::decode;
 use protocol::desired::{DRIVES_MAX, DesiredReply, Phase};
-use protocol::event::{Event, EventKind, RunRecord};
+use protocol::event::RunRecord;
 use topology::{ContactPlan, LinkNeed, PairState};
 use types::{
     Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, NodeKind, SkyClock, TaskId,

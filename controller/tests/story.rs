@@ -318,10 +318,13 @@ fn a_lost_host_is_noticed_within_two_leases_and_its_tasks_move() {
     assert!(!owns);
 }
 
+/// How a node is made to decline a task.
+type Way = fn(&mut FakeAgent, types::TaskId);
+
 #[test]
 fn a_node_that_declines_a_task_is_passed_over_and_asked_again() {
     let extract = || types::TaskId::new("extract").expect("the test's set-up works");
-    let ways: [(&str, fn(&mut FakeAgent, types::TaskId)); 2] = [
+    let ways: [(&str, Way); 2] = [
         ("no room for that", |agent, task| agent.declines.push(task)),
         ("it cannot run the function", |agent, task| agent.cannot_run.push(task)),
     ];

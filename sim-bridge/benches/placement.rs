@@ -120,7 +120,8 @@ fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
 
 fn main() -> Result<(), Failure> {
     if cfg!(debug_assertions) {
-        eprintln!("warning: this is a debug build, whose numbers say nothing");
+        let warning = "warning: this is a debug build, whose numbers say nothing";
+        writeln!(std::io::stderr().lock(), "{warning}")?;
     }
     let published = Size::of_total(4472).ok_or("a published size")?;
     let mut rows = rows_of("4472", published, (5.0, Some(20.0)))?;

@@ -1,17 +1,15 @@
 //! How moves begin, go on and end.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use placement::{Assignment, Constraint, Next, Plan};
 use protocol::desired::{Phase, TaskStatus};
-use types::{Capacity, Epoch, MiB, MilliCpu, NodeId, OwnerEpoch, WindowId, WorkflowId};
+use types::{Epoch, NodeId, OwnerEpoch, WindowId, WorkflowId};
 
 use super::ledger::decided;
 use super::world::{Room, World};
 use super::{Host, HostWindow, Hosting, Ledger, Step, TaskKey};
 use crate::api::{Handover, HandoverKind};
-use crate::event::Moment;
 
 /// A hand-over is announced at most so long before its time (wall), so that nobody waits for hours.
 const ANNOUNCE_EARLIEST: Duration = Duration::from_secs(60);
