@@ -19,7 +19,7 @@ use types::NodeId;
 use crate::claim::Claim;
 use crate::client::{Api, ClientError};
 use crate::deploy::{DeployError, push_functions};
-use crate::faults::{self, LinkFaults, Schedule, Step};
+use crate::faults::{self, LinkFaults, RESTART_AFTER, Schedule, Step};
 use crate::fleet::{Fleet, FleetError};
 use crate::layout::Layout;
 use crate::options::Options;
@@ -258,6 +258,7 @@ impl<'a> Demo<'a> {
         let mut shown = None::<Instant>;
         let stopped_early = loop {
             let elapsed = heard.elapsed();
+            injector.notice(self, elapsed)?;
             self.bed.check_alive()?;
             injector.inject(self, elapsed)?;
             let view = self.collector.look(&self.api, &self.fleet, elapsed)?;
@@ -317,6 +318,8 @@ struct Injector {
     links: LinkFaults,
     seed: u64,
     killed: Option<NodeId>,
+    /// What somebody else killed, each with when it is started again, counted as the demo does.
+    killed_by_others: Vec<(NodeId, Duration)>,
     cut: Option<NodeId>,
     done: Vec<FaultRecord>,
 }
@@ -328,7 +331,32 @@ impl Injector {
         } else {
             Schedule::none()
         };
-        Self { schedule, links, seed: options.seed, killed: None, cut: None, done: Vec::new() }
+        let (killed, killed_by_others, cut, done) = Default::default();
+        Self { schedule, links, seed: options.seed, killed, killed_by_others, cut, done }
+    }
+
+    /// An agent that the user kills is a fault like those of the schedule: the demo goes on, and starts it again.
+    fn notice(&mut self, demo: &mut Demo<'_>, elapsed: Duration) -> Result<(), DemoError> {
+        for node in demo.bed.killed_by_others()? {
+            let again = RESTART_AFTER.as_secs();
+            self.record(
+                demo,
+                &format!("its agent was killed; it is started again in {again} s"),
+                &node,
+            );
+            self.killed_by_others.push((node, elapsed + RESTART_AFTER));
+        }
+        self.restart_due(demo, elapsed)
+    }
+
+    fn restart_due(&mut self, demo: &mut Demo<'_>, elapsed: Duration) -> Result<(), DemoError> {
+        let is_due = |(_, at): &mut (NodeId, Duration)| *at <= elapsed;
+        let due: Vec<_> = self.killed_by_others.extract_if(.., is_due).collect();
+        for (node, _) in due {
+            demo.bed.start_agent(&node)?;
+            self.record(demo, "its agent is started again", &node);
+        }
+        Ok(())
     }
 
     fn inject(&mut self, demo: &mut Demo<'_>, elapsed: Duration) -> Result<(), DemoError> {
@@ -388,6 +416,7 @@ impl Injector {
     /// Before losses are counted every node must be there again.
     fn heal_all(&mut self, demo: &mut Demo<'_>) -> Result<(), DemoError> {
         self.restart(demo)?;
+        self.restart_due(demo, Duration::MAX)?;
         self.heal(demo)
     }
 

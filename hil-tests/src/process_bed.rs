@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
+use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
@@ -262,6 +262,29 @@ impl ProcessBed {
         child.kill().map_err(io_error(format!("killing {name}")))?;
         child.wait().map_err(io_error(format!("waiting for {name}")))?;
         Ok(())
+    }
+
+    /// The agents that somebody else has killed with a signal since this was asked last; to the bed they are as after
+    /// [`ProcessBed::kill`].
+    ///
+    /// # Errors
+    /// [`BedError`] when the operating system does not say how a process is.
+    pub fn killed_by_others(&mut self) -> Result<Vec<NodeId>, BedError> {
+        let mut killed = Vec::new();
+        for (name, child) in &mut self.children {
+            let node =
+                NodeId::new(name).ok().filter(|_| ![BRIDGE, CONTROLLER].contains(&name.as_str()));
+            let status = child.try_wait().map_err(io_error(format!("watching {name}")))?;
+            if let Some(node) = node
+                && status.is_some_and(|status| status.signal().is_some())
+            {
+                killed.push(node);
+            }
+        }
+        for node in &killed {
+            self.children.remove(node.as_str());
+        }
+        Ok(killed)
     }
 
     /// Fails if a process has ended that nobody killed.
