@@ -10,12 +10,13 @@ use crate::{layering, tidy};
 type Check = fn(&Workspace) -> Result<()>;
 
 /// The checks, cheap ones first.
-const CHECKS: [(&str, Check); 6] = [
+const CHECKS: [(&str, Check); 7] = [
     ("fmt", fmt),
     ("tidy", |workspace| tidy::run(workspace, &[])),
     ("layering", |workspace| layering::run(workspace, &[])),
     ("deny", deny),
     ("clippy", clippy),
+    ("an agent without the compiler of functions", without_compiler),
     ("doc", doc),
 ];
 
@@ -50,6 +51,12 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     // Set anywhere, it would silently replace the purity lint of crates/.
     cargo.env_remove("CLIPPY_CONF_DIR");
     command::run(cargo.args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]))
+}
+
+/// That it builds; how large it is only `cargo xtask build --no-compiler` says, which takes many minutes.
+fn without_compiler(workspace: &Workspace) -> Result<()> {
+    let mut cargo = workspace.cargo();
+    command::run(cargo.args(["check", "--quiet", "--package", "agent", "--no-default-features"]))
 }
 
 fn doc(workspace: &Workspace) -> Result<()> {

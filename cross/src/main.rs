@@ -39,7 +39,7 @@ const VERBS: [Verb; 13] = [
     },
     Verb {
         name: "test",
-        about: "build what they need and run all tests [-p PACKAGE] [FILTER]",
+        about: "build what they need and run all tests [-p PACKAGE] [--no-run] [FILTER]",
         run: test::run,
     },
     Verb {

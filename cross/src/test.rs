@@ -28,6 +28,8 @@ struct Selection {
     packages: Vec<String>,
     /// Parts of the names of tests; none means all.
     filters: Vec<String>,
+    /// Whether they are built only.
+    no_run: bool,
 }
 
 impl Selection {
@@ -40,6 +42,7 @@ impl Selection {
                     let package = args.next().with_context(|| format!("{arg} needs a package"))?;
                     selection.packages.push(package.clone());
                 }
+                "--no-run" => selection.no_run = true,
                 option if option.starts_with('-') => bail!("test has no option {option}"),
                 filter => selection.filters.push(filter.to_owned()),
             }
@@ -61,7 +64,7 @@ impl Selection {
 }
 
 /// Runs all tests, or those of packages (`-p NAME`) and those whose names have a part in common with
-/// the other arguments.
+/// the other arguments; with `--no-run` it builds all that they need, and no more.
 ///
 /// # Errors
 /// When something does not build, or a test fails.
@@ -78,7 +81,11 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
     if selection.has(ONE_AT_A_TIME) {
         demo::build_bed(workspace)?;
     }
-    let mut summary = match command::is_installed("cargo-nextest") {
+    let has_nextest = command::is_installed("cargo-nextest");
+    if selection.no_run {
+        return build(workspace, &selection, has_nextest);
+    }
+    let mut summary = match has_nextest {
         true => with_nextest(workspace, &selection)?,
         false => with_cargo(workspace, &selection)?,
     };
@@ -90,6 +97,15 @@ pub(crate) fn run(workspace: &Workspace, args: &[String]) -> Result<()> {
         0 => Ok(()),
         count => bail!("{count} tests failed"),
     }
+}
+
+/// Builds what a run would: its command, so that the run finds all built.
+fn build(workspace: &Workspace, selection: &Selection, has_nextest: bool) -> Result<()> {
+    if !has_nextest {
+        return test_programs(workspace, selection).map(drop);
+    }
+    let mut cargo = workspace.cargo();
+    command::run(cargo.args(["nextest", "run", "--no-run"]).args(selection.scope()))
 }
 
 fn with_nextest(workspace: &Workspace, selection: &Selection) -> Result<Summary> {
@@ -221,6 +237,7 @@ mod tests {
         let selection = parse("-p belt fence --package types").unwrap();
         assert_eq!(selection.scope(), ["--package", "belt", "--package", "types"]);
         assert_eq!(selection.filters, ["fence"]);
+        assert!(!selection.no_run && parse("--no-run").unwrap().no_run);
         assert_eq!(parse("").unwrap().scope(), ["--workspace"]);
         assert!(parse("-p").is_err() && parse("--release").is_err());
     }

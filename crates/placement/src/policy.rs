@@ -180,7 +180,7 @@ impl World<'_, '_> {
         node: NodeIx,
         sources: &[(NodeIx, Option<f64>)],
     ) -> Option<f64> {
-        self.latencies.longest_within(node, self.now, sources.iter().copied()).ok()
+        self.latencies.longest_if_within(node, self.now, sources.iter().copied())
     }
 
     /// How the published model has a board heat up, and its temperature after a task, °C; `None` where it says nothing.
@@ -230,7 +230,7 @@ impl World<'_, '_> {
     }
 
     /// The steps at which is looked whether a node bears something: from now until an orbit after its end.
-    fn looked_at(&self, (_, until): (Step, Step)) -> (Step, Step) {
+    pub(crate) fn looked_at(&self, (_, until): (Step, Step)) -> (Step, Step) {
         let forecast = self.latencies.forecast();
         let end = until.saturating_add(steps_of(ORBIT_S, forecast.step_s()));
         (self.now, end.min(forecast.steps()))

@@ -5,7 +5,7 @@
 //! predecessor, as long as none is handed over. A task whose host may violate an objective before the next one starts may be anywhere by then:
 //! what hangs on it is bounded by its other inputs, and what it takes from a battery as if it were where that is least. Where a task has more
 //! predecessors, one of them counts: of those that are decided the one from which most is left. What is found is never too much, except where more
-//! hosts draw from their batteries than are looked at.
+//! hosts draw from their batteries than are looked at. When it is late, what is not known by then is bounded by the latency of the nearest host.
 
 use std::collections::BTreeMap;
 
@@ -86,6 +86,10 @@ impl Bounds {
                 break;
             }
             nth += 1;
+            if scene.is_late() {
+                best = best.min(Cost { battery: 0, latency_ms });
+                break;
+            }
             let beside = parent.filter(|parent| parent.node == host);
             let has_room = beside.is_none_or(|parent| scene.fit_together(task, parent.task, host));
             let draws = 0 < scene.drawn(task, host);
@@ -183,6 +187,9 @@ fn sure_until(
         }
     };
     let mut breaks = |step: &Step| {
+        if scene.is_late() {
+            return true;
+        }
         let inputs = &scene.task(task).inputs;
         inputs.iter().any(|input| moves(input, scene, *step)) || {
             let origins = relaxed_origins(scene, task, parent, *step);
@@ -197,6 +204,9 @@ fn can_hold(scene: &mut Scene<'_, '_, '_, '_>, task: usize, before: Before, step
     let parent = before.map(|(task, node)| Parent { task, node, sure: Step::MAX });
     let origins = relaxed_origins(scene, task, parent, step);
     let Some((first, limit_ms)) = origins.first().copied() else { return true };
+    if scene.is_late() {
+        return true;
+    }
     if let Some(holds) = can_hold_on_the_way(scene, task, &origins, step) {
         return holds;
     }

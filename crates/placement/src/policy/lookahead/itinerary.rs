@@ -12,12 +12,14 @@ use crate::book::Promise;
 use crate::forecast::Step;
 use crate::job::{Input, Origin, Stay};
 
-/// So many nodes that could follow are compared around each place where they are looked for.
+/// So many nodes that could follow are compared around each place where they are looked for; so many when it is late and few tasks are planned.
 const FOLLOWERS: usize = 32;
+const FOLLOWERS_LATE: usize = 8;
 /// So many of those that have room for a task that hangs on this one, too: it would find its input where it is.
 const ROOMY: usize = 4;
 /// So many ways to go on from a step are weighed: the best one for the task alone may take room from others, or lead away from them.
 const WAYS: usize = 24;
+const WAYS_LATE: usize = 6;
 
 /// Where a task is in all of its run.
 #[derive(Clone, Debug)]
@@ -207,7 +209,9 @@ impl Itineraries {
             *known.entry(node).or_insert_with(asked)
         };
         let borne = ranked.into_iter().filter(|follow| follow.node.is_none_or(&mut bears));
-        borne.take(self.ways).collect()
+        let most =
+            if tools.scene.is_late() { tools.scene.scaled_to(WAYS_LATE, WAYS) } else { WAYS };
+        borne.take(self.ways.min(most)).collect()
     }
 
     fn rest(&mut self, tools: &mut Tools<'_, '_, '_, '_, '_>, step: Step) -> Vec<Rank> {
@@ -270,7 +274,7 @@ impl Itineraries {
         step: Step,
     ) -> Option<f64> {
         let origins = self.origins(tools, step)?;
-        tools.scene.latencies().longest_within(node, step, origins).ok()
+        tools.scene.latencies().longest_if_within(node, step, origins)
     }
 
     /// Nodes that have a place and meet all objectives at a step, with their longest latency in ms: the nearest to where the task takes its first
@@ -279,7 +283,12 @@ impl Itineraries {
         let mut found: Vec<(NodeIx, f64)> = Vec::new();
         let centres = self.centres(tools, step);
         for centre in &centres {
-            self.add_candidates(tools, step, (*centre, FOLLOWERS), None, &mut found);
+            let most = if tools.scene.is_late() {
+                tools.scene.scaled_to(FOLLOWERS_LATE, FOLLOWERS)
+            } else {
+                FOLLOWERS
+            };
+            self.add_candidates(tools, step, (*centre, most), None, &mut found);
         }
         for child in tools.scene.children(self.task) {
             if let Some(centre) = centres.first()

@@ -95,7 +95,7 @@ impl Order {
         first_ms: f64,
     ) -> Option<f64> {
         let others = self.origins[1..].iter().copied();
-        let others_ms = scene.latencies().longest_within(node, self.step, others).ok()?;
+        let others_ms = scene.latencies().longest_if_within(node, self.step, others)?;
         Some(others_ms.max(first_ms))
     }
 }

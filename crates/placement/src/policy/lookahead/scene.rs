@@ -1,6 +1,6 @@
 //! What is asked of a search: which tasks, when, from where, and who may host them.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use topology::NodeIx;
@@ -30,7 +30,16 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     drawn: RefCell<BTreeMap<(usize, NodeIx, Step, Step), u64>>,
     /// The least that a task takes from any battery at a step, as far as that was asked.
     spared: RefCell<BTreeMap<(usize, Step), u64>>,
+    /// Work that is not that of latencies.
+    others: Cell<u64>,
 }
+
+/// A decision is to have a plan after so much work, and to end after so much: 20 ms where nodes are thousands (`cargo xtask bench placement`).
+const WORK_LATE: u64 = 8_000;
+const WORK_MAX: u64 = 28_000;
+/// That is where so few tasks are planned together; with each one more it is twice as much, so often at most.
+const TASKS_FEW: usize = 3;
+const DOUBLINGS_MAX: usize = 5;
 
 /// So many are asked: each takes a search for each step.
 const LANDMARKS_MAX: usize = 4;
@@ -47,8 +56,40 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
             |task| tail.iter().copied().filter(|child| parents[*child] == Some(task)).collect();
         let children = (0..job.tasks.len()).map(of).collect();
         let landmarks = landmarks(job, &tail, world.now);
-        let (borne, drawn, spared) = Default::default();
-        Self { world, job, tail, parents, children, landmarks, borne, drawn, spared }
+        let (borne, drawn, spared, others) = Default::default();
+        world.latencies.begin();
+        Self { world, job, tail, parents, children, landmarks, borne, drawn, spared, others }
+    }
+
+    /// What the decision took so far: nodes settled, and steps of batteries and boards followed. Each takes about as long, and how many there are
+    /// depends on what is asked only, so that a search that ends by this ends alike on every machine.
+    fn work(&self) -> u64 {
+        self.world.latencies.work() + self.others.get()
+    }
+
+    /// Counts work that is not that of latencies.
+    pub(super) fn worked(&self, work: u64) {
+        self.others.set(self.others.get() + work);
+    }
+
+    /// Whether it is time to have a plan: from now on bounds are rough and few ways are weighed.
+    pub(super) fn is_late(&self) -> bool {
+        self.scaled(WORK_LATE) <= self.work()
+    }
+
+    /// Whether it is time to end.
+    pub(super) fn is_over(&self) -> bool {
+        self.scaled(WORK_MAX) <= self.work()
+    }
+
+    /// What counts for the workflows of few tasks, for this one: with each more that is planned there are far more plans.
+    fn scaled(&self, few: u64) -> u64 {
+        few << self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)
+    }
+
+    /// The same of what is tried, and no more than a number.
+    pub(super) fn scaled_to(&self, few: usize, most: usize) -> usize {
+        (few << self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)).min(most)
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {
@@ -143,7 +184,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         if let Some(known) = self.borne.borrow().get(&key) {
             return *known;
         }
-        let bears = self.world().bears(node, self.task(task).watts, self.run_from(task, from), &[]);
+        let bears = self.is_borne(task, node, from, &[]);
         self.borne.borrow_mut().insert(key, bears);
         bears
     }
@@ -156,13 +197,15 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         from: Step,
         planned: &[Promise],
     ) -> bool {
-        let (watts, run) = (self.task(task).watts, self.run_from(task, from));
-        let beside = || planned.is_empty() || self.world().bears(node, watts, run, planned);
+        let beside = || planned.is_empty() || self.is_borne(task, node, from, planned);
         self.bears(task, node, from) && beside()
     }
 
-    fn run_from(&self, task: usize, from: Step) -> (Step, Step) {
-        (from, self.last(task).saturating_add(1))
+    fn is_borne(&self, task: usize, node: NodeIx, from: Step, planned: &[Promise]) -> bool {
+        let run = (from, self.last(task).saturating_add(1));
+        let (first, end) = self.world().looked_at(run);
+        self.worked(u64::from(end.saturating_sub(first)));
+        self.world().bears(node, self.task(task).watts, run, planned)
     }
 
     /// Whether any node has a battery.
@@ -184,7 +227,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         known.unwrap_or_else(|| {
             let mut least = u64::MAX;
             for node in self.world().numbers().filter(|node| self.can_run(task, *node)) {
-                let wh = self.world().drawn_wh(node, self.task(task).watts, (step, step + 1), &[]);
+                let wh = self.drawn_wh(task, node, (step, step + 1), &[]);
                 least = least.min(uwh(wh));
                 if least == 0 {
                     break;
@@ -212,7 +255,7 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
             return 0;
         }
         let until = until.min(self.last(task));
-        let wh = || self.world().drawn_wh(node, self.task(task).watts, (from, until), &[]);
+        let wh = || self.drawn_wh(task, node, (from, until), &[]);
         *self.drawn.borrow_mut().entry((task, node, from, until)).or_insert_with(|| uwh(wh()))
     }
 
@@ -228,7 +271,18 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         if planned.iter().all(|of| until <= of.from || of.until <= from) {
             return self.drawn_between(task, node, (from, until));
         }
-        uwh(self.world().drawn_wh(node, self.task(task).watts, (from, until), planned))
+        uwh(self.drawn_wh(task, node, (from, until), planned))
+    }
+
+    fn drawn_wh(
+        &self,
+        task: usize,
+        node: NodeIx,
+        (from, until): (Step, Step),
+        planned: &[Promise],
+    ) -> f64 {
+        self.worked(u64::from(until.saturating_sub(from)));
+        self.world().drawn_wh(node, self.task(task).watts, (from, until), planned)
     }
 
     /// What is promised to a task once it is on a node from a step on.

@@ -1,6 +1,7 @@
 //! Best first: partial plans by what they cost so far and the least that the rest can cost (P. Hart, N. Nilsson, B. Raphael, 1968).
 //!
-//! Where that takes long, a plan is completed from the best beginnings of each length (beam search), and the search goes on only below its cost.
+//! Where that takes long, a plan is completed from the best beginnings of each length (beam search), and the search goes on only below its cost, and
+//! for as long again at most: the scene counts the work.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -16,15 +17,11 @@ use crate::book::Promise;
 use crate::forecast::Step;
 use crate::job::{Input, Origin, Stay, host_at};
 
-/// So many partial plans are looked at; then the best plan that is known is taken.
-const LOOKS_MAX: usize = 2000;
-/// So many hosts are taken up at most: of those that draw from their batteries most are only put back.
-const TURNS_MAX: usize = 8000;
-/// After so many, a plan is completed from the best beginnings.
-const LOOKS_BEAM: usize = 500;
-/// So many beginnings of each length are kept for that, and so many hosts of the next task are tried after each.
-const BEAM: usize = 64;
-const BEAM_HOSTS: usize = 12;
+/// What it takes to take up one partial plan, or one host, in the measure of [`Scene::work`].
+const TURN_WORK: u64 = 4;
+/// So many beginnings of each length are kept when a plan of few tasks is completed, and at most; so many hosts of the next task are tried after each.
+const BEAM: (usize, usize) = (12, 64);
+const BEAM_HOSTS: (usize, usize) = (6, 12);
 /// Those are the ones that draw nothing, if so many of the nearest have any.
 const BEAM_NEAREST: usize = 256;
 /// So many of them may go on from the same beginning, beyond the first task: else they differ in little.
@@ -79,8 +76,6 @@ struct Search<'s, 'w, 'a, 'f, 'j> {
     others: Vec<Option<Cost>>,
     open: BinaryHeap<Reverse<(Key, Item)>>,
     came: usize,
-    /// How many partial plans were looked at.
-    looks: usize,
 }
 
 /// The best plan of all tasks of a scene; `None` where one of them can have no host.
@@ -96,7 +91,6 @@ pub(super) fn search(scene: &mut Scene<'_, '_, '_, '_>) -> Option<Found> {
         others: vec![],
         open: BinaryHeap::new(),
         came: 0,
-        looks: 0,
     };
     let nothing = Part {
         before: None,
@@ -116,24 +110,21 @@ impl Search<'_, '_, '_, '_, '_> {
     fn run(&mut self) -> Option<Found> {
         let mut known: Option<usize> = None;
         let mut has_beam = false;
-        for _ in 0..TURNS_MAX {
-            if LOOKS_BEAM <= self.looks && !has_beam {
+        while !self.scene.is_over() {
+            if self.scene.is_late() && !has_beam {
                 known = self.beam();
                 has_beam = true;
             }
             let Some(Reverse((key, item))) = self.open.pop() else {
                 return known.map(|plan| self.found(plan));
             };
-            let is_settled = known.is_some_and(|plan| self.key(plan) <= key);
-            if is_settled || LOOKS_MAX <= self.looks {
+            if known.is_some_and(|plan| self.key(plan) <= key) {
                 break;
             }
+            self.scene.worked(TURN_WORK);
             match item {
                 Item::Part(part) if self.is_complete(part) => return Some(self.found(part)),
-                Item::Part(part) => {
-                    self.looks += 1;
-                    self.offer(part, 0);
-                }
+                Item::Part(part) => self.offer(part, 0),
                 Item::Host(part, nth) => {
                     self.offer(part, nth + 1);
                     self.consider(part, nth);
@@ -148,7 +139,6 @@ impl Search<'_, '_, '_, '_, '_> {
 
     /// Puts the partial plans with the `nth` host of the next task on the list.
     fn go_on(&mut self, part: usize, nth: usize) {
-        self.looks += 1;
         for next in self.extend(part, nth) {
             self.queue(next);
         }
@@ -159,9 +149,12 @@ impl Search<'_, '_, '_, '_, '_> {
         let mut kept = vec![0];
         for _ in 0..self.scene.tail.len() {
             let mut next: Vec<usize> = Vec::new();
-            for part in kept {
+            'parts: for part in kept {
                 for nth in self.beam_hosts(part) {
                     next.extend(self.extend(part, nth));
+                    if !next.is_empty() && self.scene.is_over() {
+                        break 'parts;
+                    }
                 }
             }
             next.sort_by_key(|part| self.key(*part));
@@ -174,7 +167,7 @@ impl Search<'_, '_, '_, '_, '_> {
                     *nth <= BEAM_ALIKE
                 })
             });
-            next.truncate(BEAM);
+            next.truncate(self.scene.scaled_to(BEAM.0, BEAM.1));
             kept = next;
         }
         kept.first().copied()
@@ -183,9 +176,10 @@ impl Search<'_, '_, '_, '_, '_> {
     /// The hosts of the next task after a partial plan that are tried there: those that draw least, of these the nearest.
     fn beam_hosts(&mut self, part: usize) -> Vec<usize> {
         let task = self.scene.tail[self.parts[part].depth];
+        let most = self.scene.scaled_to(BEAM_HOSTS.0, BEAM_HOSTS.1);
         let (mut hosts, mut spared) = (Vec::new(), 0);
         for nth in 0..BEAM_NEAREST {
-            let Some((_, host)) = self.host(part, nth).filter(|_| spared < BEAM_HOSTS) else {
+            let Some((_, host)) = self.host(part, nth).filter(|_| spared < most) else {
                 break;
             };
             let drawn = self.scene.drawn(task, host);
@@ -193,7 +187,7 @@ impl Search<'_, '_, '_, '_, '_> {
             hosts.push((drawn, nth));
         }
         hosts.sort_unstable();
-        hosts.into_iter().take(BEAM_HOSTS).map(|(_, nth)| nth).collect()
+        hosts.into_iter().take(most).map(|(_, nth)| nth).collect()
     }
 
     /// Completes the deepest of the best partial plans, each task on the first host that can be had.
