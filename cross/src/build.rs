@@ -144,7 +144,8 @@ fn packages_of(workspace: &Workspace, job: &Job<'_>, args: &Args) -> Result<()> 
     for it in made.iter().filter(|it| args.is_tried && it.is_agent) {
         let scratch = workspace.target.join("dist-scratch");
         let of = (it.deb.as_path(), it.program.as_str());
-        trial::run((board, board.target()?), of, (&scratch, builder.is_native()), has_models)?;
+        let how = (builder.is_native(), builder.is_shipped());
+        trial::run((board, board.target()?), of, (&scratch, how), has_models)?;
     }
     sums::write(&dist)?;
     match &args.key {
@@ -188,7 +189,8 @@ fn pack(
     let agent = (package.member == AGENT).then_some(features);
     let needs = Needs::of(&program)?;
     let program_mb = megabytes(&program)?;
-    let size_max = agent.map(|features| board.agent_mb_max(features));
+    let limited = agent.filter(|_| builder.is_shipped());
+    let size_max = limited.map(|features| board.agent_mb_max(features));
     let problems = misfits(board, target, &needs, (program_mb, size_max));
     if !problems.is_empty() {
         bail!("{} does not fit {}: {}", package.program, board.name, problems.join("; "));
@@ -196,7 +198,9 @@ fn pack(
     let mut depends = needs.packages()?;
     depends.extend(package.depends.iter().cloned());
     let label = Label {
-        version: version(workspace, &package.member)? + &board.version_end(agent),
+        version: version(workspace, &package.member)?
+            + &board.version_end(agent)
+            + &builder.version_end(),
         architecture: target.debian.to_owned(),
         depends,
         committed: committed(&workspace.root),

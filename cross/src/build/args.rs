@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, bail};
 use toolchain::Way;
 
 use super::board;
-use super::compile::Linker;
+use super::compile::{Linker, SHIPPED};
 
 /// The options, for people.
 pub(super) const USAGE: &str = "\
@@ -17,7 +17,7 @@ usage: cargo xtask build --board BOARD [OPTIONS]
   --package NAME       only this package, several times for several; otherwise those of the board
   --linker zig|gcc     what links for another machine; otherwise zig if it is installed, else gcc
   --compiler WAY       installed, rustup or debian; otherwise the first that has the target
-  --profile NAME       a profile of Cargo.toml; otherwise dist
+  --profile NAME       a profile of Cargo.toml; otherwise dist, the only one whose sizes are limited
   --selftest           tries the agent of its package, here or in emulation of the board
   --key FILE           a secret key of minisign, which signs SHA256SUMS
 ";
@@ -49,7 +49,7 @@ impl Args {
             packages: Vec::new(),
             linker: None,
             ways: Way::ALL.to_vec(),
-            profile: String::from("dist"),
+            profile: String::from(SHIPPED),
             is_tried: false,
             key: None,
         };

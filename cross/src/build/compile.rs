@@ -13,6 +13,9 @@ use super::version::Glibc;
 use crate::command::{self, say};
 use crate::workspace::Workspace;
 
+/// The profile of what users get, which may be only so large.
+pub(super) const SHIPPED: &str = "dist";
+
 /// What links for another machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Linker {
@@ -88,6 +91,20 @@ impl<'a> Builder<'a> {
         let linker = Linker::choose(linker, target, is_native)?;
         let toolchain = Toolchain::find(&site, target.triple, ways)?;
         Ok(Self { workspace, site, target, toolchain, linker, is_native, glibc, profile })
+    }
+
+    /// What versions end with: what users do not get is told by it.
+    pub(super) fn version_end(&self) -> String {
+        if self.is_shipped() {
+            String::new()
+        } else {
+            format!("~{}", self.profile.replace(['-', '_'], "."))
+        }
+    }
+
+    /// Whether it builds what users get.
+    pub(super) fn is_shipped(&self) -> bool {
+        self.profile == SHIPPED
     }
 
     /// The compiler, for people.
