@@ -3,8 +3,8 @@
 use protocol::report::{BacklogReport, CodeMode, LifeReport, Summary};
 use serde::{Deserialize, Serialize};
 use types::{
-    Arch, Backend, Capacity, EnergySource, Epoch, Geodetic, NodeId, NodeKind, OwnerEpoch, TaskId,
-    WorkflowId,
+    Arch, Backend, Capacity, DataClass, EnergySource, Epoch, Geodetic, NodeId, NodeKind,
+    OwnerEpoch, Region, TaskId, WorkflowId,
 };
 
 /// `GET /api/v1/nodes`
@@ -37,6 +37,12 @@ pub struct NodeInfo {
     pub id: NodeId,
     /// Its role.
     pub kind: NodeKind,
+    /// Where it stands, as far as law or contract goes; `None` is outside all regions.
+    #[serde(default)]
+    pub region: Option<Region>,
+    /// The highest class of data that it may see.
+    #[serde(default)]
+    pub trust: DataClass,
     /// Its processor.
     pub arch: Option<Arch>,
     /// Version of its agent.

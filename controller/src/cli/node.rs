@@ -1,7 +1,7 @@
 //! `starbelt node`.
 
 use protocol::report::BacklogReport;
-use types::NodeId;
+use types::{NodeId, Region};
 
 use super::client::Client;
 use super::output::{UNKNOWN, fields, known, span, table};
@@ -72,6 +72,8 @@ fn details(node: &NodeInfo) -> String {
     let mut rows = vec![
         ("node", node.id.to_string()),
         ("kind", node.kind.to_string()),
+        ("region", node.region.as_ref().map_or("none", Region::as_str).to_owned()),
+        ("may see", format!("{} data", node.trust.as_str())),
         ("state", state(node).to_owned()),
         ("last report", age(node)),
         ("agent", known(node.version.clone(), |version| version)),

@@ -9,7 +9,6 @@ use crate::choose::{Candidate, Placed, Why};
 use crate::constraint::{Constraint, NodeRefusal};
 use crate::decision::{Assignment, Decision, Plan, Refusal};
 use crate::span::Ending;
-use crate::workflow::words;
 use crate::world::World;
 
 /// Why the host of a task is its host, in one line.
@@ -173,7 +172,8 @@ impl fmt::Display for NodeRefusal {
             Constraint::Kind => write!(f, "not of a kind that may host the task"),
             Constraint::Declined { reason } => write!(f, "has declined the task: {reason}"),
             Constraint::Trust { class, trust } => {
-                write!(f, "is trusted with {} data, not with {} ones", words(*trust), words(*class))
+                let (trust, class) = (trust.as_str(), class.as_str());
+                write!(f, "is trusted with {trust} data, not with {class} ones")
             }
             Constraint::Region { allowed, region } => {
                 let allowed: Vec<&str> = allowed.iter().map(Region::as_str).collect();
@@ -216,8 +216,14 @@ impl fmt::Display for NodeRefusal {
                 write!(f, "holds as long, but at {value} ms now, the host at {limit} ms")
             }
             Constraint::Order => write!(f, "does as well, but comes later in order"),
+            Constraint::Stays if self.value <= self.limit => {
+                write!(f, "holds for {value} s, no longer than where the task is")
+            }
             Constraint::Stays => {
-                write!(f, "holds for {value} s, but the task stays for {limit} s")
+                write!(
+                    f,
+                    "holds for {value} s, where the task is for {limit} s: too little to move for"
+                )
             }
             Constraint::Copy => {
                 write!(f, "holds for {value} s, but has no copy of the state")

@@ -260,7 +260,7 @@ pub enum WorkflowError {
     },
     /// A release that would make data more confidential.
     #[error(
-        "task {task} works on {} data and releases {} ones: a release only lowers the class", words(*of), words(*class)
+        "task {task} works on {} data and releases {} ones: a release only lowers the class", of.as_str(), class.as_str()
     )]
     ReleaseClass {
         /// The task at fault.
@@ -507,15 +507,5 @@ impl Need<'_> {
             loss_ppm_max: self.loss_max.map(ppm),
             ..LinkNeed::default()
         }
-    }
-}
-
-/// A class in one word.
-pub(crate) const fn words(class: DataClass) -> &'static str {
-    match class {
-        DataClass::Public => "public",
-        DataClass::Internal => "internal",
-        DataClass::Confidential => "confidential",
-        DataClass::Restricted => "restricted",
     }
 }

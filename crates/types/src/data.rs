@@ -26,6 +26,18 @@ pub enum DataClass {
     Restricted,
 }
 
+impl DataClass {
+    /// It in one word, as files have it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Public => "public",
+            Self::Internal => "internal",
+            Self::Confidential => "confidential",
+            Self::Restricted => "restricted",
+        }
+    }
+}
+
 /// A text that is no label.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("label {0:?} is not 1 to 64 characters of A-Z, a-z, 0-9, '.', '_', '-' and '/'")]

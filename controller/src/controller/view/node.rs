@@ -28,6 +28,8 @@ impl Controller {
         NodeInfo {
             id: node.id().clone(),
             kind: node.section.kind,
+            region: node.section.region.clone(),
+            trust: node.section.trust,
             arch: node.facts.as_ref().map(|facts| facts.arch),
             version: node.facts.as_ref().map(|facts| facts.version.clone()),
             state: match node.lease {

@@ -140,7 +140,10 @@ fn a_slightly_better_node_moves_nothing() {
     let bed = bed.runs("extract", "sat-1");
     check(&bed, 2.0, "sat-1 0-30, sat-2 at 27");
     let refused = bed.assigned(2.0, "extract").refused;
-    assert_eq!(refused[1].to_string(), "sat-2: holds for 310 s, but the task stays for 280 s");
+    assert_eq!(
+        refused[1].to_string(),
+        "sat-2: holds for 310 s, where the task is for 280 s: too little to move for"
+    );
 }
 
 #[test]
