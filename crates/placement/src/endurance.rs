@@ -77,7 +77,8 @@ pub struct Breach {
 pub struct Least {
     /// State of charge above the reserve; 1 without a battery.
     pub charge: f64,
-    /// Kelvin below the limit of the chip; infinite where nothing is known of its warmth.
+    /// Kelvin below the limit of the chip: at least so many where it cannot get there, exactly so many where it might; infinite where nothing is
+    /// known of its warmth.
     pub headroom_k: f64,
 }
 
@@ -111,17 +112,17 @@ impl Board {
         Condition { store, warmth }
     }
 
-    /// Whether its chip stays below its limit for all time under at most a load in W, idle load included, whatever the light: told by where that
-    /// comes to rest, without following it. False only says that one has to.
-    pub fn stays_cool(&self, from: Condition, load_w: f64) -> bool {
-        let Some(thermal) = self.thermal else { return true };
+    /// How far its chip stays below its limit for all time under at most a load in W, idle load included, whatever the light, K: told by where that
+    /// comes to rest, without following it. `None` says that one has to.
+    pub fn sure_headroom_k(&self, from: Condition, load_w: f64) -> Option<f64> {
+        let Some(thermal) = self.thermal else { return Some(f64::INFINITY) };
         let body = thermal.body;
         let heating = Heating { load_w, solar_w_m2: FULL_SUN_W_M2, ambient_c: thermal.ambient_c };
         let rest_c = body.rest_c(heating);
         let structure_c = rest_c.max(from.warmth.structure_c);
         let above_c = body.chip.map_or(0.0, |chip| load_w / chip.conductance_w_k);
         let most_c = from.warmth.chip_c.max(structure_c + above_c);
-        most_c <= thermal.chip_max_c - thermal.margin_k
+        Some(thermal.chip_max_c - thermal.margin_k - most_c).filter(|left| 0.0 <= *left)
     }
 
     /// The least that is left over some steps, from how it is at the first of them, under a load in W and in sunlight at each of them.
@@ -228,9 +229,11 @@ mod tests {
         assert!(80.0 < breach.value && breach.value < 85.0, "{breach:?}");
         assert!(grid.endures(NOW, (0, 60), 60.0, |_| (20.0, 0.0)).is_ok());
         // 80 °C at rest: 2 K/W of structure, half a kelvin for each W of the chip.
-        assert_eq!([31.9, 32.1].map(|load_w| grid.stays_cool(NOW, load_w)), [true, false]);
+        let sure_k = |load_w| grid.sure_headroom_k(NOW, load_w);
+        assert!(sure_k(31.9).is_some_and(|left| (0.0..0.3).contains(&left)), "{:?}", sure_k(31.9));
+        assert_eq!(sure_k(32.1), None);
         let hot = Condition { warmth: Warmth { chip_c: 81.0, ..NOW.warmth }, ..NOW };
-        assert!(!grid.stays_cool(hot, 0.0));
+        assert_eq!(grid.sure_headroom_k(hot, 0.0), None);
     }
 
     #[test]

@@ -57,6 +57,8 @@ pub struct World<'a, 'f> {
     pub latencies: &'a mut Latencies<'f>,
     /// Now.
     pub now: Step,
+    /// How many tasks ask for a host in this step, this one among them: where many do, each may take less time.
+    pub waiting: usize,
 }
 
 /// How long a task keeps what it is promised.
@@ -200,28 +202,28 @@ impl World<'_, '_> {
         span: (Step, Step),
         planned: &[Promise],
     ) -> bool {
-        let Some((board, now)) = self.limited(node) else { return true };
-        let (steps, load_w) = (self.looked_at(span), self.load_w(node, watts, span, planned));
-        let most_w = (steps.0..steps.1).map(&load_w).fold(0.0, f64::max);
-        // To follow temperatures takes far longer than to follow charge.
-        let thermal = board.thermal.filter(|_| !board.stays_cool(*now, board.idle_w + most_w));
-        let forecast = self.latencies.forecast();
-        let at = |step| (load_w(step), forecast.light(node, step));
-        Board { thermal, ..*board }.endures(*now, steps, forecast.step_s(), at).is_ok()
+        self.endures(node, watts, span, planned).is_ok()
     }
 
-    /// The same rule with the number that says so: the least that is left of charge and headroom, with all that is promised there.
+    /// The same rule with the number that says so: the least that is left of charge and headroom.
     pub(crate) fn endures(
         &self,
         node: NodeIx,
         watts: f64,
         span: (Step, Step),
+        planned: &[Promise],
     ) -> Result<Least, Breach> {
         let unlimited = Least { charge: 1.0, headroom_k: f64::INFINITY };
         let Some((board, now)) = self.limited(node) else { return Ok(unlimited) };
-        let (forecast, load_w) = (self.latencies.forecast(), self.load_w(node, watts, span, &[]));
+        let (steps, load_w) = (self.looked_at(span), self.load_w(node, watts, span, planned));
+        let most_w = (steps.0..steps.1).map(&load_w).fold(0.0, f64::max);
+        // To follow temperatures takes far longer than to follow charge.
+        let sure_k = board.sure_headroom_k(*now, board.idle_w + most_w);
+        let thermal = board.thermal.filter(|_| sure_k.is_none());
+        let forecast = self.latencies.forecast();
         let at = |step| (load_w(step), forecast.light(node, step));
-        board.endures(*now, self.looked_at(span), forecast.step_s(), at)
+        let left = Board { thermal, ..*board }.endures(*now, steps, forecast.step_s(), at)?;
+        Ok(Least { headroom_k: sure_k.unwrap_or(left.headroom_k), ..left })
     }
 
     /// What of a node can be exhausted, and how that is now; `None` where nothing can.

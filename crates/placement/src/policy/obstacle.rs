@@ -114,7 +114,7 @@ impl World<'_, '_> {
         (job, task): (&Job, usize),
         span: (Step, Step),
     ) -> Result<Least, Obstacle> {
-        self.endures(node, job.tasks[task].watts, span).map_err(Obstacle::Exhausted)
+        self.endures(node, job.tasks[task].watts, span, &[]).map_err(Obstacle::Exhausted)
     }
 }
 

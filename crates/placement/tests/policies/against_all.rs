@@ -1,6 +1,7 @@
 //! Ours against every possibility, on skies that are small enough for that.
 
-use placement::{Job, Stay, Step};
+use placement::policy::lookahead::Lookahead;
+use placement::{Job, Latencies, Stay, Step};
 use proptest::prelude::*;
 use topology::NodeIx;
 use types::NodeKind;
@@ -135,6 +136,36 @@ proptest! {
         let slack_ms = RESOLUTION_MS * f64::from(u32::try_from(job.tasks.len()).unwrap());
         if (our_violated, our_dark) == (violated, dark) {
             prop_assert!(our_ms <= sum_ms + slack_ms, "{our_ms} ms, {sum_ms} are possible");
+        }
+    }
+
+    #[test]
+    fn ours_places_what_can_be_placed_however_many_wait(
+        steps in steps(),
+        job in job(),
+        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+    ) {
+        let mut ours = fleet(&steps, &sizes);
+        ours.waiting = 1_000_000;
+        let mut placed = job.clone();
+        let found = ours.drive("lookahead", &mut placed);
+        if let Some(best) = best_of_all(&ours, &job, &sizes) {
+            prop_assert!(found.is_ok(), "{found:?}, but {best:?} is possible");
+        }
+    }
+
+    #[test]
+    fn ours_decides_alike_whatever_was_asked_before(
+        steps in steps(),
+        jobs in prop::collection::vec(job(), 2..4),
+        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+    ) {
+        let fleet = fleet(&steps, &sizes);
+        let mut searched = Latencies::new(&fleet.sky);
+        for job in &jobs {
+            let told = fleet.ask(&mut Lookahead, (job, 0), &mut searched);
+            let alone = fleet.ask(&mut Lookahead, (job, 0), &mut Latencies::new(&fleet.sky));
+            prop_assert_eq!(told, alone);
         }
     }
 

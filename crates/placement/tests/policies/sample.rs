@@ -96,13 +96,15 @@ pub(crate) struct Fleet {
     pub(crate) book: Book,
     pub(crate) boards: Vec<(Board, Condition)>,
     pub(crate) heat: Vec<Option<Heat>>,
+    /// How many tasks ask for a host at once.
+    pub(crate) waiting: usize,
 }
 
 impl Fleet {
     pub(crate) fn new(nodes: Vec<NodeView>, steps: &[Links]) -> Self {
         let sky = SmallSky::new(nodes.len(), steps);
         let book = Book::new(nodes.iter().map(|node| node.capacity));
-        Self { nodes, sky, book, boards: vec![], heat: vec![] }
+        Self { nodes, sky, book, boards: vec![], heat: vec![], waiting: 1 }
     }
 
     /// What is known when a task starts.
@@ -120,6 +122,7 @@ impl Fleet {
             book: &self.book,
             latencies,
             now: job.tasks.get(task).map_or(0, |task| task.start),
+            waiting: self.waiting,
         }
     }
 
@@ -141,6 +144,16 @@ impl Fleet {
         let of = &job.tasks[task];
         self.book.promise_stays(&choice.stays, Step::MAX, of.needs, of.watts);
         Ok(choice)
+    }
+
+    /// What a policy says of a task with what is searched already; nothing is promised.
+    pub(crate) fn ask(
+        &self,
+        policy: &mut dyn placement::Policy,
+        (job, task): (&Job, usize),
+        latencies: &mut Latencies<'_>,
+    ) -> Result<Choice, NoChoice> {
+        policy.choose(&mut self.world(latencies, job, task), job, task)
     }
 
     /// Places all tasks of a job in order.

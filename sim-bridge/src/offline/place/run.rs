@@ -124,6 +124,7 @@ pub fn run(
             book: &book,
             latencies: &mut latencies,
             now: minute - 1,
+            waiting: 1,
         };
         let began_us = clock();
         let choice = policy.choose(&mut world, &flows[workflow].job, task);

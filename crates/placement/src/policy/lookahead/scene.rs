@@ -37,9 +37,13 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
 /// A decision is to have a plan after so much work, and to end after so much: 20 ms where nodes are thousands (`cargo xtask bench placement`).
 const WORK_LATE: u64 = 8_000;
 const WORK_MAX: u64 = 28_000;
+/// Where there is no plan by then, one is looked for until so much work is done.
+const WORK_HOPELESS: u64 = 100_000;
 /// That is where so few tasks are planned together; with each one more it is twice as much, so often at most.
 const TASKS_FEW: usize = 3;
 const DOUBLINGS_MAX: usize = 5;
+/// And where no more tasks than this ask for a host at once; of more, each has its share of it.
+const WAITING_FEW: usize = 8;
 
 /// So many are asked: each takes a search for each step.
 const LANDMARKS_MAX: usize = 4;
@@ -77,13 +81,23 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
         self.scaled(WORK_LATE) <= self.work()
     }
 
-    /// Whether it is time to end.
+    /// Whether it is time to end with the best plan that is known.
     pub(super) fn is_over(&self) -> bool {
         self.scaled(WORK_MAX) <= self.work()
     }
 
+    /// Whether it is time to end where none is known.
+    pub(super) fn is_hopeless(&self) -> bool {
+        self.for_tail(WORK_HOPELESS) <= self.work()
+    }
+
     /// What counts for the workflows of few tasks, for this one: with each more that is planned there are far more plans.
     fn scaled(&self, few: u64) -> u64 {
+        let share = self.world.waiting.saturating_sub(1) / WAITING_FEW + 1;
+        self.for_tail(few) / share as u64
+    }
+
+    fn for_tail(&self, few: u64) -> u64 {
         few << self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)
     }
 

@@ -110,7 +110,7 @@ impl Search<'_, '_, '_, '_, '_> {
     fn run(&mut self) -> Option<Found> {
         let mut known: Option<usize> = None;
         let mut has_beam = false;
-        while !self.scene.is_over() {
+        while !self.scene.is_over() || (known.is_none() && !self.scene.is_hopeless()) {
             if self.scene.is_late() && !has_beam {
                 known = self.beam();
                 has_beam = true;

@@ -165,6 +165,7 @@ pub(super) fn drive(instance: &Instance, policy: &str) -> Result<Job, NoChoice> 
             tenure: Tenure::Run,
             latencies: &mut latencies,
             now,
+            waiting: 1,
         };
         let choice = policy.choose(&mut world, &job, task)?;
         let of = &mut job.tasks[task];

@@ -204,6 +204,10 @@ impl Driver<'_, '_> {
     fn choose(&mut self, flow: usize, task: usize, at_us: u64) -> Result<Vec<Stay>, Reason> {
         self.flows[flow].expect_starts(at_us);
         let now = step_of(at_us);
+        let later = self
+            .queue
+            .range((at_us, What::Start, 0, 0, 0)..(instant_us(now + 1), What::End, 0, 0, 0));
+        let waiting = 1 + later.filter(|(_, what, ..)| *what == What::Start).count();
         let mut world = World {
             nodes: self.bodies.views(),
             heat: &self.setting.fleet.heat,
@@ -212,6 +216,7 @@ impl Driver<'_, '_> {
             tenure: Tenure::Run,
             latencies: &mut self.searches,
             now,
+            waiting,
         };
         let began_us = (self.clock)();
         let choice = self.policy.choose(&mut world, &self.flows[flow].job, task);
