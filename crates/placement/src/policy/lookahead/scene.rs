@@ -34,7 +34,7 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     others: Cell<u64>,
 }
 
-/// A decision is to have a plan after so much work, and to end after so much: 20 ms where nodes are thousands (`cargo xtask bench placement`).
+/// A decision is to have a plan after so much work, and to end after so much: some 20 ms where nodes are thousands.
 const WORK_LATE: u64 = 8_000;
 const WORK_MAX: u64 = 28_000;
 /// Where there is no plan by then, one is looked for until so much work is done.
