@@ -4,6 +4,8 @@
 //! objective is violated, what is taken from batteries, the latency of the inputs of all tasks, and hand-overs: an objective that is met is met,
 //! and what a battery keeps serves whoever comes later. Only the task that starts now is bound; the rest is planned again when its time has come.
 //!
+//! A decision ends when so much work is done, which is counted and not measured (`scene`): then with the best plan that is known.
+//!
 //! Reading order: `scene` (what is asked), `cost` (what is counted), `order` (the hosts of a task by latency), `bound` (the best that can be had
 //! after a task, as if room did not matter), `itinerary` (one host after another for the time of a run), `search` (best first, with that bound).
 

@@ -40,6 +40,11 @@ fn job() -> impl Strategy<Value = Job> {
     })
 }
 
+/// Room on each node, thousandths of a core: for no task, one or two.
+fn sizes() -> impl Strategy<Value = Vec<u32>> {
+    prop::collection::vec(prop::sample::select(vec![0, 1000, 2000]), NODES as usize)
+}
+
 fn fleet(steps: &[Links], sizes: &[u32]) -> Fleet {
     let nodes = sizes.iter().enumerate().map(|(at, size)| node(at, NodeKind::Satellite, *size));
     Fleet::new(nodes.collect(), steps)
@@ -97,7 +102,7 @@ proptest! {
     fn ours_is_never_worse_than_the_best_fixed_hosts(
         steps in steps(),
         job in job(),
-        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+        sizes in sizes(),
     ) {
         let mut ours = fleet(&steps, &sizes);
         let mut placed = job.clone();
@@ -117,7 +122,7 @@ proptest! {
     fn ours_never_draws_more_than_the_best_fixed_hosts(
         steps in steps(),
         mut job in job(),
-        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+        sizes in sizes(),
         sunlit in prop::collection::vec(prop::sample::select(vec![0.0, 1.0]), NODES as usize),
     ) {
         let mut ours = fleet(&steps, &sizes);
@@ -143,7 +148,7 @@ proptest! {
     fn ours_places_what_can_be_placed_however_many_wait(
         steps in steps(),
         job in job(),
-        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+        sizes in sizes(),
     ) {
         let mut ours = fleet(&steps, &sizes);
         ours.waiting = 1_000_000;
@@ -158,7 +163,7 @@ proptest! {
     fn ours_decides_alike_whatever_was_asked_before(
         steps in steps(),
         jobs in prop::collection::vec(job(), 2..4),
-        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+        sizes in sizes(),
     ) {
         let fleet = fleet(&steps, &sizes);
         let mut searched = Latencies::new(&fleet.sky);
@@ -173,7 +178,7 @@ proptest! {
     fn no_node_is_promised_more_than_it_has(
         steps in steps(),
         jobs in prop::collection::vec(job(), 1..4),
-        sizes in prop::collection::vec(prop::sample::select(vec![0_u32, 1000, 2000]), NODES as usize),
+        sizes in sizes(),
         policy in prop::sample::select(placement::policy::catalog::NAMES.to_vec()),
     ) {
         let mut fleet = fleet(&steps, &sizes);

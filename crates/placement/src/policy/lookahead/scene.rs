@@ -34,7 +34,7 @@ pub(super) struct Scene<'w, 'a, 'f, 'j> {
     others: Cell<u64>,
 }
 
-/// A decision is to have a plan after so much work, and to end after so much: some 20 ms where nodes are thousands.
+/// A decision is to have a plan after so much work, in units of [`Scene::work`], and to end after so much: some 20 ms where nodes are thousands.
 const WORK_LATE: u64 = 8_000;
 const WORK_MAX: u64 = 28_000;
 /// Where there is no plan by then, one is looked for until so much work is done.
@@ -98,12 +98,16 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
     }
 
     fn for_tail(&self, few: u64) -> u64 {
-        few << self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)
+        few << self.doublings()
     }
 
     /// The same of what is tried, and no more than a number.
     pub(super) fn scaled_to(&self, few: usize, most: usize) -> usize {
-        (few << self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)).min(most)
+        (few << self.doublings()).min(most)
+    }
+
+    fn doublings(&self) -> usize {
+        self.tail.len().saturating_sub(TASKS_FEW).min(DOUBLINGS_MAX)
     }
 
     pub(super) fn task(&self, task: usize) -> &'j JobTask {

@@ -1,7 +1,7 @@
 //! Best first: partial plans by what they cost so far and the least that the rest can cost (P. Hart, N. Nilsson, B. Raphael, 1968).
 //!
-//! Where that takes long, a plan is completed from the best beginnings of each length (beam search), and the search goes on only below its cost, and
-//! for as long again at most: the scene counts the work.
+//! Where that takes long, a plan is completed from the best beginnings of each length (beam search), and the search goes on only below its cost, until
+//! so much work is done as the scene allows.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};

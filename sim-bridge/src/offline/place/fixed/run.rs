@@ -204,10 +204,7 @@ impl Driver<'_, '_> {
     fn choose(&mut self, flow: usize, task: usize, at_us: u64) -> Result<Vec<Stay>, Reason> {
         self.flows[flow].expect_starts(at_us);
         let now = step_of(at_us);
-        let later = self
-            .queue
-            .range((at_us, What::Start, 0, 0, 0)..(instant_us(now + 1), What::End, 0, 0, 0));
-        let waiting = 1 + later.filter(|(_, what, ..)| *what == What::Start).count();
+        let waiting = 1 + self.later_starts(at_us);
         let mut world = World {
             nodes: self.bodies.views(),
             heat: &self.setting.fleet.heat,
@@ -223,6 +220,13 @@ impl Driver<'_, '_> {
         self.decisions_us.push((self.clock)().saturating_sub(began_us));
         let stays = choice.map(|choice| choice.stays).map_err(|none| self.reason(none))?;
         if stays.is_empty() { Err(NONE_ELIGIBLE.into()) } else { Ok(stays) }
+    }
+
+    /// How many tasks start after this moment, until the next step.
+    fn later_starts(&self, at_us: u64) -> usize {
+        let next_us = instant_us(step_of(at_us) + 1);
+        let later = (at_us, What::Start, 0, 0, 0)..(next_us, What::End, 0, 0, 0);
+        self.queue.range(later).filter(|(_, what, ..)| *what == What::Start).count()
     }
 
     /// Why a policy places a task nowhere.
