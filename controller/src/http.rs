@@ -3,6 +3,7 @@
 mod answer;
 pub mod join;
 mod routes;
+mod unread;
 mod upload;
 
 use std::future::Future;
@@ -165,6 +166,7 @@ fn router(api: Api) -> Router {
         .fallback(routes::nothing_there)
         .method_not_allowed_fallback(routes::wrong_method)
         .layer(middleware::from_fn(only_this_machine))
+        .layer(middleware::from_fn(unread::take))
         .with_state(Arc::new(api))
 }
 
