@@ -166,6 +166,13 @@ enum WorkflowVerb {
     },
     /// Lists all workflows.
     Ls,
+    /// Takes one off its nodes and forgets it. What its tasks have stored stays there until the room is needed, and one that is
+    /// submitted under the same name goes on from it.
+    #[command(visible_alias = "rm")]
+    Remove {
+        /// Its name.
+        workflow: WorkflowId,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -334,6 +341,9 @@ fn perform(arguments: &Arguments) -> Result<Printed, CliError> {
             workflow::status(&client, format, workflow)
         }
         Verb::Workflow(WorkflowVerb::Ls) => workflow::list(&client, format),
+        Verb::Workflow(WorkflowVerb::Remove { workflow }) => {
+            workflow::remove(&client, format, workflow)
+        }
         Verb::Place(PlaceVerb::Explain { workflow, at: Some(at), .. }) => {
             place::what_if(&client, format, workflow, *at)
         }

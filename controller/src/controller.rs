@@ -23,6 +23,7 @@ use protocol::backlog::{Backlog, LateStream, Receipt};
 use protocol::decode;
 use protocol::desired::{DRIVES_MAX, DesiredReply, Phase};
 use protocol::event::RunRecord;
+use serde::{Deserialize, Serialize};
 use topology::{ContactPlan, LinkNeed, PairState};
 use types::{
     Epoch, FunctionId, Generation, Instant, LeaderEpoch, NodeId, NodeKind, SkyClock, TaskId,
@@ -64,10 +65,21 @@ struct Deployment {
     basis: Option<Basis>,
     /// Whether runs are started; once true, it stays so.
     is_driving: bool,
+    /// For whom it was set aside, and since when: then it runs nowhere until there is room for both.
+    set_aside: Option<SetAside>,
     completed: u64,
     failed: u64,
     violation_s: f64,
     placed_s: f64,
+}
+
+/// A workflow that gives way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetAside {
+    /// To which.
+    pub by: WorkflowId,
+    /// Since when (sky).
+    pub since: Epoch,
 }
 
 /// All that a decision rests on.
@@ -110,7 +122,9 @@ pub enum SubmitError {
         node: NodeId,
     },
     /// Another workflow of that name has other tasks.
-    #[error("workflow {0} is there already with other tasks; give this one another id")]
+    #[error(
+        "workflow {0} is there already with other tasks; give this one another id, or remove that first: starbelt workflow remove {0}"
+    )]
     OtherTasks(WorkflowId),
     /// No more are possible.
     #[error("{DRIVES_MAX} workflows are there already, the most that one node can drive")]
@@ -272,6 +286,23 @@ impl Controller {
                 self.deployments.insert(workflow.id.clone(), Deployment::new(workflow, false));
             }
         }
+        self.outputs.push(Output::Save);
+        self.is_stirred = true;
+        Ok(self.think(now))
+    }
+
+    /// Takes a workflow off its nodes and forgets it. What its tasks have stored stays there until the room is needed; one of
+    /// the same name goes on from it.
+    ///
+    /// # Errors
+    /// [`ViewError::NotFound`] for one that was never submitted.
+    pub fn remove_workflow(&mut self, now: Now, id: &WorkflowId) -> Result<Vec<Output>, ViewError> {
+        self.deployment(id)?;
+        let since = self.moment(now).map_or_else(|| Epoch::from_unix_ns(now.wall.0), |at| at.sky);
+        self.hosting.park(id, since, "the workflow was removed");
+        self.deployments.remove(id);
+        self.declines.forget_workflow(id);
+        tracing::info!(workflow = %id, "removed");
         self.outputs.push(Output::Save);
         self.is_stirred = true;
         Ok(self.think(now))

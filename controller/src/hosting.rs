@@ -7,6 +7,7 @@
 
 mod ledger;
 mod moves;
+mod parking;
 mod spec;
 mod world;
 
@@ -20,6 +21,7 @@ use types::{Epoch, Instant, NodeId, OwnerEpoch, TaskId, WindowId, WorkflowId};
 
 pub use ledger::Ledger;
 pub use moves::HEIR_WAIT;
+pub use parking::Parked;
 pub use spec::{FunctionTable, KnownFunction};
 pub use world::{NodeNow, World};
 
@@ -100,6 +102,8 @@ impl Host {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Hosting {
     hosts: BTreeMap<TaskKey, Host>,
+    /// Where tasks were that run nowhere now.
+    parked: Parked,
     ledger: Ledger,
 }
 
@@ -108,6 +112,9 @@ pub struct Hosting {
 pub struct SavedHosting {
     /// The table.
     pub hosts: Vec<(TaskKey, Host)>,
+    /// Where tasks were that run nowhere now, the longest parked first. Not in what a controller kept that parked none.
+    #[serde(default)]
+    pub parked: Parked,
     /// The records.
     pub ledger: Ledger,
 }
@@ -115,13 +122,14 @@ pub struct SavedHosting {
 impl Hosting {
     /// The table as another process left it.
     pub fn restore(saved: SavedHosting) -> Self {
-        Self { hosts: saved.hosts.into_iter().collect(), ledger: saved.ledger }
+        let SavedHosting { hosts, parked, ledger } = saved;
+        Self { hosts: hosts.into_iter().collect(), parked, ledger }
     }
 
     /// What is to be kept on disk.
     pub fn save(&self) -> SavedHosting {
         let hosts = self.hosts.iter().map(|(key, host)| (key.clone(), host.clone())).collect();
-        SavedHosting { hosts, ledger: self.ledger.clone() }
+        SavedHosting { hosts, parked: self.parked.clone(), ledger: self.ledger.clone() }
     }
 
     /// All tasks that have an owner.
@@ -136,16 +144,13 @@ impl Hosting {
 
     /// Changes whenever something changes that is to be kept on disk.
     pub fn is_same(&self, other: &Self) -> bool {
-        self.ledger.revision() == other.ledger.revision() && self.hosts == other.hosts
+        self.ledger.revision() == other.ledger.revision()
+            && self.hosts == other.hosts
+            && self.parked == other.parked
     }
 
     /// The records of all moves.
     pub const fn ledger(&self) -> &Ledger {
         &self.ledger
-    }
-
-    /// Forgets the tasks of a workflow that are not among `keep`.
-    pub fn retain(&mut self, workflow: &WorkflowId, keep: impl Fn(&TaskId) -> bool) {
-        self.hosts.retain(|key, _| key.workflow != *workflow || keep(&key.task));
     }
 }

@@ -142,7 +142,7 @@ fn router(api: Api) -> Router {
         .route("/what-if/{workflow}", get(routes::what_if::known))
         .route("/handovers", get(routes::handovers))
         .route("/workflows", get(routes::workflows).post(routes::submit))
-        .route("/workflows/{id}", get(routes::workflow))
+        .route("/workflows/{id}", get(routes::workflow).delete(routes::remove_workflow))
         .route("/runs", get(routes::runs))
         .route("/links", get(routes::links))
         .route("/objects", get(routes::object))

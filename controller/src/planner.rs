@@ -61,6 +61,7 @@ impl Picture {
                     workflow: key.workflow,
                     task: key.task,
                     node: host.node.clone(),
+                    priority: workflow.priority,
                     owner_epoch: host.owner_epoch,
                     replica: host.replica.clone(),
                     successor: host.step.as_ref().map(announced),

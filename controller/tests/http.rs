@@ -189,6 +189,8 @@ async fn a_snapshot_from_before_classes_and_regions_decides_as_it_did() {
     without("/nodes", &["region", "trust"]);
     without("/workflow/task", &["class", "regions", "releases"]);
     without("/workflow/task/1/after", &["bandwidth_min_kbps", "loss_max"]);
+    let workflow = old.get_mut("workflow").and_then(serde_json::Value::as_object_mut);
+    assert!(workflow.expect("an object").remove("priority").is_some());
     let old: placement::Snapshot = serde_json::from_value(old).expect("an old snapshot");
     assert_eq!(old, decision.snapshot);
 }
@@ -219,8 +221,14 @@ async fn what_cannot_be_is_refused_with_status_code_and_words() {
     ] {
         client.get_refused(path, status, code, words);
     }
-    let delete = client.agent.delete(format!("{}/nodes", client.base)).call();
-    client.refused(delete, 405, "bad_request", "DELETE");
+    let delete = |path: &str| client.agent.delete(format!("{}{path}", client.base)).call();
+    client.refused(delete("/nodes"), 405, "bad_request", "DELETE");
+    client.refused(delete("/workflows/w"), 404, "not_found", "known: flood");
+    let mut gone = delete("/workflows/flood").expect("an answer");
+    let info: api::WorkflowInfo = gone.body_mut().read_json().expect("what the API says");
+    assert_eq!((gone.status().as_u16(), info.id.as_str()), (200, "flood"));
+    client.refused(delete("/workflows/flood"), 404, "not_found", "there is none");
+    client.refused(delete("/functions/f"), 404, "not_found", "known: extract, ingest");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -459,3 +459,103 @@ fn a_workflow_that_cannot_be_is_refused_with_the_reason() {
         info.refusals.iter().find(|r| r.node == id("sat-2")).expect("the test's set-up works");
     assert!(on_sat.text.contains("sat-2"), "{on_sat:?}");
 }
+
+/// Nodes that own a task of a workflow, as they say, each with its epoch.
+fn owners(bed: &Bed, workflow: &str, task: &str) -> Vec<(String, u64)> {
+    let is_it = |key: &support::Key| key.0.as_str() == workflow && key.1.as_str() == task;
+    let of = |(node, agent): (&NodeId, &FakeAgent)| {
+        let held =
+            agent.held.iter().filter(|(key, held)| is_it(key) && held.phase == Phase::Active);
+        held.map(|(_, held)| (node.to_string(), held.epoch.0)).collect::<Vec<_>>()
+    };
+    bed.agents.iter().flat_map(of).collect()
+}
+
+fn submit(bed: &mut Bed, workflow: placement::Workflow) {
+    let outputs = bed.controller.submit(bed.now(), workflow).expect("the test's set-up works");
+    bed.carry_out(outputs);
+}
+
+#[test]
+fn a_workflow_gives_way_to_one_of_a_higher_class_and_goes_on_when_there_is_room() {
+    let mut bed = Bed::new(true);
+    let (flood, storm) = (workflow().id, WorkflowId::new("storm").expect("a name"));
+    bed.until(30.0);
+    bed.deploy();
+    bed.until(60.0);
+    assert_eq!(owners(&bed, "flood", "extract"), [("sat-1".to_owned(), 1)]);
+    // Until 300 s one satellite is near the drone, and it carries one of the two.
+    let mut other = workflow();
+    (other.id, other.priority) = (storm.clone(), placement::Priority::Normal);
+    submit(&mut bed, other.clone());
+    let state = |bed: &Bed, id: &WorkflowId| bed.controller.workflow(id).expect("known").placement;
+    assert_eq!(state(&bed, &storm), PlacementState::Refused);
+    other.priority = placement::Priority::Critical;
+    submit(&mut bed, other);
+    bed.until(90.0);
+    assert_eq!(state(&bed, &storm), PlacementState::Placed);
+    let info = bed.controller.workflow(&flood).expect("known");
+    assert_eq!(
+        (info.placement, info.set_aside_for),
+        (PlacementState::SetAside, Some(storm.clone()))
+    );
+    assert_eq!(owners(&bed, "storm", "extract"), [("sat-1".to_owned(), 1)]);
+    for task in ["ingest", "extract"] {
+        assert_eq!(owners(&bed, "flood", task), [], "gang: none of it runs");
+    }
+    let why = bed.controller.placements(bed.now(), Some(&flood), None).expect("known");
+    assert!(why.placements.iter().all(|p| p.node.is_none()), "{why:#?}");
+    let because = &why.placements[1].because;
+    assert!(because.starts_with("set aside for storm since 2026-01-01T00:01:"), "{because}");
+
+    bed.restart_controller(2);
+    bed.until(200.0);
+    assert_eq!(state(&bed, &flood), PlacementState::SetAside);
+    // The other satellite is near by now, and kept free for the hand-over of the storm.
+    bed.until(420.0);
+    assert_eq!(state(&bed, &flood), PlacementState::SetAside);
+    let outputs = bed.controller.remove_workflow(bed.now(), &storm).expect("it is there");
+    bed.carry_out(outputs);
+    bed.until(450.0);
+    assert_eq!(state(&bed, &flood), PlacementState::Placed);
+    // Under an epoch that fences off all before.
+    assert_eq!(owners(&bed, "flood", "ingest"), [("drone".to_owned(), 3)]);
+    assert_eq!(owners(&bed, "flood", "extract").len(), 1);
+    assert!(owners(&bed, "flood", "extract").iter().all(|(_, epoch)| *epoch == 3));
+    let info = bed.controller.workflow(&flood).expect("known");
+    assert!(info.driving && info.set_aside_for.is_none());
+}
+
+#[test]
+fn a_removed_workflow_leaves_its_nodes_and_one_of_its_name_goes_on_under_a_higher_epoch() {
+    let mut bed = Bed::new(true);
+    bed.until(30.0);
+    bed.deploy();
+    bed.until(60.0);
+    let flood = workflow().id;
+    let extract = FunctionId::new("extract").expect("a name");
+    bed.controller.remove(bed.now(), &extract).expect_err("it is used");
+    let outputs = bed.controller.remove_workflow(bed.now(), &flood).expect("it is there");
+    bed.carry_out(outputs);
+    bed.until(90.0);
+    assert_eq!(
+        (owners(&bed, "flood", "ingest"), owners(&bed, "flood", "extract")),
+        (vec![], vec![])
+    );
+    assert_eq!(bed.controller.workflows().workflows, []);
+    let error = bed.controller.remove_workflow(bed.now(), &flood).expect_err("it is gone");
+    assert_eq!(error.to_string(), "workflow flood is not known; there is none");
+    bed.restart_controller(2);
+    bed.until(150.0);
+    assert_eq!(bed.controller.workflows().workflows, []);
+
+    // Other tasks are no matter any more.
+    let mut other = workflow();
+    other.tasks[1].milli_cpu.0 = 3_000;
+    submit(&mut bed, other);
+    bed.until(210.0);
+    assert_eq!(owners(&bed, "flood", "extract"), [("sat-1".to_owned(), 3)]);
+    let outputs = bed.controller.remove_workflow(bed.now(), &flood).expect("it is there");
+    bed.carry_out(outputs);
+    bed.controller.remove(bed.now(), &extract).expect("nothing uses it");
+}

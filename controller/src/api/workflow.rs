@@ -1,5 +1,6 @@
 //! Workflows and where their tasks are.
 
+use placement::Priority;
 use serde::{Deserialize, Serialize};
 use types::{Epoch, NodeId, OwnerEpoch, TaskId, WorkflowId};
 
@@ -23,6 +24,8 @@ pub enum PlacementState {
     Placed,
     /// Some task has no feasible node; what runs is left where it is.
     Refused,
+    /// It gives way to a workflow of a higher class: it runs nowhere until there is room for both.
+    SetAside,
 }
 
 /// `GET /api/v1/workflows/{id}`; `POST /api/v1/workflows` (TOML or JSON) answers it too.
@@ -30,8 +33,17 @@ pub enum PlacementState {
 pub struct WorkflowInfo {
     /// Its name.
     pub id: WorkflowId,
+    /// Who gives way to whom where there is no room for all.
+    #[serde(default)]
+    pub priority: Priority,
     /// How its placement stands.
     pub placement: PlacementState,
+    /// To which workflow it gives way.
+    #[serde(default)]
+    pub set_aside_for: Option<WorkflowId>,
+    /// Since when (sky).
+    #[serde(default)]
+    pub set_aside_since: Option<Epoch>,
     /// Whether runs are being started.
     pub driving: bool,
     /// A run is started so often, wall ms; 0 is never.
@@ -101,6 +113,9 @@ pub struct WhatIf {
     pub refusals: Vec<RefusalInfo>,
     /// What would help.
     pub alternatives: Vec<AlternativeInfo>,
+    /// Workflows of lower classes that would have to give way.
+    #[serde(default)]
+    pub sets_aside: Vec<WorkflowId>,
     /// The decision as readable text.
     pub text: String,
 }

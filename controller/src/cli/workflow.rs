@@ -59,16 +59,28 @@ pub(super) fn status(
     Ok(answer.print(format, details))
 }
 
+pub(super) fn remove(
+    client: &Client,
+    format: Format,
+    workflow: &WorkflowId,
+) -> Result<Printed, CliError> {
+    let answer = client.delete::<WorkflowInfo>(&format!("/workflows/{workflow}"))?;
+    Ok(answer.print(format, |info| format!("{} is removed from all nodes\n", info.id)))
+}
+
 pub(super) fn list(client: &Client, format: Format) -> Result<Printed, CliError> {
     let answer = client.get::<WorkflowList>("/workflows", &[])?;
     Ok(answer.print(format, |list| {
-        let rows: Vec<[String; 6]> = list.workflows.iter().map(row).collect();
-        table(["WORKFLOW", "PLACEMENT", "RUNS", "COMPLETED", "FAILED", "LAST RUN"], &rows)
+        let rows: Vec<[String; 7]> = list.workflows.iter().map(row).collect();
+        let header =
+            ["WORKFLOW", "PRIORITY", "PLACEMENT", "RUNS", "COMPLETED", "FAILED", "LAST RUN"];
+        table(header, &rows)
     }))
 }
 
 fn infeasible(workflow: &WorkflowInfo) -> Option<CliError> {
-    (workflow.placement == PlacementState::Refused).then(|| {
+    let has_none = matches!(workflow.placement, PlacementState::Refused | PlacementState::SetAside);
+    has_none.then(|| {
         let message = format!(
             "{} is taken, but has no feasible placement now; it is tried again every second \
              (starbelt place explain {})",
@@ -79,12 +91,13 @@ fn infeasible(workflow: &WorkflowInfo) -> Option<CliError> {
 }
 
 fn placement(workflow: &WorkflowInfo) -> String {
+    let aside = workflow.set_aside_for.as_ref().map(|by| format!("set aside for {by}"));
     match workflow.placement {
-        PlacementState::Pending => "pending",
-        PlacementState::Placed => "placed",
-        PlacementState::Refused => "refused",
+        PlacementState::Pending => "pending".to_owned(),
+        PlacementState::Placed => "placed".to_owned(),
+        PlacementState::Refused => "refused".to_owned(),
+        PlacementState::SetAside => aside.unwrap_or_else(|| "set aside".to_owned()),
     }
-    .to_owned()
 }
 
 fn runs(workflow: &WorkflowInfo) -> String {
@@ -108,9 +121,10 @@ fn wall(run: &RunInfo) -> String {
     }
 }
 
-fn row(workflow: &WorkflowInfo) -> [String; 6] {
+fn row(workflow: &WorkflowInfo) -> [String; 7] {
     [
         workflow.id.to_string(),
+        workflow.priority.as_str().to_owned(),
         placement(workflow),
         runs(workflow),
         workflow.completed.to_string(),
@@ -123,6 +137,7 @@ fn details(workflow: &WorkflowInfo) -> String {
     let tasks: Vec<&str> = workflow.tasks.iter().map(types::TaskId::as_str).collect();
     let mut text = fields(&[
         ("workflow", workflow.id.to_string()),
+        ("priority", workflow.priority.as_str().to_owned()),
         ("placement", placement(workflow)),
         ("tasks", tasks.join(" -> ")),
         ("runs", runs(workflow)),

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use placement::{Decision, Task, Workflow, violation};
+use placement::{Decision, Plan, Task, Workflow, violation};
 use protocol::desired::Phase;
 use types::{Capacity, NodeId, TaskId, WorkflowId};
 
 use super::view::ViewError;
-use super::{Basis, Controller, Deployment};
+use super::{Basis, Controller, Deployment, SetAside};
 use crate::api::DecisionInfo;
 use crate::event::{Moment, Now, Output};
 use crate::executor::Wanted;
@@ -25,6 +25,7 @@ impl Deployment {
             decision: None,
             basis: None,
             is_driving,
+            set_aside: None,
             completed: 0,
             failed: 0,
             violation_s: 0.0,
@@ -94,21 +95,20 @@ impl Controller {
 
     fn place(&mut self, world: &World) {
         let Some(plan) = self.plan.clone() else { return };
-        let names: Vec<WorkflowId> = self.deployments.keys().cloned().collect();
-        for name in &names {
+        for name in &self.by_class() {
             // Each workflow sees where the ones before it have just gone.
             let workflows = self.deployments.values().map(|deployment| &deployment.workflow);
             let picture = Picture::draw(&self.fleet, &self.hosting, workflows, world);
             let Some(deployment) = self.deployments.get_mut(name) else { continue };
             let decision =
                 picture.decide(&world.moment, &plan, &deployment.workflow, &self.config.plan);
-            if let Decision::Placed(placed) = &decision {
-                self.hosting.apply(world, placed);
-            }
             note_refusal(deployment.decision.as_ref(), &decision);
-            deployment.decision = Some(decision);
+            deployment.decision = Some(decision.clone());
             let plan = Arc::clone(&plan);
             deployment.basis = Some(Basis { moment: world.moment, plan, picture });
+            if let Decision::Placed(placed) = &decision {
+                self.carry_out(world, placed);
+            }
         }
         let deployments = &self.deployments;
         self.hosting.tend(world, |workflow| {
@@ -116,6 +116,33 @@ impl Controller {
                 .get(workflow)
                 .is_some_and(|d| matches!(d.decision, Some(Decision::Placed(_))))
         });
+    }
+
+    /// The workflows in the order in which they are decided about: those of higher classes first.
+    fn by_class(&self) -> Vec<WorkflowId> {
+        let mut all: Vec<_> = self.deployments.values().map(|one| &one.workflow).collect();
+        all.sort_by(|x, y| y.priority.cmp(&x.priority).then_with(|| x.id.cmp(&y.id)));
+        all.into_iter().map(|workflow| workflow.id.clone()).collect()
+    }
+
+    /// A plan becomes what is: who has to give way to it does so first.
+    fn carry_out(&mut self, world: &World, plan: &Plan) {
+        let (by, since) = (&plan.workflow, world.moment.sky);
+        for victim in &plan.sets_aside {
+            let Some(deployment) = self.deployments.get_mut(victim) else { continue };
+            tracing::warn!(workflow = %victim, for_workflow = %by, "set aside");
+            deployment.set_aside = Some(SetAside { by: by.clone(), since });
+            self.hosting.park(victim, since, &format!("set aside for {by}"));
+        }
+        self.hosting.apply(world, plan);
+        let placed = self.deployments.get_mut(by);
+        if let Some(SetAside { by: other, .. }) = placed.and_then(|one| one.set_aside.take()) {
+            tracing::info!(workflow = %by, was_for = %other, "goes on: there is room again");
+            self.outputs.push(Output::Save);
+        }
+        if !plan.sets_aside.is_empty() {
+            self.outputs.push(Output::Save);
+        }
     }
 
     /// Runs start once every task is served.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use types::{FunctionId, TenantId, WorkflowId};
 
 use super::signers::{Seen, SignerBook};
-use super::{Controller, Deployment};
+use super::{Controller, Deployment, SetAside};
 use crate::hex::{read_hex, write_hex};
 use crate::hosting::{Hosting, SavedHosting};
 
@@ -35,6 +35,9 @@ pub struct SavedWorkflow {
     pub workflow: Workflow,
     /// Whether its runs are being started.
     pub is_driving: bool,
+    /// For whom it was set aside. Not in what a controller kept that set none aside.
+    #[serde(default)]
+    pub set_aside: Option<SetAside>,
 }
 
 /// A function; its code and signed manifest lie in files that are named after their hashes.
@@ -72,7 +75,8 @@ impl Saved {
     ) -> (BTreeMap<WorkflowId, Deployment>, BTreeMap<FunctionId, SavedFunction>, Hosting) {
         let deployments = self.workflows.into_iter().map(|saved| {
             let name = saved.workflow.id.clone();
-            (name, Deployment::new(saved.workflow, saved.is_driving))
+            let new = Deployment::new(saved.workflow, saved.is_driving);
+            (name, Deployment { set_aside: saved.set_aside, ..new })
         });
         let functions = self.functions.into_iter().map(|f| (f.name.clone(), f));
         (deployments.collect(), functions.collect(), Hosting::restore(self.hosting))
@@ -85,6 +89,7 @@ impl Controller {
         let workflows = self.deployments.values().map(|deployment| SavedWorkflow {
             workflow: deployment.workflow.clone(),
             is_driving: deployment.is_driving,
+            set_aside: deployment.set_aside.clone(),
         });
         Saved {
             workflows: workflows.collect(),

@@ -58,12 +58,11 @@ impl Controller {
 
 /// A decision as an answer.
 pub fn what_if(workflow: &WorkflowId, at: Epoch, decision: &Decision) -> WhatIf {
-    let (hosts, refusals, alternatives) = match decision {
-        Decision::Placed(plan) => (plan.assignments.iter().map(host).collect(), vec![], vec![]),
-        Decision::Refused(refusal) => {
-            let no = refusals(&refusal.task, &refusal.nodes);
-            (vec![], no, alternatives(decision))
+    let (hosts, sets_aside, refusals) = match decision {
+        Decision::Placed(plan) => {
+            (plan.assignments.iter().map(host).collect(), plan.sets_aside.clone(), vec![])
         }
+        Decision::Refused(refusal) => (vec![], vec![], refusals(&refusal.task, &refusal.nodes)),
     };
     WhatIf {
         workflow: workflow.clone(),
@@ -71,7 +70,8 @@ pub fn what_if(workflow: &WorkflowId, at: Epoch, decision: &Decision) -> WhatIf 
         is_feasible: matches!(decision, Decision::Placed(_)),
         hosts,
         refusals,
-        alternatives,
+        alternatives: alternatives(decision),
+        sets_aside,
         text: decision.to_string(),
     }
 }

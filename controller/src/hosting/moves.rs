@@ -7,6 +7,7 @@ use protocol::desired::{Phase, TaskStatus};
 use types::{Epoch, NodeId, OwnerEpoch, WindowId, WorkflowId};
 
 use super::ledger::decided;
+use super::parking::ParkedTask;
 use super::world::{Room, World};
 use super::{Host, HostWindow, Hosting, Ledger, Step, TaskKey};
 use crate::api::{Handover, HandoverKind};
@@ -56,7 +57,8 @@ impl Hosting {
             match self.hosts.get_mut(key) {
                 None => {
                     room.take(world, key, &assignment.node);
-                    self.hosts.insert(key.clone(), first_host(world, assignment));
+                    let parked = self.parked.take(key);
+                    self.hosts.insert(key.clone(), first_host(world, assignment, parked));
                 }
                 Some(host) if !world.is_alive(&host.node) => {
                     desk.fail_over(host, Some(assignment));
@@ -181,15 +183,18 @@ impl Hosting {
     }
 }
 
-fn first_host(world: &World, assignment: &Assignment) -> Host {
+/// A host of a task that had none, or was parked: then under an epoch that fences off all before, and whoever owns it looks for
+/// the newest copy of its state first.
+fn first_host(world: &World, assignment: &Assignment, parked: Option<ParkedTask>) -> Host {
+    let owner_epoch = parked.as_ref().map_or(OwnerEpoch(1), |p| OwnerEpoch(p.owner_epoch.0 + 2));
     Host {
         node: assignment.node.clone(),
-        owner_epoch: OwnerEpoch(1),
+        owner_epoch,
         replica: assignment.replica.clone(),
         since: world.moment.sky,
         window: host_window(assignment),
         step: None,
-        has_served: false,
+        has_served: parked.is_some_and(|parked| parked.has_served),
         orphan_since: None,
         rival: None,
         idle: None,

@@ -73,7 +73,12 @@ impl Story {
                 forbidden: BTreeSet::new(),
                 declined: BTreeMap::new(),
             },
-            plan: Plan { workflow: key().workflow, at: sky(0.0), assignments: vec![assignment] },
+            plan: Plan {
+                workflow: key().workflow,
+                at: sky(0.0),
+                assignments: vec![assignment],
+                sets_aside: vec![],
+            },
         };
         story.apply();
         story.stands("a", Phase::Active, 1);

@@ -119,6 +119,16 @@ pub(super) async fn workflow(
     Ok(Json(api.shared.read(|controller, _| controller.workflow(&id))?))
 }
 
+pub(super) async fn remove_workflow(
+    State(api): State<Arc<Api>>,
+    id: Named<WorkflowId>,
+) -> Answer<WorkflowInfo> {
+    let Path(id) = id?;
+    let info = api.shared.read(|controller, _| controller.workflow(&id))?;
+    function::ask(&api, |done| Wake::RemoveWorkflow(id, done)).await??;
+    Ok(Json(info))
+}
+
 pub(super) async fn decision(
     State(api): State<Arc<Api>>,
     id: Named<WorkflowId>,

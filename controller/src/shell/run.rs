@@ -18,7 +18,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior};
 use topology::ContactPlan;
-use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, WallTime};
+use types::{FunctionId, Generation, Instant, KeyName, NodeId, PlanVersion, WallTime, WorkflowId};
 
 use super::bus_side;
 use super::clock;
@@ -33,7 +33,9 @@ use super::secured::Secured;
 use super::store::{Modules, Store, StoreError};
 use super::zenoh::{Answer, Bus, BusError, BusRole, Class};
 use crate::config::{Config, ConfigError};
-use crate::controller::{Controller, RemoveError, SavedFunction, SignerError, SubmitError};
+use crate::controller::{
+    Controller, RemoveError, SavedFunction, SignerError, SubmitError, ViewError,
+};
 use crate::deploy::PushError;
 use crate::event::{Input, Now, Output};
 use crate::executor::ANSWER_TIMEOUT;
@@ -105,6 +107,8 @@ pub enum Wake {
     Push(SavedFunction, oneshot::Sender<Result<(), PushError>>),
     /// Someone removes a function.
     Remove(FunctionId, oneshot::Sender<Result<(), RemoveError>>),
+    /// Someone removes a workflow.
+    RemoveWorkflow(WorkflowId, oneshot::Sender<Result<(), ViewError>>),
     /// Someone trusts a key.
     Trust(KeyName, [u8; 32], oneshot::Sender<Result<KeyId, SignerError>>),
     /// Someone revokes a key.
@@ -233,6 +237,10 @@ impl Shared {
             }
             Wake::Remove(name, done) => {
                 let result = self.write(|controller, now| controller.remove(now, &name));
+                answered(done, result.map(unit))
+            }
+            Wake::RemoveWorkflow(id, done) => {
+                let result = self.write(|controller, now| controller.remove_workflow(now, &id));
                 answered(done, result.map(unit))
             }
             Wake::Trust(name, key, done) => {

@@ -26,6 +26,8 @@ pub struct Plan {
     pub at: Epoch,
     /// One for each task, in the order of the workflow.
     pub assignments: Vec<Assignment>,
+    /// Workflows of lower classes that have to give way first: without it there is no room. As few as were found.
+    pub sets_aside: Vec<WorkflowId>,
 }
 
 /// Where a task goes, why, and where it goes after that.

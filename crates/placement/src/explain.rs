@@ -249,6 +249,7 @@ impl fmt::Display for Plan {
     /// One line for each task, and below it one for each node that does not host it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "{} at {:.0}", self.workflow, self.at)?;
+        self.sets_aside.iter().try_for_each(|id| writeln!(f, "  sets {id} aside, for its room"))?;
         self.assignments.iter().try_for_each(|assignment| assignment.fmt(f))
     }
 }

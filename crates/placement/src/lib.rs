@@ -8,7 +8,7 @@
 //! (what comes out), [`plan`] (how it is found: `planner` goes through the tasks, `choose` through the
 //! nodes of a task, `span` through the time of a node, `body` through its battery and temperature),
 //! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), [`demand`] (which data a node
-//! may see), [`alternative`] (what would help where nothing can be placed), `explain` (all of it in words).
+//! may see), `preempt` (who gives way to whom), [`alternative`] (what would help where nothing can be placed), `explain` (all of it in words).
 
 pub mod alternative;
 pub mod book;
@@ -29,6 +29,7 @@ mod body;
 mod choose;
 mod explain;
 mod planner;
+mod preempt;
 mod replica;
 mod span;
 mod world;
@@ -43,4 +44,6 @@ pub use job::{Input, Job, JobTask, Origin, Run, Stay};
 pub use planner::plan;
 pub use policy::{Choice, NoChoice, Policy, World};
 pub use view::{Declined, NodeView, Options, Prediction, Running, Snapshot, Successor, WorldView};
-pub use workflow::{After, DataSource, Release, SourceNeed, Task, Workflow, WorkflowError};
+pub use workflow::{
+    After, DataSource, Priority, Release, SourceNeed, Task, Workflow, WorkflowError,
+};

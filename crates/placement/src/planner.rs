@@ -5,6 +5,7 @@ use types::TaskId;
 use crate::choose::{Chooser, Placed};
 use crate::decision::{Assignment, Decision, Next, Plan, Refusal};
 use crate::explain::{because, verdict};
+use crate::preempt;
 use crate::replica::replica;
 use crate::view::{Options, WorldView};
 use crate::workflow::Workflow;
@@ -20,11 +21,23 @@ const SURVEYS_MAX: u32 = 256;
 /// has room beside all that runs, and meets every need now. A host is kept as long as it lasts; a new one
 /// is a node that no earlier task is to come to, of these the one that lasts longest, then the nearest, then the first
 /// in order. Where the choices before it
-/// leave a task without a node, the next best of those are tried. Equal input yields an equal decision.
+/// leave a task without a node, the next best of those are tried. Where there is no room, workflows of lower classes give
+/// way, as few as are found ([`Plan::sets_aside`]). Equal input yields an equal decision.
 ///
 /// Expects a workflow that passed [`Workflow::check`]; one that did not is refused or placed without the
 /// needs that make no sense, but never panics.
 pub fn plan(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> Decision {
+    match beside_all(view, workflow, options) {
+        Decision::Refused(refusal) => {
+            let plan = preempt::making_room(view, workflow, options, &refusal);
+            plan.map_or(Decision::Refused(refusal), Decision::Placed)
+        }
+        placed @ Decision::Placed(_) => placed,
+    }
+}
+
+/// The same beside all that runs: nobody gives way.
+pub(crate) fn beside_all(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> Decision {
     let world = World::new(view, workflow, options);
     // What cannot be placed, or goes nowhere when its window closes, may be helped by moving what is in its way.
     match search(&world) {
@@ -40,7 +53,7 @@ pub fn plan(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> Dec
     }
 }
 
-/// Whether [`plan`] would place a workflow, without what else it finds out.
+/// Whether there is a place beside all that runs, without what else is found out.
 pub(crate) fn is_possible(view: &WorldView<'_>, workflow: &Workflow, options: &Options) -> bool {
     let world = World::new(view, workflow, options);
     Search::new(&world).place(0).is_ok() || Search::new(&world.displacing()).place(0).is_ok()
@@ -62,6 +75,7 @@ fn search(world: &World<'_>) -> Result<Plan, Refusal> {
         workflow: world.workflow.id.clone(),
         at: world.view.now,
         assignments: placed.iter().map(|one| assignment(world, placed, one)).collect(),
+        sets_aside: vec![],
     })
 }
 

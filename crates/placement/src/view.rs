@@ -8,7 +8,7 @@ use types::{
 };
 
 use crate::decision::Decision;
-use crate::workflow::Workflow;
+use crate::workflow::{Priority, Workflow};
 
 /// What is known of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -122,6 +122,9 @@ pub struct Running {
     pub task: TaskId,
     /// Its owner, alive or not.
     pub node: NodeId,
+    /// The class of its workflow.
+    #[serde(default)]
+    pub priority: Priority,
     /// Under which epoch it owns.
     pub owner_epoch: OwnerEpoch,
     /// The node that holds the second copy of its state.

@@ -25,6 +25,7 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 ///
 /// ```toml
 /// id = "flood"
+/// priority = "critical"
 /// every_ms = 5000
 /// run_deadline_ms = 30000
 ///
@@ -67,6 +68,9 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 pub struct Workflow {
     /// Its name.
     pub id: WorkflowId,
+    /// Who gives way to whom where there is no room for all.
+    #[serde(default)]
+    pub priority: Priority,
     /// Starts a run so often, in milliseconds of wall time; 0 starts none.
     #[serde(default)]
     pub every_ms: u32,
@@ -78,6 +82,33 @@ pub struct Workflow {
     /// The standing data sources.
     #[serde(rename = "source", default)]
     pub sources: Vec<DataSource>,
+}
+
+/// The class of a workflow: where there is no room for all, those of lower classes are set aside until there is. Within a
+/// class nobody gives way.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub enum Priority {
+    /// Takes what is left.
+    Background,
+    /// What is not said to be anything else.
+    #[default]
+    Normal,
+    /// Must not wait: lives hang on it, or the satellite itself does.
+    Critical,
+}
+
+impl Priority {
+    /// As it is written in files and answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Background => "background",
+            Self::Normal => "normal",
+            Self::Critical => "critical",
+        }
+    }
 }
 
 /// One function at one place in a workflow.

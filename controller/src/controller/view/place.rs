@@ -9,7 +9,7 @@ use super::plan::window_info;
 use crate::api::{
     NextInfo, PlacementInfo, PlacementState, RefusalInfo, RunInfo, StageInfo, WorkflowInfo,
 };
-use crate::controller::{Controller, Deployment, Run};
+use crate::controller::{Controller, Deployment, Run, SetAside};
 use crate::hosting::{Host, TaskKey};
 
 impl Controller {
@@ -38,7 +38,7 @@ impl Controller {
             owner_epoch: host.map_or(OwnerEpoch(0), |host| host.owner_epoch),
             replica: host.and_then(|host| host.second_copy().cloned()),
             since: host.map(|host| host.since),
-            because: because(host, deployment.decision.as_ref(), assignment),
+            because: because(host, deployment, assignment),
             latency_ms: current.and_then(|a| a.latency_now).map(LatencyUs::as_ms),
             window: current.and_then(|a| a.window.as_ref()).map(window_info),
             next: next_info(host, current),
@@ -55,11 +55,15 @@ impl Controller {
         let last = self.runs.newest(|run| run.record.workflow == *id);
         WorkflowInfo {
             id: id.clone(),
-            placement: match &deployment.decision {
-                None => PlacementState::Pending,
-                Some(Decision::Placed(_)) => PlacementState::Placed,
-                Some(Decision::Refused(_)) => PlacementState::Refused,
+            priority: deployment.workflow.priority,
+            placement: match (&deployment.set_aside, &deployment.decision) {
+                (Some(_), _) => PlacementState::SetAside,
+                (None, None) => PlacementState::Pending,
+                (None, Some(Decision::Placed(_))) => PlacementState::Placed,
+                (None, Some(Decision::Refused(_))) => PlacementState::Refused,
             },
+            set_aside_for: deployment.set_aside.as_ref().map(|aside| aside.by.clone()),
+            set_aside_since: deployment.set_aside.as_ref().map(|aside| aside.since),
             driving: deployment.is_driving,
             every_ms: deployment.workflow.every_ms,
             tasks: deployment.workflow.tasks.iter().map(|task| task.id.clone()).collect(),
@@ -75,10 +79,13 @@ impl Controller {
 
 fn because(
     host: Option<&Host>,
-    decision: Option<&Decision>,
+    deployment: &Deployment,
     assignment: Option<&Assignment>,
 ) -> String {
-    match (host, decision, assignment) {
+    if let Some(SetAside { by, since }) = &deployment.set_aside {
+        return format!("set aside for {by} since {since:.0}: it goes on when there is room");
+    }
+    match (host, deployment.decision.as_ref(), assignment) {
         (Some(host), _, Some(assignment)) if host.node != assignment.node => {
             format!("moves to {}: {}", assignment.node, assignment.because)
         }

@@ -110,7 +110,10 @@ fn shown(api: &Api, id: KeyId) -> Answer<KeyInfo> {
 }
 
 /// Asks the owner of the decisions; the answer comes when what it says is durable.
-async fn ask<T>(api: &Api, wake: impl FnOnce(oneshot::Sender<T>) -> Wake) -> Result<T, Failure> {
+pub(super) async fn ask<T>(
+    api: &Api,
+    wake: impl FnOnce(oneshot::Sender<T>) -> Wake,
+) -> Result<T, Failure> {
     let (done, result) = oneshot::channel();
     let is_brought = api.shared.bring(wake(done)).await;
     match result.await {

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use placement::{
-    After, Assignment, DataSource, Decision, NodeView, Options, Plan, Prediction, Refusal, Running,
-    Snapshot, SourceNeed, Successor, Task, Workflow, violation,
+    After, Assignment, DataSource, Decision, NodeView, Options, Plan, Prediction, Priority,
+    Refusal, Running, Snapshot, SourceNeed, Successor, Task, Workflow, violation,
 };
 use topology::{ContactPlan, PairSeries, PathState, SunSeries};
 use types::{
@@ -121,6 +121,7 @@ impl Bed {
         ingest.pinned = Some(node("drone"));
         let workflow = Workflow {
             id: WorkflowId::new("flood").expect("a name"),
+            priority: Priority::Normal,
             every_ms: 5000,
             run_deadline_ms: 20_000,
             tasks: vec![ingest],
@@ -187,6 +188,7 @@ impl Bed {
             workflow: self.workflow.id.clone(),
             task: needs.id,
             node: node(on),
+            priority: self.workflow.priority,
             owner_epoch: OwnerEpoch(1),
             replica: None,
             successor: None,

@@ -5,6 +5,7 @@ mod bed;
 mod data;
 mod decisions;
 mod hand_over;
+mod priority;
 mod properties;
 mod rules;
 mod workflow;
