@@ -187,7 +187,7 @@ async fn a_snapshot_from_before_classes_and_regions_decides_as_it_did() {
         }
     };
     without("/nodes", &["region", "trust"]);
-    without("/workflow/task", &["class", "regions", "releases"]);
+    without("/workflow/task", &["class", "regions", "releases", "with", "apart"]);
     without("/workflow/task/1/after", &["bandwidth_min_kbps", "loss_max"]);
     let workflow = old.get_mut("workflow").and_then(serde_json::Value::as_object_mut);
     assert!(workflow.expect("an object").remove("priority").is_some());

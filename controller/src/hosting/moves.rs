@@ -514,7 +514,8 @@ fn set_window(record: &mut Handover, window: Option<HostWindow>) {
     record.predicted_close = window.map(|window| window.close);
 }
 
-/// Whether a node could not run the task at all; a path that is too long is better than lost state.
+/// Whether a node could not run the task at all; a path that is too long is better than lost state, and so is a task
+/// that is for a while not beside the one that it goes with.
 fn cannot_carry(assignment: &Assignment, node: &NodeId) -> bool {
     let forbids = |constraint: &Constraint| {
         matches!(
@@ -525,6 +526,7 @@ fn cannot_carry(assignment: &Assignment, node: &NodeId) -> bool {
                 | Constraint::Declined { .. }
                 | Constraint::Trust { .. }
                 | Constraint::Region { .. }
+                | Constraint::Apart { .. }
                 | Constraint::Cpu
                 | Constraint::Memory
                 | Constraint::Battery

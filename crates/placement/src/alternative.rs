@@ -221,13 +221,17 @@ struct Ways<'a> {
 }
 
 impl<'a> Ways<'a> {
-    /// One for each input; `None` if some task has no host at any time.
+    /// One for each input; `None` if some task has no host at any time, or none that those it goes with and keeps apart
+    /// from would allow.
     fn all(world: &World<'a>) -> Option<Vec<Self>> {
         let workflow = world.workflow;
         let mut all = vec![];
         for task in &workflow.tasks {
             let hosts = hosts(world, task);
             if hosts.is_empty() {
+                return None;
+            }
+            if !Self::can_be_with(world, task, &hosts) {
                 return None;
             }
             for (to, need) in inputs(task) {
@@ -244,6 +248,15 @@ impl<'a> Ways<'a> {
             }
         }
         Some(all)
+    }
+
+    /// Whether, for each task that one goes with or keeps apart from, some pair of their hosts would do.
+    fn can_be_with(world: &World<'a>, task: &Task, hosts: &[&'a NodeId]) -> bool {
+        let peers =
+            |to: &TaskId| world.workflow.task(to).map_or(vec![], |task| self::hosts(world, task));
+        let meets = |to: &TaskId| peers(to).iter().any(|peer| hosts.contains(peer));
+        let parts = |to: &TaskId| peers(to).iter().any(|peer| hosts.iter().any(|one| one != peer));
+        task.with.iter().all(meets) && task.apart.iter().all(parts)
     }
 
     fn is_open(&self, step: u32) -> bool {

@@ -1,6 +1,7 @@
 //! The choice of a host for one task, given where the tasks before it are and will be.
 
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 
 use types::{Epoch, LatencyUs, NodeId, TaskId};
 
@@ -35,8 +36,26 @@ pub(crate) struct Candidate<'w, 'a> {
     pub(crate) latency: Option<LatencyUs>,
     /// A task before this one that is to come there within the span, where both do not fit.
     pub(crate) awaits: Option<&'a TaskId>,
+    /// What it would mean for tasks after this one.
+    pub(crate) impact: Impact<'a>,
     /// Whether it, and those that follow it, hold for a whole run.
     pub(crate) whole: bool,
+}
+
+/// What a task on a node means for those after it that go with it or keep apart from it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Impact<'a> {
+    /// One that would have no place at all.
+    strands: Option<&'a TaskId>,
+    /// One that would have to leave.
+    drives_off: Option<&'a TaskId>,
+}
+
+impl<'a> Impact<'a> {
+    /// One that would suffer.
+    pub(crate) fn victim(&self) -> Option<&'a TaskId> {
+        self.strands.or(self.drives_off)
+    }
 }
 
 /// All nodes, considered for one task.
@@ -102,7 +121,7 @@ pub(crate) fn no_room(node: &NodeView, load: Load, task: &Task, now: Epoch) -> O
 }
 
 /// What candidates are ordered by.
-type Rank<'a> = (bool, Reverse<u32>, Option<LatencyUs>, (u64, &'a NodeId));
+type Rank<'a> = (bool, bool, Reverse<u32>, Option<LatencyUs>, (u64, &'a NodeId));
 
 /// Considers nodes for one task.
 #[derive(Clone, Debug)]
@@ -151,7 +170,7 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         waiting: Waiting,
     ) -> Result<Candidate<'w, 'a>, NodeRefusal> {
         let load = self.world.load(&node.id, &self.task.id, &self.bookings, waiting);
-        if let Some(refusal) = self.plain_refusal(node, load) {
+        if let Some(refusal) = self.plain_refusal(node, load, self.task) {
             return Err(refusal);
         }
         let itinerary_of = |task: &TaskId| {
@@ -162,7 +181,34 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         let span = prospect.scan(from)?;
         let latency = prospect.latency_at(from);
         let awaits = self.awaited_at(node, &span, load);
-        Ok(Candidate { prospect, span, latency, awaits, whole: true })
+        let impact = self.impact(node, load, waiting);
+        Ok(Candidate { prospect, span, latency, awaits, impact, whole: true })
+    }
+
+    fn impact(&self, node: &'a NodeView, load: Load, waiting: Waiting) -> Impact<'a> {
+        let tasks = &self.world.workflow.tasks;
+        let after = tasks.iter().skip_while(|task| task.id != self.task.id).skip(1);
+        let mut load = load.with(self.task);
+        let mut together = BTreeSet::from([&self.task.id]);
+        let mut impact = Impact::default();
+        for task in after {
+            if task.apart.iter().any(|other| together.contains(other)) {
+                let is_pinned = task.pinned.as_ref() == Some(&node.id);
+                let is_there = self.world.is_waiting_at(&node.id, &task.id, waiting);
+                impact.strands = impact.strands.or_else(|| is_pinned.then_some(&task.id));
+                impact.drives_off = impact.drives_off.or_else(|| is_there.then_some(&task.id));
+            }
+            if task.with.iter().any(|other| together.contains(other)) {
+                together.insert(&task.id);
+                // What it takes where it is or is to come is in the load already.
+                if !self.world.is_waiting_at(&node.id, &task.id, waiting) {
+                    let refusal = self.plain_refusal(node, load, task);
+                    impact.strands = impact.strands.or_else(|| refusal.map(|_| &task.id));
+                    load = load.with(task);
+                }
+            }
+        }
+        impact
     }
 
     /// A placed task that comes to a node within a span, where both do not fit.
@@ -183,8 +229,7 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
     }
 
     /// What forbids a node at any time.
-    fn plain_refusal(&self, node: &NodeView, load: Load) -> Option<NodeRefusal> {
-        let task = self.task;
+    fn plain_refusal(&self, node: &NodeView, load: Load, task: &Task) -> Option<NodeRefusal> {
         let now = self.world.view.now;
         let no = |constraint| Some(NodeRefusal::plain(&node.id, constraint, now));
         // First, so that who carries out a decision learns of each node that must not see the data.
@@ -205,20 +250,20 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         if let Some(Declined { reason, .. }) = said {
             return no(Constraint::Declined { reason: reason.clone() });
         }
-        if let Some(source) = self.lost_source() {
+        if let Some(source) = self.lost_source(task) {
             return no(Constraint::Source { source: source.clone() });
         }
         no_room(node, load, task, now)
     }
 
     /// A data source of the task whose node cannot be read.
-    fn lost_source(&self) -> Option<&'a TaskId> {
+    fn lost_source<'t>(&self, task: &'t Task) -> Option<&'t TaskId> {
         let lost = |name: &TaskId| {
             let source = self.world.workflow.sources.iter().find(|source| source.name == *name);
             let node = source.and_then(|source| self.world.node(&source.node));
             !node.is_some_and(|node| node.alive)
         };
-        self.task.sources.iter().map(|need| &need.source).find(|name| lost(name))
+        task.sources.iter().map(|need| &need.source).find(|name| lost(name))
     }
 
     /// What breaks the objectives of a new placement within the run that it is to carry, if neither the
@@ -246,10 +291,12 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         choices
     }
 
-    /// Those first that no earlier task is to come to; then the longest; then the nearest; then in order.
+    /// Those first that no earlier task is to come to; then those that have a place for what goes with it later; then the
+    /// longest; then the nearest; then in order.
     fn rank(&self, candidate: &Candidate<'w, 'a>) -> Rank<'a> {
         let order = self.world.order_of(candidate.id());
-        (candidate.awaits.is_some(), Reverse(candidate.span.last), candidate.latency, order)
+        let (awaits, harms) = (candidate.awaits.is_some(), candidate.impact.victim().is_some());
+        (awaits, harms, Reverse(candidate.span.last), candidate.latency, order)
     }
 
     /// The node that comes before all others because of what is already under way.
@@ -341,15 +388,14 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
         let announced = owner.successor.as_ref()?;
         let node = self.world.node(&announced.node)?;
         let guard = self.world.grid.guard;
-        let last =
-            host.span.last.checked_sub(guard).filter(|last| self.world.grid.soon <= *last)?;
+        let last = host.span.guarded(guard).filter(|last| self.world.grid.soon <= *last)?;
         let step = self.world.step_of(announced.at);
         let step = step.filter(|step| (last.saturating_sub(guard)..=last).contains(step));
         step.and_then(|step| self.follows(host, node, step, Waiting::Counts))
             .or_else(|| self.follows(host, node, last, Waiting::Counts))
     }
 
-    /// A node that can take over at a step and holds for longer than the host.
+    /// A node that can take over at a step, together with those that go with the task, and holds for longer than the host.
     fn follows(
         &self,
         host: &Candidate<'w, 'a>,
@@ -361,6 +407,7 @@ impl<'w, 'p, 'a> Chooser<'w, 'p, 'a> {
             return None;
         }
         let candidate = self.consider(node, step, waiting).ok()?;
-        (host.span.last < candidate.span.last).then_some(candidate)
+        let serves = candidate.impact.strands.is_none() && host.span.last < candidate.span.last;
+        serves.then_some(candidate)
     }
 }

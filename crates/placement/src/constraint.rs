@@ -69,6 +69,18 @@ pub enum Constraint {
         /// The task or source.
         to: TaskId,
     },
+    /// The task shares the node of another one, which is not there.
+    With {
+        /// The other task.
+        task: TaskId,
+        /// Where that is, if it is known.
+        node: Option<NodeId>,
+    },
+    /// The task keeps apart from another one, which is there.
+    Apart {
+        /// The other task.
+        task: TaskId,
+    },
     /// Its battery would fall below the reserve.
     Battery,
     /// Its board would become too hot.
@@ -119,7 +131,19 @@ impl NodeRefusal {
     }
 }
 
-/// Whether a task on a node has the links that its objectives ask for, at a moment; `None` if it has.
+/// What ties the host of a task to where another task or a source is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Tie {
+    /// A path from there that offers this.
+    Path(LinkNeed),
+    /// The same node.
+    With,
+    /// Any other node.
+    Apart,
+}
+
+/// Whether a task on a node has the links that its objectives ask for, shares the node of those that it goes with, and
+/// no node with those that it keeps apart from, at a moment; `None` if all is so.
 ///
 /// `host_of` tells where each predecessor is then, and `state` how two nodes are connected then, as
 /// planned ([`topology::ContactPlan::state`]) or as measured. The planner filters with the same rule.
@@ -131,12 +155,49 @@ pub fn violation(
     host_of: impl Fn(&TaskId) -> Option<NodeId>,
     state: impl Fn(&NodeId, &NodeId) -> PairState,
 ) -> Option<NodeRefusal> {
-    inputs(task).find_map(|(to, need)| {
+    ties(task).find_map(|(to, tie)| {
         let source = workflow.sources.iter().find(|source| source.name == *to);
         let peer = source.map(|source| source.node.clone()).or_else(|| host_of(to));
-        let state = peer.map_or(PairState::Outside, |peer| state(node, &peer));
-        link_refusal(node, to, &need, state, at)
+        let state = peer.as_ref().map_or(PairState::Outside, |peer| state(node, peer));
+        tie.refusal((node, at), to, peer.as_ref(), state)
     })
+}
+
+/// All that ties a task to others and to sources: those that it goes with or keeps apart from first, since a path from
+/// there tells less; then its inputs.
+pub(crate) fn ties(task: &Task) -> impl Iterator<Item = (&TaskId, Tie)> {
+    let with = task.with.iter().map(|to| (to, Tie::With));
+    let apart = task.apart.iter().map(|to| (to, Tie::Apart));
+    with.chain(apart).chain(inputs(task).map(|(to, need)| (to, Tie::Path(need))))
+}
+
+impl Tie {
+    /// What speaks against a node at a moment, given where the other end is and how the two are connected then: the one
+    /// rule that filter, window and violation ask.
+    pub(crate) fn refusal(
+        &self,
+        (node, at): (&NodeId, Epoch),
+        to: &TaskId,
+        peer: Option<&NodeId>,
+        state: PairState,
+    ) -> Option<NodeRefusal> {
+        let is_here = peer == Some(node);
+        let constraint = match self {
+            Self::Path(need) => return link_refusal(node, to, need, state, at),
+            Self::With if !is_here => Constraint::With { task: to.clone(), node: peer.cloned() },
+            Self::Apart if is_here => Constraint::Apart { task: to.clone() },
+            Self::With | Self::Apart => return None,
+        };
+        Some(NodeRefusal::plain(node, constraint, at))
+    }
+
+    /// What a path must offer, if one is asked for.
+    pub(crate) const fn path(&self) -> Option<&LinkNeed> {
+        match self {
+            Self::Path(need) => Some(need),
+            Self::With | Self::Apart => None,
+        }
+    }
 }
 
 /// The inputs of a task, predecessors first, with what their paths must offer.
@@ -144,8 +205,8 @@ pub(crate) fn inputs(task: &Task) -> impl Iterator<Item = (&TaskId, LinkNeed)> {
     task.needs().map(|need| (need.to, need.link()))
 }
 
-/// The one rule for links: filter, window and violation all ask it.
-pub(crate) fn link_refusal(
+/// The one rule for links.
+fn link_refusal(
     node: &NodeId,
     to: &TaskId,
     need: &LinkNeed,

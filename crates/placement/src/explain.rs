@@ -67,6 +67,10 @@ pub(crate) fn verdict(world: &World<'_>, placed: &Placed<'_, '_>, row: usize) ->
             let task = candidate.awaits.expect("just checked").clone();
             refuse(Constraint::Awaits { task }, 0.0, 1.0, "")
         }
+        Why::Best if candidate.impact.victim().is_some() && host.impact.victim().is_none() => {
+            let task = candidate.impact.victim().expect("just checked").clone();
+            refuse(Constraint::Followers { task }, 0.0, 1.0, "")
+        }
         Why::Best if candidate.span.last < host.span.last => {
             refuse(Constraint::Shorter, ours, theirs, "s")
         }
@@ -117,6 +121,8 @@ fn holds(world: &World<'_>, candidate: &Candidate<'_, '_>) -> String {
             Constraint::Outage { to } | Constraint::Unplanned { to } => {
                 format!("reaches {to} until {until}")
             }
+            Constraint::With { task, .. } => format!("shares the node of {task} until {until}"),
+            Constraint::Apart { task } => format!("keeps apart from {task} until {until}"),
             _ => format!("holds until {until}"),
         },
         None => format!("holds beyond {until}"),
@@ -137,6 +143,8 @@ fn advantage(world: &World<'_>, placed: &Placed<'_, '_>) -> String {
     let ms = |of: &Candidate<'_, '_>| number(of.latency.unwrap_or_default().as_ms());
     if let Some(task) = other.awaits.filter(|_| host.awaits.is_none()) {
         format!("{} is to host {task} later", other.id())
+    } else if let Some(task) = other.impact.victim().filter(|_| host.impact.victim().is_none()) {
+        format!("{} would leave no node for {task}", other.id())
     } else if other.span.last < host.span.last {
         let longer = number(ours.seconds_since(theirs));
         format!("{longer} s longer than the next best, {}", other.id())
@@ -192,6 +200,35 @@ impl fmt::Display for NodeRefusal {
             Constraint::Source { source } => {
                 write!(f, "the node of source {source} is down or not known")
             }
+            Constraint::Latency { .. }
+            | Constraint::Bandwidth { .. }
+            | Constraint::Loss { .. }
+            | Constraint::Outage { .. }
+            | Constraint::Unplanned { .. }
+            | Constraint::With { .. }
+            | Constraint::Apart { .. } => self.fmt_tie(f),
+            Constraint::Battery => {
+                write!(f, "charge {value} % falls below the reserve of {limit} % at {at}")
+            }
+            Constraint::Temperature => {
+                write!(f, "temperature {value} °C reaches the limit of {limit} °C at {at}")
+            }
+            Constraint::Shorter
+            | Constraint::Farther
+            | Constraint::Order
+            | Constraint::Stays
+            | Constraint::Copy
+            | Constraint::Awaits { .. }
+            | Constraint::Followers { .. } => self.fmt_lesser(f),
+        }
+    }
+}
+
+impl NodeRefusal {
+    /// What is said of the paths to inputs, and of tasks that it goes with or keeps apart from.
+    fn fmt_tie(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, limit, at) = (number(self.value), number(self.limit), clock(self.at));
+        match &self.constraint {
             Constraint::Latency { to } => {
                 write!(f, "latency to {to} {value} ms exceeds {limit} ms at {at}")
             }
@@ -205,12 +242,23 @@ impl fmt::Display for NodeRefusal {
             Constraint::Unplanned { to } => {
                 write!(f, "the contact plan does not know the path to {to} at {at}")
             }
-            Constraint::Battery => {
-                write!(f, "charge {value} % falls below the reserve of {limit} % at {at}")
+            Constraint::With { task, node: Some(node) } => {
+                write!(f, "{task} is on {node} at {at}, and this task shares its node")
             }
-            Constraint::Temperature => {
-                write!(f, "temperature {value} °C reaches the limit of {limit} °C at {at}")
+            Constraint::With { task, node: None } => {
+                write!(f, "not known where {task} is at {at}, and this task shares its node")
             }
+            Constraint::Apart { task } => {
+                write!(f, "{task} is here at {at}, and this task keeps apart from it")
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is said of a node that would do.
+    fn fmt_lesser(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (value, limit) = (number(self.value), number(self.limit));
+        match &self.constraint {
             Constraint::Shorter => write!(f, "holds for {value} s, the host for {limit} s"),
             Constraint::Farther => {
                 write!(f, "holds as long, but at {value} ms now, the host at {limit} ms")
@@ -232,6 +280,7 @@ impl fmt::Display for NodeRefusal {
                 write!(f, "would do, but {task} is to come there, and both do not fit")
             }
             Constraint::Followers { task } => write!(f, "would leave no node for {task}"),
+            _ => Ok(()),
         }
     }
 }

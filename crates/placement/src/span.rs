@@ -1,11 +1,11 @@
-//! How long a node would meet the needs of a task: links to where its inputs are at each time, battery
-//! and temperature, one scan over the grid.
+//! How long a node would meet the needs of a task: links to where its inputs are at each time, the tasks that it goes with
+//! or keeps apart from, battery and temperature, one scan over the grid.
 
-use topology::{ContactWindow, LinkNeed, PairSeries, PairState, SunSeries, window_id};
-use types::{LatencyUs, NodeId, TaskId};
+use topology::{ContactWindow, PairSeries, PairState, SunSeries, window_id};
+use types::{Epoch, LatencyUs, NodeId, TaskId};
 
 use crate::body::Body;
-use crate::constraint::{NodeRefusal, inputs, link_refusal};
+use crate::constraint::{Constraint, NodeRefusal, Tie, ties};
 use crate::view::NodeView;
 use crate::workflow::Task;
 use crate::world::World;
@@ -39,7 +39,7 @@ pub(crate) struct Span<'a> {
     pub(crate) last: u32,
     /// Why no later one does.
     pub(crate) ending: Ending,
-    /// The input that fails first, or else the first one, and where it is; `None` where no input decides.
+    /// The track that fails first, or else the first input, and the node at its other end; `None` where none decides.
     binding: Option<(usize, &'a NodeId)>,
 }
 
@@ -47,9 +47,18 @@ impl Span<'_> {
     /// The step by which the task must be gone: the guard before a known end.
     pub(crate) fn leave_by(&self, guard: u32) -> Option<u32> {
         match self.ending {
-            Ending::Fails(_) => self.last.checked_sub(guard),
+            Ending::Fails(_) => self.guarded(guard),
             Ending::Horizon | Ending::Guess(_) => None,
         }
+    }
+
+    /// The guard before the end. Who shares the node of another task leaves when that one does, no sooner: that move has
+    /// its guard already.
+    pub(crate) fn guarded(&self, guard: u32) -> Option<u32> {
+        let goes_with =
+            |refusal: &NodeRefusal| matches!(refusal.constraint, Constraint::With { .. });
+        let guard = if self.failure().is_some_and(goes_with) { 0 } else { guard };
+        self.last.checked_sub(guard)
     }
 
     /// What fails at its end.
@@ -75,16 +84,16 @@ pub(crate) struct Prospect<'w, 'a> {
     task_w: f64,
 }
 
-/// The way to one input over time.
+/// The way to one input, or to a task that it goes with or keeps apart from, over time.
 #[derive(Clone, Debug)]
 struct Track<'a> {
     to: &'a TaskId,
-    need: LinkNeed,
+    tie: Tie,
     known_until: u32,
     legs: Vec<Leg<'a>>,
 }
 
-/// The way to one host of an input, from a step on.
+/// The way to one host of the other end, from a step on.
 #[derive(Clone, Copy, Debug)]
 struct Leg<'a> {
     from: u32,
@@ -94,7 +103,7 @@ struct Leg<'a> {
 }
 
 impl<'w, 'a> Prospect<'w, 'a> {
-    /// `itinerary_of` tells where the predecessors are; `base_w` is what other tasks draw on the node.
+    /// `itinerary_of` tells where the tasks before it are; `base_w` is what other tasks draw on the node.
     pub(crate) fn new<'i>(
         world: &'w World<'a>,
         task: &'a Task,
@@ -105,7 +114,7 @@ impl<'w, 'a> Prospect<'w, 'a> {
     where
         'a: 'i,
     {
-        let track = |(to, need): (&'a TaskId, LinkNeed)| {
+        let track = |(to, tie): (&'a TaskId, Tie)| {
             let leg = |(from, peer): (u32, &'a NodeId)| {
                 let series = world.view.plan.pair(&node.id, peer);
                 Leg { from, peer, series: series.filter(|_| !world.grid.blind) }
@@ -118,9 +127,9 @@ impl<'w, 'a> Prospect<'w, 'a> {
                 }
                 (None, None) => (vec![], u32::MAX),
             };
-            Track { to, need, known_until, legs }
+            Track { to, tie, known_until, legs }
         };
-        let tracks = inputs(task).map(track).collect();
+        let tracks = ties(task).map(track).collect();
         let base_w = base_w + node.idle_w;
         let sun = world.view.plan.sun_on(&node.id);
         Self { world, node, tracks, sun, base_w, task_w: task.watts }
@@ -166,12 +175,14 @@ impl<'w, 'a> Prospect<'w, 'a> {
                 None => last += 1,
             }
         }
-        let first_track = self.tracks.first().and_then(|track| Leg::after(&track.legs, last));
-        let binding = first_track.map(|leg| (0, leg.peer));
+        let first_path = self.tracks.iter().position(|track| track.tie.path().is_some());
+        let leg = |track: usize| Leg::after(&self.tracks[track].legs, last);
+        let binding = first_path.and_then(|track| Some((track, leg(track)?.peer)));
         Ok(Span { from, last, ending: Ending::Horizon, binding })
     }
 
-    /// What fails between a step and the next: an input that moves away, a link, the node itself.
+    /// What fails between a step and the next: an input that moves away, a link, a task that it goes with or keeps apart
+    /// from, the node itself.
     fn failure_after(
         &self,
         step: u32,
@@ -180,26 +191,44 @@ impl<'w, 'a> Prospect<'w, 'a> {
         if let Some((refusal, track)) = self.broken(step, [step, step]) {
             // Its former host is the one that was in contact until then.
             let leg = Leg::before(&self.tracks[track].legs, step);
-            return Some((refusal, leg.map(|leg| (track, leg.peer))));
+            return Some((refusal, self.bound(track, leg)));
         }
         if let Some((refusal, track)) = self.broken(step, [step + 1, step + 1]) {
             let leg = Leg::after(&self.tracks[track].legs, step);
-            return Some((refusal, leg.map(|leg| (track, leg.peer))));
+            return Some((refusal, self.bound(track, leg)));
         }
         let at = self.world.time_of(step + 1);
         body.refusal(at).map(|refusal| (refusal, None))
     }
 
-    /// The first link that fails at either of two steps (the worse of both counts, as in the contact
-    /// plan), and its track, for inputs that are where they are from `hosts_from` on.
+    /// A track that fails, and its other end; where no path is asked for, the node itself.
+    fn bound(&self, track: usize, leg: Option<Leg<'a>>) -> Option<(usize, &'a NodeId)> {
+        let asks_for_path = self.tracks[track].tie.path().is_some();
+        let peer = if asks_for_path { leg?.peer } else { &self.node.id };
+        Some((track, peer))
+    }
+
+    /// The first tie that fails at either of two steps (the worse of both counts, as in the contact
+    /// plan), and its track, for other ends that are where they are from `hosts_from` on.
     fn broken(&self, hosts_from: u32, steps: [u32; 2]) -> Option<(NodeRefusal, usize)> {
         let at = self.world.time_of(steps[0]);
         self.tracks.iter().enumerate().find_map(|(index, track)| {
             let leg = Leg::after(&track.legs, hosts_from);
-            let state = leg.map_or(PairState::Outside, |leg| leg.state_over(&self.node.id, steps));
-            let refusal = link_refusal(&self.node.id, track.to, &track.need, state, at)?;
-            Some((refusal, index))
+            Some((self.objection(track, leg, steps, at)?, index))
         })
+    }
+
+    /// What a track says against the node over two steps.
+    fn objection(
+        &self,
+        track: &Track<'a>,
+        leg: Option<Leg<'a>>,
+        steps: [u32; 2],
+        at: Epoch,
+    ) -> Option<NodeRefusal> {
+        let me = &self.node.id;
+        let state = leg.map_or(PairState::Outside, |leg| leg.state_over(me, steps));
+        track.tie.refusal((me, at), track.to, leg.map(|leg| leg.peer), state)
     }
 
     fn body_at(&self, from: u32) -> Body<'a> {
@@ -227,20 +256,22 @@ impl<'w, 'a> Prospect<'w, 'a> {
     pub(crate) fn latency_at(&self, step: u32) -> Option<LatencyUs> {
         let grid = self.world.grid;
         let steps = if step <= grid.soon { [grid.first, grid.soon] } else { [step, step] };
-        let latencies = self.tracks.iter().filter_map(|track| {
+        let paths = self.tracks.iter().filter(|track| track.tie.path().is_some());
+        let latencies = paths.filter_map(|track| {
             let leg = Leg::after(&track.legs, steps[0])?;
             leg.state_over(&self.node.id, steps).path().map(|path| path.latency)
         });
         latencies.max()
     }
 
-    /// The window of a span: its pair is the node and the neighbour whose need fails first.
+    /// The window of a span: its pair is the node and the neighbour whose path fails first.
     pub(crate) fn window(&self, span: &Span<'_>) -> ContactWindow {
         let plan = self.world.view.plan;
         let me = &self.node.id;
         let track = span.binding.map(|(at, _)| &self.tracks[at]);
         let peer = span.binding.map_or(me, |(_, peer)| peer);
-        let need = track.map(|track| track.need).unwrap_or_default();
+        let track = track.filter(|track| track.tie.path().is_some());
+        let need = track.and_then(|track| track.tie.path()).copied().unwrap_or_default();
         let first = self.opened(span.from);
         let latency_max = (first..=span.last).filter_map(|step| {
             let leg = Leg::after(&track?.legs, step)?;
@@ -260,17 +291,13 @@ impl<'w, 'a> Prospect<'w, 'a> {
         }
     }
 
-    /// The first step from which on all links held until `from`.
+    /// The first step from which on all ties held until `from`.
     fn opened(&self, from: u32) -> u32 {
         let held = |step: &u32| {
             // Between a step and the next the hosts of the former count, at both ends.
             self.tracks.iter().all(|track| {
                 let leg = Leg::after(&track.legs, *step);
-                let good = |at: u32| {
-                    let state = leg.map_or(PairState::Outside, |leg| leg.state(&self.node.id, at));
-                    state.path().is_some_and(|path| track.need.is_met_by(&path))
-                };
-                good(*step) && good(*step + 1)
+                self.objection(track, leg, [*step, *step + 1], self.world.time_of(*step)).is_none()
             })
         };
         (0..from).rev().take_while(held).last().unwrap_or(from)

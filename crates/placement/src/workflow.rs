@@ -58,11 +58,24 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 /// after = [{ task = "ingest", latency_max_ms = 150.0 }]
 /// sources = [{ source = "eo-reference", latency_max_ms = 175.0, bandwidth_min_kbps = 2000 }]
 /// releases = { class = "internal" }
+///
+/// [[task]]
+/// id = "alert"
+/// function = "alert"
+/// milli_cpu = 500
+/// memory_mib = 256
+/// linear_memory_mib = 32
+/// expected_run_s = 60.0
+/// deadline_ms = 2000
+/// after = [{ task = "object-det" }]
+/// with = ["object-det"]
+/// apart = ["ingest"]
 /// ```
 ///
 /// `object-det` sees confidential data that may be in `eu` and `at` only: so may its hosts, those that follow them
 /// and the keepers of its second copies be, whether an input far up says so or the task itself ([`Workflow::demand`]).
-/// What it passes on is internal, and still bound to these regions.
+/// What it passes on is internal, and still bound to these regions. `alert` goes wherever `object-det` goes, and never
+/// to where `ingest` is.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Workflow {
@@ -135,6 +148,12 @@ pub struct Task {
     /// The data sources that it reads.
     #[serde(default)]
     pub sources: Vec<SourceNeed>,
+    /// The tasks listed before it whose node it shares at all times: placed there, and handed over when they are.
+    #[serde(default)]
+    pub with: Vec<TaskId>,
+    /// The tasks listed before it that it never shares a node with: it is gone before they come.
+    #[serde(default)]
+    pub apart: Vec<TaskId>,
     /// The only node that may host it.
     #[serde(default)]
     pub pinned: Option<NodeId>,
@@ -275,6 +294,38 @@ pub enum WorkflowError {
         /// How many it has.
         inputs: usize,
     },
+    /// A companion that is not listed before.
+    #[error(
+        "task {task}: {list} {name} does not name a task listed before it; list each task after those that it goes with or keeps apart from"
+    )]
+    Companion {
+        /// The task at fault.
+        task: TaskId,
+        /// The list: `with` or `apart`.
+        list: &'static str,
+        /// What it names.
+        name: TaskId,
+    },
+    /// A companion that is named twice, in one list or in both.
+    #[error(
+        "task {task} names {name} twice in with and apart; name each task once, in one of the two"
+    )]
+    CompanionTwice {
+        /// The task at fault.
+        task: TaskId,
+        /// The companion.
+        name: TaskId,
+    },
+    /// Too many companions.
+    #[error("task {task} names {names} tasks in {list}; at most {INPUTS_MAX} are possible")]
+    Companions {
+        /// The task at fault.
+        task: TaskId,
+        /// The list: `with` or `apart`.
+        list: &'static str,
+        /// How many it names.
+        names: usize,
+    },
     /// Data that may be in no region at all.
     #[error(
         "task {task}: no region is left: its data may be in {regions} so far, and in {by_regions} because of {by}; no region is in both"
@@ -366,6 +417,7 @@ impl Workflow {
         let mut before = BTreeSet::new();
         for task in &self.tasks {
             self.check_inputs(task, &before)?;
+            check_companions(task, &before)?;
             check_numbers(task)?;
             before.insert(&task.id);
         }
@@ -400,6 +452,26 @@ impl Workflow {
             None => Ok(()),
         }
     }
+}
+
+fn check_companions(task: &Task, before: &BTreeSet<&TaskId>) -> Result<(), WorkflowError> {
+    let mut seen = BTreeSet::new();
+    for (list, names) in [("with", &task.with), ("apart", &task.apart)] {
+        if INPUTS_MAX < names.len() {
+            let (task, names) = (task.id.clone(), names.len());
+            return Err(WorkflowError::Companions { task, list, names });
+        }
+        for name in names {
+            let (task, is_new) = (task.id.clone(), seen.insert(name));
+            if !before.contains(name) {
+                return Err(WorkflowError::Companion { task, list, name: name.clone() });
+            }
+            if !is_new {
+                return Err(WorkflowError::CompanionTwice { task, name: name.clone() });
+            }
+        }
+    }
+    Ok(())
 }
 
 fn check_numbers(task: &Task) -> Result<(), WorkflowError> {

@@ -125,6 +125,16 @@ impl<'a> World<'a> {
         self.own.get(task).copied()
     }
 
+    /// Whether a task that is not placed yet counts on a node, where it runs or is to come.
+    pub(crate) fn is_waiting_at(&self, node: &NodeId, task: &TaskId, waiting: Waiting) -> bool {
+        let counts = waiting == Waiting::Counts && !self.displace;
+        let is_there = |owner: &Running| {
+            let next = owner.successor.as_ref().map(|successor| &successor.node);
+            owner.node == *node || next == Some(node)
+        };
+        counts && self.owner(task).is_some_and(is_there)
+    }
+
     /// What tasks other than `task` ask of a node: all that runs, hosts and announced successors alike,
     /// with the tasks placed so far in their new places.
     pub(crate) fn load(

@@ -55,6 +55,8 @@ pub(crate) fn task(name: &str, after: &[(&str, f64)]) -> Task {
         deadline_ms: 1000,
         after: after.collect(),
         sources: vec![],
+        with: vec![],
+        apart: vec![],
         pinned: None,
         kinds: vec![],
         watts: 10.0,
@@ -103,6 +105,7 @@ impl fmt::Debug for Bed {
         }
         for task in &self.workflow.tasks {
             write!(f, "\n{} {} {:?}", task.id, task.milli_cpu.0, task.after)?;
+            write!(f, " with {:?} apart {:?}", task.with, task.apart)?;
         }
         for running in &self.running {
             let Running { workflow, task, node, successor, milli_cpu, .. } = running;

@@ -2,6 +2,7 @@
 
 mod alternatives;
 mod bed;
+mod companions;
 mod data;
 mod decisions;
 mod hand_over;

@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use placement::{
-    Assignment, Constraint, Decision, NodeRefusal, Plan, Running, Snapshot, violation,
+    Assignment, Constraint, Decision, NodeRefusal, Plan, Running, Snapshot, Task, violation,
 };
 use proptest::prelude::*;
 use topology::{ContactPlan, LinkNeed, PairSeries, PathState, SunSeries};
 use types::{Epoch, LatencyUs, MilliCpu, NodeId, TaskId, WorkflowId};
 
-use crate::bed::{Bed, STEP_S, STEPS, at, node, task};
+use crate::bed::{Bed, STEP_S, STEPS, at, node, task, task_id};
 
 pub(crate) const NODES: [&str; 6] = ["drone", "edge", "sat-1", "sat-2", "sat-3", "sat-4"];
 const TASKS: [&str; 4] = ["ingest", "extract", "detect", "prepare"];
@@ -51,13 +51,23 @@ fn health() -> impl Strategy<Value = Vec<Health>> {
     prop::collection::vec(one, NODES.len())
 }
 
-/// Cores, limit to the predecessor, where it runs, to whom it is announced and when.
-type Job = (u32, u32, Option<usize>, Option<(usize, u32)>);
+/// Cores, limit to the predecessor, where it runs, to whom it is announced and when, and for which of those before it
+/// (each a bit) it goes with or keeps apart from.
+type Job = (u32, u32, Option<usize>, Option<(usize, u32)>, Company);
+
+/// Those that it goes with, and those that it keeps apart from.
+type Company = (u32, u32);
 
 fn jobs() -> impl Strategy<Value = Vec<Job>> {
     let place = prop::option::of(0..NODES.len());
     let successor = prop::option::of((0..NODES.len(), 0_u32..60));
-    prop::collection::vec((1_u32..5, 5_u32..40, place, successor), 1..TASKS.len())
+    let company = prop_oneof![
+        4 => Just((0, 0)),
+        2 => (1_u32..8).prop_map(|with| (with, 0)),
+        2 => (1_u32..8).prop_map(|apart| (0, apart)),
+        1 => (0_u32..8, 0_u32..8).prop_map(|(with, apart)| (with, apart & !with)),
+    ];
+    prop::collection::vec((1_u32..5, 5_u32..40, place, successor, company), 1..TASKS.len())
 }
 
 fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Bed {
@@ -75,9 +85,14 @@ fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Be
         let sunlit = (0..STEPS).map(|step| f32::from(u8::from(step % 50 < dark))).collect();
         bed.sun.push(SunSeries { node: view.id.clone(), sunlit });
     }
-    for (index, (cores, limit_ms, place, successor)) in jobs.iter().enumerate() {
+    for (index, (cores, limit_ms, place, successor, company)) in jobs.iter().enumerate() {
         let mut next = task(TASKS[index + 1], &[(TASKS[index], f64::from(*limit_ms))]);
         next.milli_cpu = MilliCpu(cores * 1000);
+        let named = |bits: u32| -> Vec<TaskId> {
+            let all = (0..).zip(&TASKS[..=index]).filter(|(bit, _)| bits >> bit & 1 == 1);
+            all.map(|(_, name)| task_id(name)).collect()
+        };
+        (next.with, next.apart) = (named(company.0), named(company.1));
         bed = bed.task(next);
         if let Some(place) = place {
             bed = bed.runs(TASKS[index + 1], NODES[*place]);
@@ -191,6 +206,15 @@ fn promised(snapshot: &Snapshot, plan: &Plan, index: usize) -> Vec<Epoch> {
     std::iter::once(snapshot.now).chain(steps.filter(|now| *now <= until)).collect()
 }
 
+/// Whether a task shares a node with those that it is to, and with none that it keeps apart from: by where they are, and
+/// nothing of the planner.
+fn company_is_kept(task: &Task, plan: &Plan, on: &NodeId, now: Epoch) -> Result<(), TestCaseError> {
+    let is_here = |other: &TaskId| hosts_at(plan, now, other).as_ref() == Some(on);
+    prop_assert!(task.with.iter().all(is_here), "{} at {}\n{}", task.id, now, plan);
+    prop_assert!(!task.apart.iter().any(is_here), "{} at {}\n{}", task.id, now, plan);
+    Ok(())
+}
+
 fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
     capacity_is_respected(snapshot, plan)?;
     for (index, assignment) in plan.assignments.iter().enumerate() {
@@ -212,6 +236,7 @@ fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
             let on = hosts_at(plan, now, &assignment.task).expect("placed");
             let found = violated(snapshot, plan, &assignment.task, &on, now);
             prop_assert_eq!(found, None, "{} at {}\n{}", assignment.task, now, plan);
+            company_is_kept(&snapshot.workflow.tasks[index], plan, &on, now)?;
         }
     }
     Ok(())
@@ -368,7 +393,7 @@ proptest! {
     #[test]
     fn windows_of_satellites_end_where_the_contact_plan_says(links in links(), step in 0.0..60.0_f64) {
         let health = [(4, None, None, true); NODES.len()];
-        let bed = bed(links, &health, &[(4, 20, None, None)], 0).without_bodies();
+        let bed = bed(links, &health, &[(4, 20, None, None, (0, 0))], 0).without_bodies();
         let snapshot = bed.snapshot(step);
         if let Decision::Placed(plan) = snapshot.decide() {
             let window = plan.assignments[1].window.clone().expect("predicted");

@@ -84,6 +84,39 @@ fn a_task_has_a_bounded_number_of_inputs() {
 }
 
 #[test]
+fn companions_are_tasks_listed_before_each_named_once() {
+    let listed = |list: &str, name: &str| {
+        format!(
+            "task extract: {list} {name} does not name a task listed before it; \
+             list each task after those that it goes with or keeps apart from"
+        )
+    };
+    let ids = |names: &[&str]| names.iter().map(|name| task_id(name)).collect::<Vec<_>>();
+    check(|w| w.tasks[1].with = ids(&["detect"]), &listed("with", "detect"));
+    check(|w| w.tasks[1].apart = ids(&["extract"]), &listed("apart", "extract"));
+    // A source is no task.
+    check(|w| w.tasks[1].with = ids(&["reference"]), &listed("with", "reference"));
+    let twice =
+        "task detect names ingest twice in with and apart; name each task once, in one of the two";
+    check(|w| w.tasks[2].with = ids(&["ingest", "ingest"]), twice);
+    check(|w| w.tasks[2].apart = ids(&["extract", "ingest", "ingest"]), twice);
+    check(
+        |w| {
+            w.tasks[2].with = ids(&["ingest"]);
+            w.tasks[2].apart = ids(&["ingest"]);
+        },
+        twice,
+    );
+    check(
+        |w| w.tasks[2].apart = vec![task_id("ingest"); 17],
+        "task detect names 17 tasks in apart; at most 16 are possible",
+    );
+    let mut workflow = good();
+    (workflow.tasks[2].with, workflow.tasks[2].apart) = (ids(&["extract"]), ids(&["ingest"]));
+    assert_eq!(workflow.check(), Ok(()));
+}
+
+#[test]
 fn what_data_ask_for_must_be_possible() {
     check(
         |w| {
