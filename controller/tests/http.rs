@@ -188,7 +188,8 @@ async fn a_snapshot_from_before_classes_and_regions_decides_as_it_did() {
     };
     without("/nodes", &["region", "trust"]);
     without("/workflow/task", &["class", "regions", "releases", "with", "apart"]);
-    without("/workflow/task/1/after", &["bandwidth_min_kbps", "loss_max"]);
+    let needs = ["bandwidth_min_kbps", "loss_max", "kib", "arrives_within_ms"];
+    without("/workflow/task/1/after", &needs);
     let workflow = old.get_mut("workflow").and_then(serde_json::Value::as_object_mut);
     assert!(workflow.expect("an object").remove("priority").is_some());
     let old: placement::Snapshot = serde_json::from_value(old).expect("an old snapshot");

@@ -81,7 +81,7 @@ pub struct PlacementList {
 pub struct AlternativeInfo {
     /// The refused task.
     pub task: TaskId,
-    /// `from`, `latency`, `bandwidth` or `loss`.
+    /// `from`, `latency`, `bandwidth`, `arrival` or `loss`.
     pub kind: String,
     /// The input whose objective would have to be another.
     pub to: Option<TaskId>,

@@ -109,15 +109,19 @@ fn alternative(task: &TaskId, one: &Alternative) -> AlternativeInfo {
             let numbers = (f64::from(*limit_kbps), f64::from(*asked_kbps));
             ("bandwidth", Some(to), Some(numbers), "kbit/s")
         }
+        Alternative::Arrival { to, limit_ms, asked_ms } => {
+            ("arrival", Some(to), Some((*limit_ms, *asked_ms)), "ms")
+        }
         Alternative::Loss { to, limit_ppm, asked_ppm } => {
             ("loss", Some(to), Some((percent(*limit_ppm), percent(*asked_ppm))), "%")
         }
     };
     let at = match one {
         Alternative::From { at } => Some(*at),
-        Alternative::Latency { .. } | Alternative::Bandwidth { .. } | Alternative::Loss { .. } => {
-            None
-        }
+        Alternative::Latency { .. }
+        | Alternative::Bandwidth { .. }
+        | Alternative::Arrival { .. }
+        | Alternative::Loss { .. } => None,
     };
     AlternativeInfo {
         task: task.clone(),

@@ -6,15 +6,16 @@
 use std::collections::BTreeSet;
 
 use serde::Serialize;
-use topology::{LinkNeed, PairSeries, PathState};
+use topology::{Arrival, LinkNeed, PairSeries, PathState};
 use types::{Epoch, LatencyUs, NodeId, TaskId};
 
 use crate::body::Body;
 use crate::constraint::{Constraint, inputs};
 use crate::decision::{Decision, Refusal};
+use crate::need::Limit;
 use crate::planner::{is_possible, plan};
 use crate::view::{NodeView, Options, Prediction, WorldView};
-use crate::workflow::{Limit, Task, Workflow};
+use crate::workflow::{Task, Workflow};
 use crate::world::World;
 
 /// Most moments that are decided about; those at which some input is out of reach of all that could host its task are
@@ -48,6 +49,15 @@ pub enum Alternative {
         limit_kbps: u32,
         /// The limit that was asked for, kbit/s.
         asked_kbps: u32,
+    },
+    /// To allow what a call takes more time to arrive; rounded up as a latency is.
+    Arrival {
+        /// The input.
+        to: TaskId,
+        /// The limit that would do, ms.
+        limit_ms: f64,
+        /// The limit that was asked for, ms.
+        asked_ms: f64,
     },
     /// To bear more loss.
     Loss {
@@ -147,7 +157,11 @@ impl Asking<'_> {
                 let latency = latency.and_then(|asked| self.latency(task, to, asked));
                 let bandwidth = bandwidth.and_then(|asked| self.bandwidth(task, to, asked));
                 let loss = loss.and_then(|asked| self.loss(task, to, asked));
-                [latency, bandwidth, loss].into_iter().flatten()
+                let arrival = need.arrival.filter(|arrival| {
+                    is_said(Constraint::Arrival { to: to.clone(), kib: arrival.kib })
+                });
+                let arrival = arrival.and_then(|asked| self.arrival(task, to, asked));
+                [latency, bandwidth, loss, arrival].into_iter().flatten()
             })
             .collect()
     }
@@ -157,14 +171,20 @@ impl Asking<'_> {
             self.is_possible_with(task, to, Limit::LatencyMs(Some(latency.as_ms())))
         };
         let values = self.values(|path| path.latency);
-        let longer: Vec<_> = values.into_iter().filter(|latency| asked < *latency).collect();
-        let least = first(&longer, |latency| would_do(*latency))?;
-        // Whole milliseconds are easier to read, tenths for short ones.
-        let unit_us = if least.0 < 10_000 { 100 } else { 1_000 };
-        let round = least.0.checked_next_multiple_of(unit_us).map(LatencyUs);
-        let limit = round.filter(|round| would_do(*round)).unwrap_or(*least);
+        let limit = longer(&values, asked, would_do)?;
         let (limit_ms, asked_ms) = (limit.as_ms(), asked.as_ms());
         Some(Alternative::Latency { to: to.clone(), limit_ms, asked_ms })
+    }
+
+    fn arrival(&self, task: &Task, to: &TaskId, asked: Arrival) -> Option<Alternative> {
+        let would_do = |within: LatencyUs| {
+            self.is_possible_with(task, to, Limit::ArrivesMs(Some(within.as_ms())))
+        };
+        let values = self.values(|path| path.arrival(asked.kib));
+        let values: Vec<_> = values.into_iter().flatten().collect();
+        let limit = longer(&values, asked.within, would_do)?;
+        let (limit_ms, asked_ms) = (limit.as_ms(), asked.within.as_ms());
+        Some(Alternative::Arrival { to: to.clone(), limit_ms, asked_ms })
     }
 
     fn bandwidth(&self, task: &Task, to: &TaskId, asked: u32) -> Option<Alternative> {
@@ -203,6 +223,20 @@ impl Asking<'_> {
         let all: BTreeSet<T> = states.flatten().flatten().map(of).collect();
         all.into_iter().collect()
     }
+}
+
+/// The shortest of some times that is longer than what was asked for and would do, rounded up if that does, too.
+fn longer(
+    values: &[LatencyUs],
+    asked: LatencyUs,
+    would_do: impl Fn(LatencyUs) -> bool,
+) -> Option<LatencyUs> {
+    let longer: Vec<_> = values.iter().copied().filter(|value| asked < *value).collect();
+    let least = first(&longer, |value| would_do(*value))?;
+    // Whole milliseconds are easier to read, tenths for short ones.
+    let unit_us = if least.0 < 10_000 { 100 } else { 1_000 };
+    let round = least.0.checked_next_multiple_of(unit_us).map(LatencyUs);
+    Some(round.filter(|round| would_do(*round)).unwrap_or(*least))
 }
 
 /// The first value that would do, if those after it do, too (else one that does, after one that does not).

@@ -1,8 +1,8 @@
 //! What may forbid a node to host a task, and the number that says so.
 
 use serde::Serialize;
-use topology::{LinkNeed, PairState, PathState};
-use types::{DataClass, Epoch, NodeId, Region, TaskId};
+use topology::{Arrival, LinkNeed, PairState, PathState};
+use types::{DataClass, Epoch, LatencyUs, NodeId, Region, TaskId};
 
 use crate::workflow::{Task, Workflow};
 
@@ -58,6 +58,13 @@ pub enum Constraint {
     Loss {
         /// The task or source.
         to: TaskId,
+    },
+    /// What a call takes from an input takes too long to arrive.
+    Arrival {
+        /// The task or source.
+        to: TaskId,
+        /// How much it is, KiB.
+        kib: u32,
     },
     /// There is no path to an input.
     Outage {
@@ -236,13 +243,21 @@ fn too_poor(
     let percent = |ppm: u32| f64::from(ppm) / 1e4;
     let far = need.latency_max.filter(|max| *max < path.latency);
     let narrow = need.rate_kbps_min.filter(|min| path.rate_kbps < *min);
-    let (constraint, value, limit, unit) = match (far, narrow) {
-        (Some(max), _) => (Constraint::Latency { to }, path.latency.as_ms(), max.as_ms(), "ms"),
-        (None, Some(min)) => {
+    let meets =
+        |arrival: &Arrival| path.arrival(arrival.kib).is_some_and(|us| us <= arrival.within);
+    let late = need.arrival.filter(|arrival| !meets(arrival));
+    let (constraint, value, limit, unit) = match (far, narrow, late) {
+        (Some(max), _, _) => (Constraint::Latency { to }, path.latency.as_ms(), max.as_ms(), "ms"),
+        (None, Some(min), _) => {
             let (value, limit) = (f64::from(path.rate_kbps), f64::from(min));
             (Constraint::Bandwidth { to }, value, limit, "kbit/s")
         }
-        (None, None) => {
+        (None, None, Some(Arrival { kib, within })) => {
+            // What never arrives takes the longest time that can be said.
+            let value = path.arrival(kib).unwrap_or(LatencyUs(u32::MAX));
+            (Constraint::Arrival { to, kib }, value.as_ms(), within.as_ms(), "ms")
+        }
+        (None, None, None) => {
             let limit = percent(need.loss_ppm_max.unwrap_or_default());
             (Constraint::Loss { to }, percent(path.loss_ppm), limit, "%")
         }

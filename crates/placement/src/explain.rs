@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use types::{Epoch, NodeId, Region};
+use types::{Epoch, LatencyUs, NodeId, Region};
 
 use crate::alternative::Alternative;
 use crate::choose::{Candidate, Placed, Why};
@@ -112,6 +112,10 @@ fn holds(world: &World<'_>, candidate: &Candidate<'_, '_>) -> String {
             Constraint::Loss { to } => {
                 format!("loses at most {} % to {to} until {until}", number(failure.limit))
             }
+            Constraint::Arrival { to, kib } => {
+                let limit = number(failure.limit);
+                format!("has {kib} KiB from {to} within {limit} ms until {until}")
+            }
             Constraint::Battery => {
                 format!("keeps its reserve of {} % until {until}", number(failure.limit))
             }
@@ -203,6 +207,7 @@ impl fmt::Display for NodeRefusal {
             Constraint::Latency { .. }
             | Constraint::Bandwidth { .. }
             | Constraint::Loss { .. }
+            | Constraint::Arrival { .. }
             | Constraint::Outage { .. }
             | Constraint::Unplanned { .. }
             | Constraint::With { .. }
@@ -237,6 +242,15 @@ impl NodeRefusal {
             }
             Constraint::Loss { to } => {
                 write!(f, "loss to {to} {value} % exceeds {limit} % at {at}")
+            }
+            Constraint::Arrival { to, kib } if self.value < LatencyUs(u32::MAX).as_ms() => {
+                write!(f, "{kib} KiB from {to} take {value} ms, more than {limit} ms, at {at}")
+            }
+            Constraint::Arrival { to, kib } => {
+                write!(
+                    f,
+                    "{kib} KiB from {to} do not arrive in an hour, let alone {limit} ms, at {at}"
+                )
             }
             Constraint::Outage { to } => write!(f, "no path to {to} at {at}"),
             Constraint::Unplanned { to } => {
@@ -337,6 +351,10 @@ impl fmt::Display for Alternative {
                 f,
                 "feasible with bandwidth to {to} <= {limit_kbps} kbit/s instead of {asked_kbps} kbit/s"
             ),
+            Self::Arrival { to, limit_ms, asked_ms } => {
+                let (limit, asked) = (number(*limit_ms), number(*asked_ms));
+                write!(f, "feasible with arrival from {to} >= {limit} ms instead of {asked} ms")
+            }
             Self::Loss { to, limit_ppm, asked_ppm } => {
                 let [limit, asked] = [*limit_ppm, *asked_ppm].map(|ppm| f64::from(ppm) / 1e4);
                 write!(f, "feasible with loss to {to} >= {limit} % instead of {asked} %")

@@ -28,6 +28,7 @@ pub mod workflow;
 mod body;
 mod choose;
 mod explain;
+mod need;
 mod planner;
 mod preempt;
 mod replica;

@@ -150,7 +150,7 @@ impl<'w, 'a> Prospect<'w, 'a> {
         let grid = self.world.grid;
         let load_w = self.base_w + self.task_w;
         let start = if from == grid.first { [from, grid.soon] } else { [from, from] };
-        if let Some((refusal, _)) = self.broken(from, start) {
+        if let Some((refusal, _)) = self.broken(from, start, start[0]) {
             return Err(refusal);
         }
         let mut body = self.body_at(from);
@@ -188,12 +188,12 @@ impl<'w, 'a> Prospect<'w, 'a> {
         step: u32,
         body: &Body<'_>,
     ) -> Option<(NodeRefusal, Option<(usize, &'a NodeId)>)> {
-        if let Some((refusal, track)) = self.broken(step, [step, step]) {
+        if let Some((refusal, track)) = self.broken(step, [step, step], step) {
             // Its former host is the one that was in contact until then.
             let leg = Leg::before(&self.tracks[track].legs, step);
             return Some((refusal, self.bound(track, leg)));
         }
-        if let Some((refusal, track)) = self.broken(step, [step + 1, step + 1]) {
+        if let Some((refusal, track)) = self.broken(step, [step, step + 1], step + 1) {
             let leg = Leg::after(&self.tracks[track].legs, step);
             return Some((refusal, self.bound(track, leg)));
         }
@@ -209,9 +209,14 @@ impl<'w, 'a> Prospect<'w, 'a> {
     }
 
     /// The first tie that fails at either of two steps (the worse of both counts, as in the contact
-    /// plan), and its track, for other ends that are where they are from `hosts_from` on.
-    fn broken(&self, hosts_from: u32, steps: [u32; 2]) -> Option<(NodeRefusal, usize)> {
-        let at = self.world.time_of(steps[0]);
+    /// plan), and its track, for other ends that are where they are from `hosts_from` on; said of the step `said_of`.
+    fn broken(
+        &self,
+        hosts_from: u32,
+        steps: [u32; 2],
+        said_of: u32,
+    ) -> Option<(NodeRefusal, usize)> {
+        let at = self.world.time_of(said_of);
         self.tracks.iter().enumerate().find_map(|(index, track)| {
             let leg = Leg::after(&track.legs, hosts_from);
             Some((self.objection(track, leg, steps, at)?, index))

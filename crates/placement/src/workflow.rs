@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 
 use serde::{Deserialize, Serialize};
-use topology::LinkNeed;
 use types::{
     DataClass, FunctionId, LatencyUs, MiB, MilliCpu, NodeId, NodeKind, Region, TaskId, WorkflowId,
 };
 
 use crate::demand::{self, Demand};
+use crate::need::Need;
 
 /// Most tasks of a workflow, as on the wire.
 pub const TASKS_MAX: usize = 32;
@@ -55,7 +55,7 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 /// deadline_ms = 5000
 /// watts = 6.0
 /// kinds = ["satellite", "edge"]
-/// after = [{ task = "ingest", latency_max_ms = 150.0 }]
+/// after = [{ task = "ingest", latency_max_ms = 150.0, kib = 512, arrives_within_ms = 900.0 }]
 /// sources = [{ source = "eo-reference", latency_max_ms = 175.0, bandwidth_min_kbps = 2000 }]
 /// releases = { class = "internal" }
 ///
@@ -204,6 +204,13 @@ pub struct After {
     /// Largest loss on that path, as a share from 0 to 1; `None` bears any.
     #[serde(default)]
     pub loss_max: Option<f64>,
+    /// What a call takes from there, in KiB.
+    #[serde(default)]
+    pub kib: Option<u32>,
+    /// Longest time until all of `kib` is there, in milliseconds: the one-way latency, and its bits at the rate of the
+    /// path; `None` asks for none.
+    #[serde(default)]
+    pub arrives_within_ms: Option<f64>,
 }
 
 /// A data source that a task reads.
@@ -221,6 +228,13 @@ pub struct SourceNeed {
     /// Largest loss on that path, as a share from 0 to 1; `None` bears any.
     #[serde(default)]
     pub loss_max: Option<f64>,
+    /// What a call takes from there, in KiB.
+    #[serde(default)]
+    pub kib: Option<u32>,
+    /// Longest time until all of `kib` is there, in milliseconds: the one-way latency, and its bits at the rate of the
+    /// path; `None` asks for none.
+    #[serde(default)]
+    pub arrives_within_ms: Option<f64>,
 }
 
 /// A standing data source: objects that a node holds for good.
@@ -293,6 +307,16 @@ pub enum WorkflowError {
         task: TaskId,
         /// How many it has.
         inputs: usize,
+    },
+    /// A time until all has arrived, but not how much.
+    #[error(
+        "task {task}: arrives_within_ms for {input} says nothing without an amount; add kib, what a call takes from it"
+    )]
+    NoAmount {
+        /// The task at fault.
+        task: TaskId,
+        /// The input.
+        input: TaskId,
     },
     /// A companion that is not listed before.
     #[error(
@@ -495,10 +519,26 @@ fn check_numbers(task: &Task) -> Result<(), WorkflowError> {
         if let Some(loss) = need.loss_max.filter(|loss| !(0.0..=1.0).contains(loss)) {
             return refuse("loss_max", loss, "between 0 and 1");
         }
+        check_amount(task, &need)?;
     }
     few_regions(of, &task.regions)?;
     let released = task.releases.as_ref().and_then(|releases| releases.regions.as_ref());
     released.map_or(Ok(()), |regions| few_regions(of, regions))
+}
+
+fn check_amount(task: &Task, need: &Need<'_>) -> Result<(), WorkflowError> {
+    let of = || format!("task {}", task.id);
+    need.kib.map_or(Ok(()), |kib| positive(of, "kib", f64::from(kib)))?;
+    let Some(value) = need.arrives_within_ms else { return Ok(()) };
+    if LatencyUs::from_ms(value).is_none() {
+        let (field, rule) = ("arrives_within_ms", "between 0 and 4294967");
+        return Err(WorkflowError::OutOfRange { of: of(), field, value, rule });
+    }
+    if need.kib.is_none() {
+        let (task, input) = (task.id.clone(), need.to.clone());
+        return Err(WorkflowError::NoAmount { task, input });
+    }
+    Ok(())
 }
 
 fn few_regions(of: impl FnOnce() -> String, regions: &[Region]) -> Result<(), WorkflowError> {
@@ -521,94 +561,5 @@ fn positive(
         Ok(())
     } else {
         Err(WorkflowError::OutOfRange { of: of(), field, value, rule: "greater than 0" })
-    }
-}
-
-/// What a task asks of the path to one input.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct Need<'a> {
-    /// The task or source.
-    pub(crate) to: &'a TaskId,
-    pub(crate) latency_max_ms: Option<f64>,
-    pub(crate) bandwidth_min_kbps: Option<u32>,
-    pub(crate) loss_max: Option<f64>,
-}
-
-/// One limit of a path; `None` asks for nothing.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Limit {
-    /// `latency_max_ms`
-    LatencyMs(Option<f64>),
-    /// `bandwidth_min_kbps`
-    BandwidthKbps(Option<u32>),
-    /// `loss_max`
-    Loss(Option<f64>),
-}
-
-impl Limit {
-    fn put(self, latency_ms: &mut Option<f64>, kbps: &mut Option<u32>, loss: &mut Option<f64>) {
-        match self {
-            Self::LatencyMs(limit) => *latency_ms = limit,
-            Self::BandwidthKbps(limit) => *kbps = limit,
-            Self::Loss(limit) => *loss = limit,
-        }
-    }
-}
-
-impl Task {
-    /// The same with another limit for the path to an input.
-    pub(crate) fn limited(&self, to: &TaskId, limit: Limit) -> Self {
-        let mut task = self.clone();
-        for after in task.after.iter_mut().filter(|after| after.task == *to) {
-            let After { latency_max_ms, bandwidth_min_kbps, loss_max, .. } = after;
-            limit.put(latency_max_ms, bandwidth_min_kbps, loss_max);
-        }
-        for need in task.sources.iter_mut().filter(|need| need.source == *to) {
-            let SourceNeed { latency_max_ms, bandwidth_min_kbps, loss_max, .. } = need;
-            limit.put(latency_max_ms, bandwidth_min_kbps, loss_max);
-        }
-        task
-    }
-
-    /// The inputs, predecessors first, with what their paths must offer.
-    pub(crate) fn needs(&self) -> impl Iterator<Item = Need<'_>> {
-        let after = self.after.iter().map(|after| {
-            let After { task: to, latency_max_ms, bandwidth_min_kbps, loss_max } = after;
-            Need {
-                to,
-                latency_max_ms: *latency_max_ms,
-                bandwidth_min_kbps: *bandwidth_min_kbps,
-                loss_max: *loss_max,
-            }
-        });
-        after.chain(self.sources.iter().map(|source| {
-            let SourceNeed { source: to, latency_max_ms, bandwidth_min_kbps, loss_max } = source;
-            Need {
-                to,
-                latency_max_ms: *latency_max_ms,
-                bandwidth_min_kbps: *bandwidth_min_kbps,
-                loss_max: *loss_max,
-            }
-        }))
-    }
-}
-
-impl Need<'_> {
-    /// As a need of the contact plan.
-    ///
-    /// A limit that is none (which [`Workflow::check`] refuses) is met by nothing but a latency or loss of 0.
-    pub(crate) fn link(&self) -> LinkNeed {
-        #[expect(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "float to int saturates, and what is no number is 0"
-        )]
-        let ppm = |share: f64| (share * 1e6).round() as u32;
-        LinkNeed {
-            latency_max: self.latency_max_ms.map(|ms| LatencyUs::from_ms(ms).unwrap_or_default()),
-            rate_kbps_min: self.bandwidth_min_kbps,
-            loss_ppm_max: self.loss_max.map(ppm),
-            ..LinkNeed::default()
-        }
     }
 }

@@ -61,6 +61,17 @@ impl PathState {
     pub const NONE_NEEDED: Self =
         Self { latency: LatencyUs(0), rate_kbps: u32::MAX, loss_ppm: 0, hops: 0 };
 
+    /// How long it takes until so many KiB are there: the latency, and their bits at the rate, rounded up to the next
+    /// microsecond. `None` where nothing passes, or where that is longer than a [`LatencyUs`] can say.
+    pub fn arrival(&self, kib: u32) -> Option<LatencyUs> {
+        if self.rate_kbps == 0 {
+            return None;
+        }
+        // Bits by kbit/s are milliseconds.
+        let sending_us = (u64::from(kib) * 8192 * 1000).div_ceil(u64::from(self.rate_kbps));
+        u32::try_from(u64::from(self.latency.0) + sending_us).ok().map(LatencyUs)
+    }
+
     /// The worse of the two in each respect.
     #[must_use]
     pub fn worse(self, other: Self) -> Self {

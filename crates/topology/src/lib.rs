@@ -24,4 +24,4 @@ pub use plan::{ContactPlan, PairSeries, PairState, PlanError, SunSeries};
 pub use route::{NoRoute, Route, RouteNeed, Router, RouterKind};
 pub use search::PathSearch;
 pub use sets::Sets;
-pub use window::{ContactWindow, LinkNeed, window_id};
+pub use window::{Arrival, ContactWindow, LinkNeed, window_id};

@@ -23,6 +23,19 @@ pub struct LinkNeed {
     /// Most links on the path.
     #[serde(default)]
     pub hops_max: Option<u16>,
+    /// What is to arrive, and within what time.
+    #[serde(default)]
+    pub arrival: Option<Arrival>,
+}
+
+/// An amount that is to arrive whole within some time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Arrival {
+    /// How much, in KiB.
+    pub kib: u32,
+    /// Longest time until all of it is there: the latency, and its bits at the rate of the path.
+    pub within: LatencyUs,
 }
 
 impl LinkNeed {
@@ -33,13 +46,20 @@ impl LinkNeed {
             rate_kbps_min: None,
             loss_ppm_max: None,
             hops_max: None,
+            arrival: None,
         }
     }
 
     /// Direct visibility: a link between the two and no path over others. Since a straight line is shorter than
     /// any way around, the best path is that link wherever there is one.
     pub const fn direct() -> Self {
-        Self { latency_max: None, rate_kbps_min: None, loss_ppm_max: None, hops_max: Some(1) }
+        Self {
+            latency_max: None,
+            rate_kbps_min: None,
+            loss_ppm_max: None,
+            hops_max: Some(1),
+            arrival: None,
+        }
     }
 
     /// Whether a path meets the need.
@@ -48,6 +68,9 @@ impl LinkNeed {
             && self.rate_kbps_min.is_none_or(|min| min <= state.rate_kbps)
             && self.loss_ppm_max.is_none_or(|max| state.loss_ppm <= max)
             && self.hops_max.is_none_or(|max| state.hops <= max)
+            && self.arrival.is_none_or(|arrival| {
+                state.arrival(arrival.kib).is_some_and(|takes| takes <= arrival.within)
+            })
     }
 }
 
@@ -97,9 +120,13 @@ pub fn window_id(a: &NodeId, b: &NodeId, need: &LinkNeed, close: Epoch) -> Windo
         hash.write(&[u8::from(limit.is_some())]);
         hash.write(&limit.unwrap_or_default().to_le_bytes());
     }
-    // Came later: a need without it keeps the ids that it had.
+    // Came later: a need without them keeps the ids that it had.
     if let Some(hops_max) = need.hops_max {
         hash.write(&hops_max.to_le_bytes());
+    }
+    if let Some(Arrival { kib, within }) = need.arrival {
+        hash.write(&kib.to_le_bytes());
+        hash.write(&within.0.to_le_bytes());
     }
     hash.write(&close.unix_ns().div_euclid(1_000_000).to_le_bytes());
     WindowId(hash.finish())

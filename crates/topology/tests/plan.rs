@@ -2,7 +2,8 @@
 
 use proptest::prelude::*;
 use topology::{
-    ContactPlan, ContactWindow, LinkNeed, PairSeries, PairState, PathState, PlanError, SunSeries,
+    Arrival, ContactPlan, ContactWindow, LinkNeed, PairSeries, PairState, PathState, PlanError,
+    SunSeries,
 };
 use types::{Epoch, LatencyUs, NodeId, PlanVersion};
 
@@ -113,10 +114,31 @@ fn rate_and_loss_are_needs_too() {
         latency_max: None,
         rate_kbps_min: Some(rate),
         loss_ppm_max: Some(loss),
-        hops_max: None,
+        ..LinkNeed::default()
     };
     assert_eq!(whole(&plan, &need(500, 0)).len(), 1);
     assert_eq!(whole(&plan, &need(501, 0)).len(), 0);
+}
+
+#[test]
+fn an_amount_arrives_by_latency_and_rate() {
+    let path = |rate_kbps| PathState { latency: LatencyUs(5000), rate_kbps, loss_ppm: 0, hops: 1 };
+    // 8192 bits at 500 kbit/s are 16.384 ms; rounded up at 300 kbit/s.
+    assert_eq!(path(500).arrival(1), Some(LatencyUs(21_384)));
+    assert_eq!(path(300).arrival(1), Some(LatencyUs(5000 + 27_307)));
+    assert_eq!(path(0).arrival(1), None);
+    assert_eq!(path(1).arrival(u32::MAX), None);
+    assert_eq!(PathState::NONE_NEEDED.arrival(1), Some(LatencyUs(1)));
+    let plan = plan(start(), &[5, 5]);
+    let need = |within| LinkNeed {
+        arrival: Some(Arrival { kib: 1, within: LatencyUs(within) }),
+        ..LinkNeed::default()
+    };
+    let (met, other) = (whole(&plan, &need(21_384)), whole(&plan, &need(21_385)));
+    assert_eq!((met.len(), whole(&plan, &need(21_383)).len()), (1, 0));
+    // It has a name of its own.
+    let any = whole(&plan, &LinkNeed::default());
+    assert!(met[0].id != other[0].id && met[0].id != any[0].id);
 }
 
 #[test]

@@ -44,6 +44,8 @@ pub(crate) fn task(name: &str, after: &[(&str, f64)]) -> Task {
         latency_max_ms: (0.0 < *limit_ms).then_some(*limit_ms),
         bandwidth_min_kbps: None,
         loss_max: None,
+        kib: None,
+        arrives_within_ms: None,
     });
     Task {
         id: task_id(name),
@@ -167,6 +169,8 @@ impl Bed {
             latency_max_ms: Some(limit_ms),
             bandwidth_min_kbps: None,
             loss_max: None,
+            kib: None,
+            arrives_within_ms: None,
         };
         self.workflow.tasks.last_mut().expect("a task").sources.push(need);
         self

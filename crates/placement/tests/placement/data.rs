@@ -75,6 +75,71 @@ fn what_runs_leaves_a_node_that_may_no_longer_see_its_data() {
     assert!(assignment.because.starts_with(because), "{}", assignment.because);
 }
 
+/// `extract` takes 100 KiB from `ingest` within 900 ms. The path has 5 ms, and 1000 kbit/s up to step 49; then it is as
+/// said.
+fn taking(late_kbps: u32) -> Bed {
+    let mut bed = Bed::new().satellites(&["sat-1"]).task(task("extract", &[("ingest", 0.0)]));
+    bed = bed.link("drone", "sat-1", &[(0, 99, 5)]);
+    for (step, state) in bed.pairs[0].states.iter_mut().enumerate() {
+        let state = state.as_mut().expect("always a path");
+        state.rate_kbps = if step < 50 { 1_000 } else { late_kbps };
+    }
+    let after = &mut bed.workflow.tasks[1].after[0];
+    (after.kib, after.arrives_within_ms) = (Some(100), Some(900.0));
+    bed
+}
+
+#[test]
+fn what_a_call_takes_must_arrive_in_time() {
+    // 819,200 bits take 819.2 ms at 1000 kbit/s, and 1,024 ms at 800 kbit/s.
+    let bed = taking(800);
+    assert_eq!(
+        bed.assigned(0.0, "extract").because,
+        "has 100 KiB from ingest within 900 ms until 10:08:10, the only node that can; no node is known to follow"
+    );
+    let refusal = bed.advised(60.0);
+    assert_eq!(
+        refusal.nodes[1].to_string(),
+        "sat-1: 100 KiB from ingest take 1029 ms, more than 900 ms, at 10:10:00"
+    );
+    let words: Vec<_> = refusal.alternatives.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["feasible with arrival from ingest >= 1029 ms instead of 900 ms"]);
+    let mut relaxed = bed.clone();
+    relaxed.workflow.tasks[1].after[0].arrives_within_ms = Some(1029.0);
+    assert_eq!(gist(&relaxed.assigned(60.0, "extract")), "sat-1 0-99+");
+    // To the microsecond.
+    relaxed.workflow.tasks[1].after[0].arrives_within_ms = Some(1028.999);
+    assert_eq!(gist(&relaxed.assigned(0.0, "extract")), "sat-1 0-49");
+    // On one node nothing has to be sent.
+    let here = bed.change("drone", |view| view.capacity.milli_cpu.0 = 5000);
+    assert_eq!(here.assigned(60.0, "extract").node, node("drone"));
+}
+
+#[test]
+fn what_is_not_sent_never_arrives() {
+    let refusal = taking(0).advised(60.0);
+    assert_eq!(
+        refusal.nodes[1].to_string(),
+        "sat-1: 100 KiB from ingest do not arrive in an hour, let alone 900 ms, at 10:10:00"
+    );
+    assert_eq!(refusal.alternatives, []);
+}
+
+#[test]
+fn between_two_steps_the_longer_way_and_the_smaller_rate_count() {
+    // 819.2 ms and 80 ms before, 682.7 ms and 216 ms after: each would do, but not the worse of both.
+    let mut bed = taking(1_200);
+    for (step, state) in bed.pairs[0].states.iter_mut().enumerate() {
+        let state = state.as_mut().expect("always a path");
+        state.latency.0 = if step < 50 { 80_000 } else { 216_000 };
+    }
+    assert_eq!(gist(&bed.assigned(0.0, "extract")), "sat-1 0-49");
+    assert_eq!(gist(&bed.assigned(50.0, "extract")), "sat-1 50-99+");
+    let refusal = bed.refused(49.5);
+    let words = "sat-1: 100 KiB from ingest take 1035.2 ms, more than 900 ms, at 10:08:15";
+    assert_eq!(refusal.nodes[1].to_string(), words);
+}
+
 #[test]
 fn a_path_must_be_wide_and_good_enough() {
     let mut bed = Bed::new().satellites(&["sat-1"]).task(task("extract", &[("ingest", 20.0)]));

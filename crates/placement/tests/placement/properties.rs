@@ -14,15 +14,16 @@ use crate::bed::{Bed, STEP_S, STEPS, at, node, task, task_id};
 pub(crate) const NODES: [&str; 6] = ["drone", "edge", "sat-1", "sat-2", "sat-3", "sat-4"];
 const TASKS: [&str; 4] = ["ingest", "extract", "detect", "prepare"];
 
-/// A series of spells: so many steps of so many milliseconds, 0 for no path.
+/// A series of spells: so many steps of so many milliseconds, 0 for no path, at such a rate.
 fn spells() -> impl Strategy<Value = Vec<Option<PathState>>> {
-    let one = (1_usize..40, prop_oneof![1 => Just(0_u32), 6 => 1_u32..40]);
+    let rate_kbps = prop_oneof![1 => Just(0_u32), 2 => Just(400), 8 => Just(100)];
+    let one = (1_usize..40, prop_oneof![1 => Just(0_u32), 6 => 1_u32..40], rate_kbps);
     prop::collection::vec(one, 1..9).prop_map(|spells| {
-        let state = |ms: u32| {
+        let state = |ms: u32, rate_kbps: u32| {
             let latency = LatencyUs(ms * 1000);
-            (ms != 0).then_some(PathState { latency, rate_kbps: 100, loss_ppm: 0, hops: 1 })
+            (ms != 0).then_some(PathState { latency, rate_kbps, loss_ppm: 0, hops: 1 })
         };
-        let steps = spells.iter().flat_map(|(steps, ms)| vec![state(*ms); *steps]);
+        let steps = spells.iter().flat_map(|(steps, ms, rate)| vec![state(*ms, *rate); *steps]);
         steps.cycle().take(STEPS as usize).collect()
     })
 }
@@ -51,9 +52,9 @@ fn health() -> impl Strategy<Value = Vec<Health>> {
     prop::collection::vec(one, NODES.len())
 }
 
-/// Cores, limit to the predecessor, where it runs, to whom it is announced and when, and for which of those before it
+/// Cores, limit to the predecessor, KiB from there and within how many ms, where it runs, to whom it is announced and when, and for which of those before it
 /// (each a bit) it goes with or keeps apart from.
-type Job = (u32, u32, Option<usize>, Option<(usize, u32)>, Company);
+type Job = (u32, u32, Option<(u32, u32)>, Option<usize>, Option<(usize, u32)>, Company);
 
 /// Those that it goes with, and those that it keeps apart from.
 type Company = (u32, u32);
@@ -67,7 +68,10 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
         2 => (1_u32..8).prop_map(|apart| (0, apart)),
         1 => (0_u32..8, 0_u32..8).prop_map(|(with, apart)| (with, apart & !with)),
     ];
-    prop::collection::vec((1_u32..5, 5_u32..40, place, successor, company), 1..TASKS.len())
+    // A KiB takes 82 ms at 100 kbit/s.
+    let arrival = prop::option::weighted(0.4, (1_u32..3, 85_u32..200));
+    let one = (1_u32..5, 5_u32..40, arrival, place, successor, company);
+    prop::collection::vec(one, 1..TASKS.len())
 }
 
 fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Bed {
@@ -85,13 +89,15 @@ fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Be
         let sunlit = (0..STEPS).map(|step| f32::from(u8::from(step % 50 < dark))).collect();
         bed.sun.push(SunSeries { node: view.id.clone(), sunlit });
     }
-    for (index, (cores, limit_ms, place, successor, company)) in jobs.iter().enumerate() {
+    for (index, (cores, limit_ms, arrival, place, successor, company)) in jobs.iter().enumerate() {
         let mut next = task(TASKS[index + 1], &[(TASKS[index], f64::from(*limit_ms))]);
         next.milli_cpu = MilliCpu(cores * 1000);
         let named = |bits: u32| -> Vec<TaskId> {
             let all = (0..).zip(&TASKS[..=index]).filter(|(bit, _)| bits >> bit & 1 == 1);
             all.map(|(_, name)| task_id(name)).collect()
         };
+        next.after[0].kib = arrival.map(|(kib, _)| kib);
+        next.after[0].arrives_within_ms = arrival.map(|(_, ms)| f64::from(ms));
         (next.with, next.apart) = (named(company.0), named(company.1));
         bed = bed.task(next);
         if let Some(place) = place {
@@ -215,6 +221,37 @@ fn company_is_kept(task: &Task, plan: &Plan, on: &NodeId, now: Epoch) -> Result<
     Ok(())
 }
 
+/// Whether all that a task takes is there in time, by the states of the links at the grid points around a moment.
+fn inputs_arrive_in_time(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    index: usize,
+    on: &NodeId,
+    now: Epoch,
+) -> Result<(), TestCaseError> {
+    let step = now.seconds_since(at(0.0)) / STEP_S;
+    for after in &snapshot.workflow.tasks[index].after {
+        let Some((kib, within_ms)) = after.kib.zip(after.arrives_within_ms) else { continue };
+        let from = hosts_at(plan, now, &after.task).expect("placed");
+        let ends = |pair: &&PairSeries| (&pair.a, &pair.b) == (on.min(&from), on.max(&from));
+        let Some(pair) = snapshot.plan.pairs().iter().find(ends) else { continue };
+        let around =
+            (0_u32..).zip(&pair.states).filter(|(at, _)| (f64::from(*at) - step).abs() < 1.0);
+        for (_, state) in around {
+            let path = state.expect("a path");
+            let sending_ms = f64::from(kib) * 8192.0 / f64::from(path.rate_kbps);
+            prop_assert!(
+                path.latency.as_ms() + sending_ms <= within_ms,
+                "{} at {}\n{}",
+                on,
+                now,
+                plan
+            );
+        }
+    }
+    Ok(())
+}
+
 fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
     capacity_is_respected(snapshot, plan)?;
     for (index, assignment) in plan.assignments.iter().enumerate() {
@@ -236,6 +273,7 @@ fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
             let on = hosts_at(plan, now, &assignment.task).expect("placed");
             let found = violated(snapshot, plan, &assignment.task, &on, now);
             prop_assert_eq!(found, None, "{} at {}\n{}", assignment.task, now, plan);
+            inputs_arrive_in_time(snapshot, plan, index, &on, now)?;
             company_is_kept(&snapshot.workflow.tasks[index], plan, &on, now)?;
         }
     }
@@ -393,7 +431,7 @@ proptest! {
     #[test]
     fn windows_of_satellites_end_where_the_contact_plan_says(links in links(), step in 0.0..60.0_f64) {
         let health = [(4, None, None, true); NODES.len()];
-        let bed = bed(links, &health, &[(4, 20, None, None, (0, 0))], 0).without_bodies();
+        let bed = bed(links, &health, &[(4, 20, None, None, None, (0, 0))], 0).without_bodies();
         let snapshot = bed.snapshot(step);
         if let Decision::Placed(plan) = snapshot.decide() {
             let window = plan.assignments[1].window.clone().expect("predicted");

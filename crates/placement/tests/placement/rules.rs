@@ -35,12 +35,15 @@ fn label() -> impl Strategy<Value = Label> {
     (prop::option::weighted(0.3, 0..4_usize), prop::option::weighted(0.4, 0..REGIONS.len()))
 }
 
-/// Which of those before it are inputs, cores, latency limit, label, and whether all is released as public.
-type Job = (u32, u32, Option<u32>, Label, bool);
+/// Which of those before it are inputs, cores, limits of latency and of the arrival of 1 KiB, label, and whether all is
+/// released as public.
+type Job = (u32, u32, (Option<u32>, Option<u32>), Label, bool);
 
 fn jobs(most: usize) -> impl Strategy<Value = Vec<Job>> {
-    let limit = prop::option::weighted(0.6, 10_u32..40);
-    let one = (1_u32..64, 1_u32..4, limit, label(), prop::bool::weighted(0.1));
+    // 1 KiB takes 82 ms at the rate of most links.
+    let limits =
+        (prop::option::weighted(0.6, 10_u32..40), prop::option::weighted(0.3, 90_u32..120));
+    let one = (1_u32..64, 1_u32..4, limits, label(), prop::bool::weighted(0.1));
     prop::collection::vec(one, 1..=most)
 }
 
@@ -52,7 +55,7 @@ fn regions(forbidden: Option<usize>) -> Vec<Region> {
 
 /// The task of a row: its inputs are bits, first the tasks before it, then two sources.
 fn free_task(index: usize, job: &Job) -> Task {
-    let (inputs, cores, limit, (class, forbidden), releases) = *job;
+    let (inputs, cores, (limit, arrives), (class, forbidden), releases) = *job;
     let names: Vec<_> = ["ingest"].iter().chain(&TASKS[..index]).copied().collect();
     let limit = limit.map_or(0.0, f64::from);
     let mut after: Vec<_> = (0..).zip(&names).filter(|(bit, _)| inputs >> bit & 1 == 1).collect();
@@ -62,6 +65,10 @@ fn free_task(index: usize, job: &Job) -> Task {
     let after: Vec<_> = after.into_iter().map(|(_, name)| (*name, limit)).collect();
     let mut task = task(TASKS[index], &after);
     task.milli_cpu = MilliCpu(cores * 1000);
+    for after in &mut task.after {
+        after.kib = arrives.map(|_| 1);
+        after.arrives_within_ms = arrives.map(f64::from);
+    }
     task.class = class.map(|class| CLASSES[class]);
     task.regions = regions(forbidden);
     task.releases =
@@ -224,6 +231,11 @@ fn under(snapshot: &Snapshot, task: &TaskId, alternative: &Alternative) -> Snaps
                 need.latency_max_ms = Some(*limit_ms);
             }
         }
+        Alternative::Arrival { to, limit_ms, .. } => {
+            for after in task.after.iter_mut().filter(|after| after.task == *to) {
+                after.arrives_within_ms = Some(*limit_ms);
+            }
+        }
         Alternative::Bandwidth { .. } | Alternative::Loss { .. } => {
             unreachable!("no bed asks for them")
         }
@@ -364,6 +376,11 @@ proptest! {
                     prop_assert!(words.contains(&format!(" {limit_ms} ms")), "{}", words);
                     let (to, asked_ms, limit_ms) = (to.clone(), *asked_ms, limit_ms - 1.0);
                     under(&snapshot, &refusal.task, &Alternative::Latency { to, limit_ms, asked_ms })
+                }
+                Alternative::Arrival { to, limit_ms, asked_ms } => {
+                    prop_assert!(words.contains(&format!(" {limit_ms} ms")), "{}", words);
+                    let (to, asked_ms, limit_ms) = (to.clone(), *asked_ms, limit_ms - 1.0);
+                    under(&snapshot, &refusal.task, &Alternative::Arrival { to, limit_ms, asked_ms })
                 }
                 Alternative::Bandwidth { .. } | Alternative::Loss { .. } => continue,
             };

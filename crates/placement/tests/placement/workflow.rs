@@ -65,6 +65,19 @@ fn bad_workflows_are_refused() {
         |w| w.tasks[1].sources[0].loss_max = Some(1.5),
         "task extract: loss_max 1.5 is not between 0 and 1",
     );
+    check(|w| w.tasks[1].after[0].kib = Some(0), "task extract: kib 0 is not greater than 0");
+    check(
+        |w| {
+            w.tasks[1].sources[0].kib = Some(1);
+            w.tasks[1].sources[0].arrives_within_ms = Some(f64::NAN);
+        },
+        "task extract: arrives_within_ms NaN is not between 0 and 4294967",
+    );
+    check(
+        |w| w.tasks[1].sources[0].arrives_within_ms = Some(500.0),
+        "task extract: arrives_within_ms for reference says nothing without an amount; \
+         add kib, what a call takes from it",
+    );
     check(
         |w| w.sources[0].regions = vec![region("eu"); 65],
         "source reference: regions 65 is not at most 64, the number of regions",
