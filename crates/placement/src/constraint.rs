@@ -59,6 +59,11 @@ pub enum Constraint {
         /// The task or source.
         to: TaskId,
     },
+    /// The latency of the path to an input changes by too much from one step of the contact plan to the next.
+    Jitter {
+        /// The task or source.
+        to: TaskId,
+    },
     /// What a call takes from an input takes too long to arrive.
     Arrival {
         /// The task or source.
@@ -153,7 +158,8 @@ pub(crate) enum Tie {
 /// no node with those that it keeps apart from, at a moment; `None` if all is so.
 ///
 /// `host_of` tells where each predecessor is then, and `state` how two nodes are connected then, as
-/// planned ([`topology::ContactPlan::state`]) or as measured. The planner filters with the same rule.
+/// planned ([`topology::ContactPlan::state`]) or as measured. The planner filters with the same rule. How much a latency
+/// changes is not to be seen at one moment: what breaks `jitter_max_ms` is no violation here.
 pub fn violation(
     workflow: &Workflow,
     task: &Task,

@@ -112,6 +112,10 @@ fn holds(world: &World<'_>, candidate: &Candidate<'_, '_>) -> String {
             Constraint::Loss { to } => {
                 format!("loses at most {} % to {to} until {until}", number(failure.limit))
             }
+            Constraint::Jitter { to } => {
+                let limit = number(failure.limit);
+                format!("changes by at most {limit} ms a step to {to} until {until}")
+            }
             Constraint::Arrival { to, kib } => {
                 let limit = number(failure.limit);
                 format!("has {kib} KiB from {to} within {limit} ms until {until}")
@@ -208,6 +212,7 @@ impl fmt::Display for NodeRefusal {
             | Constraint::Bandwidth { .. }
             | Constraint::Loss { .. }
             | Constraint::Arrival { .. }
+            | Constraint::Jitter { .. }
             | Constraint::Outage { .. }
             | Constraint::Unplanned { .. }
             | Constraint::With { .. }
@@ -243,6 +248,10 @@ impl NodeRefusal {
             Constraint::Loss { to } => {
                 write!(f, "loss to {to} {value} % exceeds {limit} % at {at}")
             }
+            Constraint::Jitter { to } => write!(
+                f,
+                "latency to {to} changes by {value} ms in a step, more than {limit} ms, at {at}"
+            ),
             Constraint::Arrival { to, kib } if self.value < LatencyUs(u32::MAX).as_ms() => {
                 write!(f, "{kib} KiB from {to} take {value} ms, more than {limit} ms, at {at}")
             }

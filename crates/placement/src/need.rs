@@ -15,6 +15,7 @@ pub(crate) struct Need<'a> {
     pub(crate) loss_max: Option<f64>,
     pub(crate) kib: Option<u32>,
     pub(crate) arrives_within_ms: Option<f64>,
+    pub(crate) jitter_max_ms: Option<f64>,
 }
 
 /// One limit of a path; `None` asks for nothing.
@@ -74,6 +75,7 @@ impl Task {
             loss_max: after.loss_max,
             kib: after.kib,
             arrives_within_ms: after.arrives_within_ms,
+            jitter_max_ms: after.jitter_max_ms,
         });
         after.chain(self.sources.iter().map(|need| Need {
             to: &need.source,
@@ -82,11 +84,17 @@ impl Task {
             loss_max: need.loss_max,
             kib: need.kib,
             arrives_within_ms: need.arrives_within_ms,
+            jitter_max_ms: need.jitter_max_ms,
         }))
     }
 }
 
 impl Need<'_> {
+    /// Largest change of latency from one step to the next, which is no matter of one state of a path.
+    pub(crate) fn jitter_max(&self) -> Option<LatencyUs> {
+        self.jitter_max_ms.map(|ms| LatencyUs::from_ms(ms).unwrap_or_default())
+    }
+
     /// As a need of the contact plan.
     ///
     /// A limit that is none (which [`crate::Workflow::check`] refuses) is met by nothing but a latency or loss of 0; one

@@ -89,6 +89,8 @@ pub(crate) struct Prospect<'w, 'a> {
 struct Track<'a> {
     to: &'a TaskId,
     tie: Tie,
+    /// Largest change of the latency from one step to the next.
+    jitter_max: Option<LatencyUs>,
     known_until: u32,
     legs: Vec<Leg<'a>>,
 }
@@ -127,7 +129,9 @@ impl<'w, 'a> Prospect<'w, 'a> {
                 }
                 (None, None) => (vec![], u32::MAX),
             };
-            Track { to, tie, known_until, legs }
+            let need = tie.path().and_then(|_| task.needs().find(|need| need.to == to));
+            let jitter_max = need.and_then(|need| need.jitter_max());
+            Track { to, tie, jitter_max, known_until, legs }
         };
         let tracks = ties(task).map(track).collect();
         let base_w = base_w + node.idle_w;
@@ -233,7 +237,28 @@ impl<'w, 'a> Prospect<'w, 'a> {
     ) -> Option<NodeRefusal> {
         let me = &self.node.id;
         let state = leg.map_or(PairState::Outside, |leg| leg.state_over(me, steps));
-        track.tie.refusal((me, at), track.to, leg.map(|leg| leg.peer), state)
+        let refusal = track.tie.refusal((me, at), track.to, leg.map(|leg| leg.peer), state);
+        refusal.or_else(|| self.jitter(track, leg?, steps, at))
+    }
+
+    /// That the latency of a path changes by too much between two steps.
+    fn jitter(
+        &self,
+        track: &Track<'a>,
+        leg: Leg<'a>,
+        steps: [u32; 2],
+        at: Epoch,
+    ) -> Option<NodeRefusal> {
+        let max = track.jitter_max?;
+        let [before, after] = steps.map(|step| leg.state(&self.node.id, step).path());
+        let change = LatencyUs(before?.latency.0.abs_diff(after?.latency.0));
+        let constraint = Constraint::Jitter { to: track.to.clone() };
+        (max < change).then(|| NodeRefusal {
+            value: change.as_ms(),
+            limit: max.as_ms(),
+            unit: "ms",
+            ..NodeRefusal::plain(&self.node.id, constraint, at)
+        })
     }
 
     fn body_at(&self, from: u32) -> Body<'a> {

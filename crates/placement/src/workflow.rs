@@ -55,7 +55,7 @@ pub const EXPECTED_RUN_S_MAX: f64 = 86_400.0;
 /// deadline_ms = 5000
 /// watts = 6.0
 /// kinds = ["satellite", "edge"]
-/// after = [{ task = "ingest", latency_max_ms = 150.0, kib = 512, arrives_within_ms = 900.0 }]
+/// after = [{ task = "ingest", latency_max_ms = 150.0, jitter_max_ms = 10.0, kib = 512, arrives_within_ms = 900.0 }]
 /// sources = [{ source = "eo-reference", latency_max_ms = 175.0, bandwidth_min_kbps = 2000 }]
 /// releases = { class = "internal" }
 ///
@@ -211,6 +211,10 @@ pub struct After {
     /// path; `None` asks for none.
     #[serde(default)]
     pub arrives_within_ms: Option<f64>,
+    /// Largest change of the latency of a path from one step of the contact plan to the next, in milliseconds; another
+    /// path after a hand-over is no change. `None` bears any.
+    #[serde(default)]
+    pub jitter_max_ms: Option<f64>,
 }
 
 /// A data source that a task reads.
@@ -235,6 +239,10 @@ pub struct SourceNeed {
     /// path; `None` asks for none.
     #[serde(default)]
     pub arrives_within_ms: Option<f64>,
+    /// Largest change of the latency of a path from one step of the contact plan to the next, in milliseconds; another
+    /// path after a hand-over is no change. `None` bears any.
+    #[serde(default)]
+    pub jitter_max_ms: Option<f64>,
 }
 
 /// A standing data source: objects that a node holds for good.
@@ -515,6 +523,9 @@ fn check_numbers(task: &Task) -> Result<(), WorkflowError> {
     for need in task.needs() {
         if let Some(limit_ms) = need.latency_max_ms.filter(|ms| LatencyUs::from_ms(*ms).is_none()) {
             return refuse("latency_max_ms", limit_ms, "between 0 and 4294967");
+        }
+        if let Some(ms) = need.jitter_max_ms.filter(|ms| LatencyUs::from_ms(*ms).is_none()) {
+            return refuse("jitter_max_ms", ms, "between 0 and 4294967");
         }
         if let Some(loss) = need.loss_max.filter(|loss| !(0.0..=1.0).contains(loss)) {
             return refuse("loss_max", loss, "between 0 and 1");

@@ -46,6 +46,7 @@ pub(crate) fn task(name: &str, after: &[(&str, f64)]) -> Task {
         loss_max: None,
         kib: None,
         arrives_within_ms: None,
+        jitter_max_ms: None,
     });
     Task {
         id: task_id(name),
@@ -171,6 +172,7 @@ impl Bed {
             loss_max: None,
             kib: None,
             arrives_within_ms: None,
+            jitter_max_ms: None,
         };
         self.workflow.tasks.last_mut().expect("a task").sources.push(need);
         self

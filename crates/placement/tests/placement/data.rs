@@ -116,6 +116,36 @@ fn what_a_call_takes_must_arrive_in_time() {
 }
 
 #[test]
+fn a_path_must_be_steady_from_step_to_step() {
+    let mut bed = taking(1_000);
+    for state in bed.pairs[0].states.iter_mut().skip(50).flatten() {
+        state.latency.0 += 7_000;
+    }
+    bed.workflow.tasks[1].after[0].jitter_max_ms = Some(7.0);
+    assert_eq!(gist(&bed.assigned(0.0, "extract")), "sat-1 0-99+");
+    bed.workflow.tasks[1].after[0].jitter_max_ms = Some(6.0);
+    assert_eq!(
+        bed.assigned(0.0, "extract").because,
+        "changes by at most 6 ms a step to ingest until 10:08:10, the only node that can; no node is known to follow"
+    );
+    // After it, and in it.
+    assert_eq!(gist(&bed.assigned(50.0, "extract")), "sat-1 50-99+");
+    let refusal = bed.advised(49.5);
+    assert_eq!(
+        refusal.nodes[1].to_string(),
+        "sat-1: latency to ingest changes by 7 ms in a step, more than 6 ms, at 10:08:15"
+    );
+    let words: Vec<_> = refusal.alternatives.iter().map(ToString::to_string).collect();
+    assert_eq!(words, ["feasible from 10:08:20"]);
+    // Another path after a hand-over is no change of a path.
+    let bed = bed.satellites(&["sat-2"]).link("drone", "sat-2", &[(0, 99, 60)]);
+    assert_eq!(
+        gist(&bed.runs("extract", "sat-1").assigned(0.0, "extract")),
+        "sat-1 0-49, sat-2 at 46"
+    );
+}
+
+#[test]
 fn what_is_not_sent_never_arrives() {
     let refusal = taking(0).advised(60.0);
     assert_eq!(

@@ -52,9 +52,10 @@ fn health() -> impl Strategy<Value = Vec<Health>> {
     prop::collection::vec(one, NODES.len())
 }
 
-/// Cores, limit to the predecessor, KiB from there and within how many ms, where it runs, to whom it is announced and when, and for which of those before it
+/// Cores, limit to the predecessor, KiB from there and within how many ms, and by how many ms that path may change, where it runs, to whom it is announced and when, and for which of those before it
 /// (each a bit) it goes with or keeps apart from.
-type Job = (u32, u32, Option<(u32, u32)>, Option<usize>, Option<(usize, u32)>, Company);
+type Job =
+    (u32, u32, (Option<(u32, u32)>, Option<u32>), Option<usize>, Option<(usize, u32)>, Company);
 
 /// Those that it goes with, and those that it keeps apart from.
 type Company = (u32, u32);
@@ -70,7 +71,8 @@ fn jobs() -> impl Strategy<Value = Vec<Job>> {
     ];
     // A KiB takes 82 ms at 100 kbit/s.
     let arrival = prop::option::weighted(0.4, (1_u32..3, 85_u32..200));
-    let one = (1_u32..5, 5_u32..40, arrival, place, successor, company);
+    let jitter = prop::option::weighted(0.3, 3_u32..25);
+    let one = (1_u32..5, 5_u32..40, (arrival, jitter), place, successor, company);
     prop::collection::vec(one, 1..TASKS.len())
 }
 
@@ -89,7 +91,9 @@ fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Be
         let sunlit = (0..STEPS).map(|step| f32::from(u8::from(step % 50 < dark))).collect();
         bed.sun.push(SunSeries { node: view.id.clone(), sunlit });
     }
-    for (index, (cores, limit_ms, arrival, place, successor, company)) in jobs.iter().enumerate() {
+    for (index, (cores, limit_ms, (arrival, jitter), place, successor, company)) in
+        jobs.iter().enumerate()
+    {
         let mut next = task(TASKS[index + 1], &[(TASKS[index], f64::from(*limit_ms))]);
         next.milli_cpu = MilliCpu(cores * 1000);
         let named = |bits: u32| -> Vec<TaskId> {
@@ -98,6 +102,7 @@ fn bed(links: Vec<PairSeries>, health: &[Health], jobs: &[Job], dark: u32) -> Be
         };
         next.after[0].kib = arrival.map(|(kib, _)| kib);
         next.after[0].arrives_within_ms = arrival.map(|(_, ms)| f64::from(ms));
+        next.after[0].jitter_max_ms = jitter.map(f64::from);
         (next.with, next.apart) = (named(company.0), named(company.1));
         bed = bed.task(next);
         if let Some(place) = place {
@@ -252,6 +257,29 @@ fn inputs_arrive_in_time(
     Ok(())
 }
 
+/// Whether no path that is the same at two moments changes by too much between them.
+fn paths_are_steady(
+    snapshot: &Snapshot,
+    plan: &Plan,
+    index: usize,
+    moments: [Epoch; 2],
+) -> Result<(), TestCaseError> {
+    let task = &snapshot.workflow.tasks[index];
+    for after in &task.after {
+        let Some(max_ms) = after.jitter_max_ms else { continue };
+        let ends = |now: Epoch| [hosts_at(plan, now, &task.id), hosts_at(plan, now, &after.task)];
+        if ends(moments[0]) != ends(moments[1]) {
+            continue;
+        }
+        let [Some(on), Some(from)] = ends(moments[0]) else { continue };
+        let paths = moments.map(|now| snapshot.plan.state(&on, &from, now).path());
+        let [before_ms, after_ms] = paths.map(|path| path.expect("a path").latency.as_ms());
+        let change_ms = (before_ms - after_ms).abs();
+        prop_assert!(change_ms <= max_ms, "{} at {}\n{}", on, moments[1], plan);
+    }
+    Ok(())
+}
+
 fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
     capacity_is_respected(snapshot, plan)?;
     for (index, assignment) in plan.assignments.iter().enumerate() {
@@ -262,7 +290,11 @@ fn check_plan(snapshot: &Snapshot, plan: &Plan) -> Result<(), TestCaseError> {
         hand_over_is_in_time(snapshot, plan, assignment)?;
         prop_assert_ne!(assignment.replica.as_ref(), Some(&assignment.node));
         prop_assert_eq!(assignment.refused.len() + 1, snapshot.nodes.len());
-        for now in promised(snapshot, plan, index) {
+        let moments = promised(snapshot, plan, index);
+        for two in moments.windows(2) {
+            paths_are_steady(snapshot, plan, index, [two[0], two[1]])?;
+        }
+        for now in moments {
             // At the very moment of a hand-over either host of a predecessor may count.
             if plan.assignments[..index]
                 .iter()
@@ -431,7 +463,7 @@ proptest! {
     #[test]
     fn windows_of_satellites_end_where_the_contact_plan_says(links in links(), step in 0.0..60.0_f64) {
         let health = [(4, None, None, true); NODES.len()];
-        let bed = bed(links, &health, &[(4, 20, None, None, None, (0, 0))], 0).without_bodies();
+        let bed = bed(links, &health, &[(4, 20, (None, None), None, None, (0, 0))], 0).without_bodies();
         let snapshot = bed.snapshot(step);
         if let Decision::Placed(plan) = snapshot.decide() {
             let window = plan.assignments[1].window.clone().expect("predicted");

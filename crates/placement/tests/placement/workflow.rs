@@ -65,6 +65,10 @@ fn bad_workflows_are_refused() {
         |w| w.tasks[1].sources[0].loss_max = Some(1.5),
         "task extract: loss_max 1.5 is not between 0 and 1",
     );
+    check(
+        |w| w.tasks[1].after[0].jitter_max_ms = Some(f64::INFINITY),
+        "task extract: jitter_max_ms inf is not between 0 and 4294967",
+    );
     check(|w| w.tasks[1].after[0].kib = Some(0), "task extract: kib 0 is not greater than 0");
     check(
         |w| {
