@@ -188,8 +188,7 @@ async fn a_snapshot_from_before_classes_and_regions_decides_as_it_did() {
     };
     without("/nodes", &["region", "trust"]);
     without("/workflow/task", &["class", "regions", "releases", "with", "apart"]);
-    let needs =
-        ["bandwidth_min_kbps", "loss_max", "kib", "arrives_within_ms", "jitter_max_ms"];
+    let needs = ["bandwidth_min_kbps", "loss_max", "kib", "arrives_within_ms", "jitter_max_ms"];
     without("/workflow/task/1/after", &needs);
     let workflow = old.get_mut("workflow").and_then(serde_json::Value::as_object_mut);
     assert!(workflow.expect("an object").remove("priority").is_some());
