@@ -82,14 +82,35 @@ impl Picture {
         workflow: &Workflow,
         section: &PlanSection,
     ) -> Decision {
-        let view = WorldView {
+        let view = self.view(moment, plan, section);
+        placement::plan(&view, workflow, &options(section, moment.rate))
+    }
+
+    /// In which order to decide about workflows that run nowhere yet, as positions in the list.
+    pub fn order(
+        &self,
+        moment: &Moment,
+        plan: &ContactPlan,
+        waiting: &[&Workflow],
+        section: &PlanSection,
+    ) -> Vec<usize> {
+        let view = self.view(moment, plan, section);
+        placement::batch::order(&view, waiting, &options(section, moment.rate))
+    }
+
+    fn view<'a>(
+        &'a self,
+        moment: &Moment,
+        plan: &'a ContactPlan,
+        section: &PlanSection,
+    ) -> WorldView<'a> {
+        WorldView {
             now: moment.sky,
             plan,
             nodes: &self.nodes,
             running: &self.running,
             prediction: prediction(section),
-        };
-        placement::plan(&view, workflow, &options(section, moment.rate))
+        }
     }
 }
 
@@ -153,13 +174,7 @@ impl Question {
         if at < now || (end < at && now < at) {
             return Err(UnknownMoment { at, now, end });
         }
-        let today = WorldView {
-            now,
-            plan: &self.plan,
-            nodes: &self.picture.nodes,
-            running: &self.picture.running,
-            prediction: prediction(&self.section),
-        };
+        let today = self.picture.view(&self.moment, &self.plan, &self.section);
         let nodes = nodes_at(&today, at);
         let view = WorldView { now: at, nodes: &nodes, ..today };
         let options = options(&self.section, self.moment.rate);

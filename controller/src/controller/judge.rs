@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use placement::{Decision, Plan, Task, Workflow, violation};
+use placement::{Decision, Plan, Priority, Task, Workflow, violation};
 use protocol::desired::Phase;
+use topology::ContactPlan;
 use types::{Capacity, NodeId, TaskId, WorkflowId};
 
 use super::view::ViewError;
@@ -95,19 +96,9 @@ impl Controller {
 
     fn place(&mut self, world: &World) {
         let Some(plan) = self.plan.clone() else { return };
-        for name in &self.by_class() {
-            // Each workflow sees where the ones before it have just gone.
-            let workflows = self.deployments.values().map(|deployment| &deployment.workflow);
-            let picture = Picture::draw(&self.fleet, &self.hosting, workflows, world);
-            let Some(deployment) = self.deployments.get_mut(name) else { continue };
-            let decision =
-                picture.decide(&world.moment, &plan, &deployment.workflow, &self.config.plan);
-            note_refusal(deployment.decision.as_ref(), &decision);
-            deployment.decision = Some(decision.clone());
-            let plan = Arc::clone(&plan);
-            deployment.basis = Some(Basis { moment: world.moment, plan, picture });
-            if let Decision::Placed(placed) = &decision {
-                self.carry_out(world, placed);
+        for class in [Priority::Critical, Priority::Normal, Priority::Background] {
+            for name in &self.in_order(world, &plan, class) {
+                self.decide(world, &plan, name);
             }
         }
         let deployments = &self.deployments;
@@ -118,11 +109,40 @@ impl Controller {
         });
     }
 
-    /// The workflows in the order in which they are decided about: those of higher classes first.
-    fn by_class(&self) -> Vec<WorkflowId> {
-        let mut all: Vec<_> = self.deployments.values().map(|one| &one.workflow).collect();
-        all.sort_by(|x, y| y.priority.cmp(&x.priority).then_with(|| x.id.cmp(&y.id)));
-        all.into_iter().map(|workflow| workflow.id.clone()).collect()
+    /// The workflows of a class in the order in which they are decided about: those that run somewhere, then those that wait, so that
+    /// as many as possible find a place.
+    fn in_order(&self, world: &World, plan: &ContactPlan, class: Priority) -> Vec<WorkflowId> {
+        let all = self.deployments.values().map(|deployment| &deployment.workflow);
+        let of_class = all.filter(|workflow| workflow.priority == class);
+        let runs =
+            |workflow: &&Workflow| self.hosting.iter().any(|(key, _)| key.workflow == workflow.id);
+        let (running, waiting): (Vec<_>, Vec<_>) = of_class.partition(runs);
+        let order = match waiting.len() {
+            0 | 1 => (0..waiting.len()).collect(),
+            _ => self.picture(world).order(&world.moment, plan, &waiting, &self.config.plan),
+        };
+        let waiting = order.into_iter().filter_map(|at| waiting.get(at));
+        running.iter().chain(waiting).map(|workflow| workflow.id.clone()).collect()
+    }
+
+    /// What is known now, as placement takes it.
+    pub(super) fn picture(&self, world: &World) -> Picture {
+        let workflows = self.deployments.values().map(|deployment| &deployment.workflow);
+        Picture::draw(&self.fleet, &self.hosting, workflows, world)
+    }
+
+    /// Decides about one workflow; each sees where the ones before it have just gone.
+    fn decide(&mut self, world: &World, plan: &Arc<ContactPlan>, name: &WorkflowId) {
+        let picture = self.picture(world);
+        let Some(deployment) = self.deployments.get_mut(name) else { return };
+        let decision = picture.decide(&world.moment, plan, &deployment.workflow, &self.config.plan);
+        note_refusal(deployment.decision.as_ref(), &decision);
+        deployment.decision = Some(decision.clone());
+        let plan = Arc::clone(plan);
+        deployment.basis = Some(Basis { moment: world.moment, plan, picture });
+        if let Decision::Placed(placed) = &decision {
+            self.carry_out(world, placed);
+        }
     }
 
     /// A plan becomes what is: who has to give way to it does so first.

@@ -10,7 +10,7 @@ use super::view::place::refusals;
 use super::{Controller, SubmitError};
 use crate::api::{AlternativeInfo, WhatIf, WhatIfHost};
 use crate::event::Now;
-use crate::planner::{Picture, Question};
+use crate::planner::Question;
 
 impl Controller {
     /// The question where a workflow of the fleet would be placed.
@@ -44,12 +44,10 @@ impl Controller {
     pub fn ask(&self, now: Now, workflow: Workflow) -> Result<Question, ViewError> {
         let world = self.world(now).ok_or(ViewError::NotYet("the sky clock"))?;
         let plan = self.plan.as_ref().ok_or(ViewError::NotYet("the contact plan"))?;
-        let workflows = self.deployments.values().map(|deployment| &deployment.workflow);
-        let picture = Picture::draw(&self.fleet, &self.hosting, workflows, &world);
         Ok(Question {
             moment: world.moment,
             plan: Arc::clone(plan),
-            picture,
+            picture: self.picture(&world),
             workflow,
             section: self.config.plan.clone(),
         })

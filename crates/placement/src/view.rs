@@ -239,7 +239,8 @@ impl Snapshot {
         Self { now: at, nodes, ..self.clone() }
     }
 
-    fn view(&self) -> WorldView<'_> {
+    /// What was known, as decisions take it.
+    pub fn view(&self) -> WorldView<'_> {
         WorldView {
             now: self.now,
             plan: &self.plan,

@@ -1,6 +1,7 @@
 //! Placement told as stories: a small sky, a workflow, what was decided and why.
 
 mod alternatives;
+mod batch;
 mod bed;
 mod companions;
 mod data;
