@@ -42,6 +42,37 @@ fn skies() {
     }
 }
 
+/// The blocks of a kind in a page of the documentation.
+fn blocks(page: &str, kind: &str) -> Vec<String> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs").join(page);
+    let text = std::fs::read_to_string(&path).expect("the page is part of the repository");
+    let begin = format!("```{kind}\n");
+    let after = text.split(&begin).skip(1);
+    after.filter_map(|rest| rest.split_once("```").map(|(block, _)| block.to_owned())).collect()
+}
+
+#[test]
+fn the_workflow_of_the_guide_makes_sense_and_shows_every_need() {
+    let all = blocks("guide-workflows.md", "toml");
+    let [text] = all.as_slice() else { panic!("one workflow, not {}", all.len()) };
+    let workflow: Workflow = toml::from_str(text).expect("a workflow");
+    workflow.check().expect("one that makes sense");
+    let written = serde_json::to_value(&workflow).expect("JSON");
+    let page = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/guide-workflows.md"),
+    );
+    let page = page.expect("the page is part of the repository");
+    // What a file may say, the page explains.
+    let tasks = written["task"].as_array().expect("tasks");
+    let paths = tasks.iter().flat_map(|task| task["after"].as_array().expect("a list"));
+    let rows = tasks.iter().chain(paths).chain([&written]);
+    for key in rows.flat_map(|row| row.as_object().expect("a table").keys()) {
+        let is_there =
+            [format!("`{key}`"), format!("`[[{key}]]`")].iter().any(|k| page.contains(k));
+        assert!(is_there || key == "task", "{key}");
+    }
+}
+
 #[test]
 fn workflows_and_their_four_tasks() {
     for path in files("workflows") {
