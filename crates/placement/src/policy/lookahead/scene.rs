@@ -42,6 +42,8 @@ const WORK_HOPELESS: u64 = 100_000;
 /// That is where so few tasks are planned together; with each one more it is twice as much, so often at most.
 const TASKS_FEW: usize = 3;
 const DOUBLINGS_MAX: usize = 5;
+/// Where none is known, less often: who waits for a refusal waits in vain.
+const DOUBLINGS_HOPELESS: usize = 2;
 /// And where no more tasks than this ask for a host at once; of more, each has its share of it.
 const WAITING_FEW: usize = 8;
 
@@ -88,7 +90,8 @@ impl<'w, 'a, 'f, 'j> Scene<'w, 'a, 'f, 'j> {
 
     /// Whether it is time to end where none is known.
     pub(super) fn is_hopeless(&self) -> bool {
-        self.for_tail(WORK_HOPELESS) <= self.work()
+        let most = WORK_HOPELESS << self.doublings().min(DOUBLINGS_HOPELESS);
+        most.max(self.for_tail(WORK_MAX)) <= self.work()
     }
 
     /// What counts for the workflows of few tasks, for this one: with each more that is planned there are far more plans.
