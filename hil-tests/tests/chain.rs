@@ -45,6 +45,7 @@ fn carried_out(workflow: &Workflow, assignments: &[Assignment], hop: bool) -> Ve
             workflow: workflow.id.clone(),
             task: task.id.clone(),
             node: next.map_or(&assignment.node, |next| &next.node).clone(),
+            priority: workflow.priority,
             owner_epoch: OwnerEpoch(1),
             replica: assignment.replica.clone(),
             successor: None,
