@@ -298,8 +298,7 @@ impl Controller {
     /// [`ViewError::NotFound`] for one that was never submitted.
     pub fn remove_workflow(&mut self, now: Now, id: &WorkflowId) -> Result<Vec<Output>, ViewError> {
         self.deployment(id)?;
-        let since = self.moment(now).map_or_else(|| Epoch::from_unix_ns(now.wall.0), |at| at.sky);
-        self.hosting.park(id, since, "the workflow was removed");
+        self.hosting.park(id, "the workflow was removed");
         self.deployments.remove(id);
         self.declines.forget_workflow(id);
         tracing::info!(workflow = %id, "removed");

@@ -503,6 +503,9 @@ fn a_workflow_gives_way_to_one_of_a_higher_class_and_goes_on_when_there_is_room(
     for task in ["ingest", "extract"] {
         assert_eq!(owners(&bed, "flood", task), [], "gang: none of it runs");
     }
+    // What it stored is where it was.
+    let extract = types::TaskId::new("extract").expect("a name");
+    assert_eq!(bed.controller.holders(&flood, &extract).first(), Some(&id("sat-1")));
     let why = bed.controller.placements(bed.now(), Some(&flood), None).expect("known");
     assert!(why.placements.iter().all(|p| p.node.is_none()), "{why:#?}");
     let because = &why.placements[1].because;

@@ -11,7 +11,7 @@ use hil_tests::layout;
 use hil_tests::options::Options;
 use placement::{Assignment, Decision, NodeView, Prediction, Running, Snapshot, Task, Workflow};
 use topology::ContactPlan;
-use types::{Arch, Epoch, NodeId, OwnerEpoch, PlanVersion};
+use types::{Arch, Epoch, NodeId, PlanVersion};
 
 /// What the demo's controller uses.
 const GUARD_S: f64 = 45.0;
@@ -41,18 +41,8 @@ fn view(member: &Member) -> NodeView {
 fn carried_out(workflow: &Workflow, assignments: &[Assignment], hop: bool) -> Vec<Running> {
     let running = |(assignment, task): (&Assignment, &Task)| {
         let next = assignment.next.as_ref().filter(|_| hop && task.id.as_str() == FOLLOWER);
-        Running {
-            workflow: workflow.id.clone(),
-            task: task.id.clone(),
-            node: next.map_or(&assignment.node, |next| &next.node).clone(),
-            priority: workflow.priority,
-            owner_epoch: OwnerEpoch(1),
-            replica: assignment.replica.clone(),
-            successor: None,
-            milli_cpu: task.milli_cpu,
-            memory_mib: task.memory_mib,
-            watts: task.watts,
-        }
+        let node = next.map_or(&assignment.node, |next| &next.node).clone();
+        Running { node, ..Running::begun(workflow, task, assignment) }
     };
     assignments.iter().zip(&workflow.tasks).map(running).collect()
 }

@@ -25,7 +25,7 @@ pub enum RemoveError {
         known: String,
     },
     /// A workflow needs it.
-    #[error("function {name} is used by {users}; submit those without it first")]
+    #[error("function {name} is used by {users}; submit those without it, or remove them, first")]
     Used {
         /// Which.
         name: FunctionId,

@@ -152,7 +152,7 @@ impl Controller {
             let Some(deployment) = self.deployments.get_mut(victim) else { continue };
             tracing::warn!(workflow = %victim, for_workflow = %by, "set aside");
             deployment.set_aside = Some(SetAside { by: by.clone(), since });
-            self.hosting.park(victim, since, &format!("set aside for {by}"));
+            self.hosting.park(victim, &format!("set aside for {by}"));
         }
         self.hosting.apply(world, plan);
         let placed = self.deployments.get_mut(by);

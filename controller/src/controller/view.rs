@@ -288,12 +288,13 @@ impl Controller {
         }
     }
 
-    /// The nodes that may hold an object of a task, the most likely first: owner, second copy, all others that are
-    /// there.
+    /// The nodes that may hold an object of a task, the most likely first: owner, or the last one if it runs nowhere now;
+    /// second copy; all others that are there.
     pub fn holders(&self, workflow: &WorkflowId, task: &TaskId) -> Vec<NodeId> {
         let key = TaskKey { workflow: workflow.clone(), task: task.clone() };
         let host = self.hosting.host(&key);
-        let first = host.map(|host| host.node.clone());
+        let parked = || self.hosting.parked(&key).map(|parked| &parked.node);
+        let first = host.map(|host| &host.node).or_else(parked).cloned();
         let second = host.and_then(|host| host.second_copy().cloned());
         let mut holders: Vec<NodeId> = first.into_iter().chain(second).collect();
         for node in self.fleet.nodes().filter(|node| node.lease == Lease::Up) {

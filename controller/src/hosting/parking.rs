@@ -2,7 +2,7 @@
 //! there if they run again.
 
 use serde::{Deserialize, Serialize};
-use types::{Epoch, NodeId, OwnerEpoch, WorkflowId};
+use types::{NodeId, OwnerEpoch, WorkflowId};
 
 use super::{Hosting, TaskKey};
 
@@ -17,8 +17,6 @@ pub struct ParkedTask {
     pub node: NodeId,
     /// Under which epoch.
     pub owner_epoch: OwnerEpoch,
-    /// Since when it runs nowhere (sky).
-    pub since: Epoch,
     /// Whether it was ever served.
     pub has_served: bool,
 }
@@ -45,7 +43,7 @@ impl Parked {
 
 impl Hosting {
     /// Takes all tasks of a workflow off their nodes, and gives up the moves that are under way.
-    pub fn park(&mut self, workflow: &WorkflowId, since: Epoch, why: &str) {
+    pub fn park(&mut self, workflow: &WorkflowId, why: &str) {
         let is_its = |key: &TaskKey| key.workflow == *workflow;
         let keys: Vec<TaskKey> = self.hosts.keys().filter(|key| is_its(key)).cloned().collect();
         for key in keys {
@@ -54,7 +52,7 @@ impl Hosting {
                 self.ledger.abandon(step.record, why);
             }
             let (node, owner_epoch, has_served) = (host.node, host.owner_epoch, host.has_served);
-            self.parked.add(key, ParkedTask { node, owner_epoch, since, has_served });
+            self.parked.add(key, ParkedTask { node, owner_epoch, has_served });
         }
     }
 

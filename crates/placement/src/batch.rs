@@ -1,9 +1,7 @@
 //! In which order several workflows that wait are decided about, so that as many as possible find a place: one that can only be
 //! on one node has to come before one that takes just that and could be anywhere.
 
-use types::OwnerEpoch;
-
-use crate::decision::{Decision, Plan};
+use crate::decision::Decision;
 use crate::planner::beside_all;
 use crate::view::{Options, Running, WorldView};
 use crate::workflow::Workflow;
@@ -46,27 +44,12 @@ fn one_by_one(
         let now = WorldView { running: &running, ..*view };
         match beside_all(&now, waiting[*at], options) {
             Decision::Placed(plan) => {
-                running.extend(begun(waiting[*at], &plan));
+                let tasks = waiting[*at].tasks.iter().zip(&plan.assignments);
+                running.extend(tasks.map(|(task, host)| Running::begun(waiting[*at], task, host)));
                 placed.push(*at);
             }
             Decision::Refused(_) => refused.push(*at),
         }
     }
     (placed, refused)
-}
-
-/// What runs once a plan is carried out: no hand-over is announced yet.
-fn begun<'a>(workflow: &'a Workflow, plan: &'a Plan) -> impl Iterator<Item = Running> + 'a {
-    workflow.tasks.iter().zip(&plan.assignments).map(|(task, assignment)| Running {
-        workflow: workflow.id.clone(),
-        task: task.id.clone(),
-        node: assignment.node.clone(),
-        priority: workflow.priority,
-        owner_epoch: OwnerEpoch(1),
-        replica: assignment.replica.clone(),
-        successor: None,
-        milli_cpu: task.milli_cpu,
-        memory_mib: task.memory_mib,
-        watts: task.watts,
-    })
 }

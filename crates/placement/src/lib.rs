@@ -7,8 +7,9 @@
 //! Reading order of the planner: [`workflow`] (what is to run), [`view`] (what is known of the world), [`decision`]
 //! (what comes out), [`plan`] (how it is found: `planner` goes through the tasks, `choose` through the
 //! nodes of a task, `span` through the time of a node, `body` through its battery and temperature),
-//! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), [`demand`] (which data a node
-//! may see), `preempt` (who gives way to whom), [`batch`] (who of many comes first), [`alternative`] (what would help where nothing can be placed), `explain` (all of it in words).
+//! [`constraint`] (what may forbid a node; one rule for filter, window and [`violation`]), `need` (what a path is asked
+//! for), [`demand`] (which data a node may see), `preempt` (who gives way to whom), [`batch`] (who of many comes first),
+//! [`alternative`] (what would help where nothing can be placed), `explain` (all of it in words).
 
 pub mod alternative;
 pub mod batch;

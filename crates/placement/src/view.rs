@@ -7,8 +7,8 @@ use types::{
     WorkflowId,
 };
 
-use crate::decision::Decision;
-use crate::workflow::{Priority, Workflow};
+use crate::decision::{Assignment, Decision};
+use crate::workflow::{Priority, Task, Workflow};
 
 /// What is known of a node.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -141,6 +141,24 @@ pub struct Running {
     /// What it draws beside the idle load, in watts.
     #[serde(default)]
     pub watts: f64,
+}
+
+impl Running {
+    /// A task that begins where a plan has it: under its first epoch, and with no hand-over announced yet.
+    pub fn begun(workflow: &Workflow, task: &Task, assignment: &Assignment) -> Self {
+        Self {
+            workflow: workflow.id.clone(),
+            task: task.id.clone(),
+            node: assignment.node.clone(),
+            priority: workflow.priority,
+            owner_epoch: OwnerEpoch(1),
+            replica: assignment.replica.clone(),
+            successor: None,
+            milli_cpu: task.milli_cpu,
+            memory_mib: task.memory_mib,
+            watts: task.watts,
+        }
+    }
 }
 
 /// An announced hand-over.
