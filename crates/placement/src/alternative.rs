@@ -214,13 +214,18 @@ impl Asking<'_> {
     }
 
     /// All values that the paths of the contact plan have within the look-ahead, rising: only at one of them can the
-    /// verdict change.
+    /// verdict change. Between two steps, where the worse of both counts in each respect, a value may be that of neither.
     fn values<T: Ord>(&self, of: impl Fn(&PathState) -> T) -> Vec<T> {
         let grid = World::new(self.view, self.workflow, self.options).grid;
         let steps = grid.first as usize..=grid.last as usize;
         let pairs = self.view.plan.pairs().iter().filter(|_| !grid.blind);
         let states = pairs.filter_map(|pair| pair.states.get(steps.clone()));
-        let all: BTreeSet<T> = states.flatten().flatten().map(of).collect();
+        let at_and_between = |states: &[Option<PathState>]| {
+            let worse = |two: &[Option<PathState>]| Some(two[0]?.worse(two[1]?));
+            let between: Vec<_> = states.windows(2).filter_map(worse).collect();
+            states.iter().flatten().copied().chain(between).collect::<Vec<_>>()
+        };
+        let all: BTreeSet<T> = states.flat_map(at_and_between).map(|path| of(&path)).collect();
         all.into_iter().collect()
     }
 }
