@@ -1,11 +1,16 @@
 //! The future as an input: what the network, and everything that moves, is predicted to be at each step.
 
-use std::collections::BTreeMap;
+mod searches;
+mod trail;
+
 use std::fmt::{self, Debug};
 use std::sync::Arc;
 
-use topology::{Graph, NodeIx, PathSearch};
+use topology::{Graph, NodeIx};
 use types::Geodetic;
+
+use searches::{Search, Searches};
+use trail::Trails;
 
 /// A moment on the fixed grid of a forecast, counted from 0.
 pub type Step = u32;
@@ -44,29 +49,15 @@ pub trait Forecast: Debug {
 #[derive(Debug)]
 pub struct Latencies<'a> {
     forecast: &'a dyn Forecast,
-    searches: BTreeMap<(Step, NodeIx), Search>,
+    searches: Searches,
     /// How often was asked.
     asked: u64,
     /// The number of the decision at hand.
     decision: u64,
     /// What it took so far.
     work: u64,
-    /// Memory of searches before, to be used again.
-    spare: Vec<PathSearch>,
-}
-
-#[derive(Debug)]
-struct Search {
-    graph: Arc<Graph>,
-    paths: PathSearch,
-    /// What is settled, nearest first.
-    settled: Vec<(NodeIx, f64)>,
-    is_done: bool,
-    /// The number of the question that it was last used for, and of the decision.
-    used: u64,
-    decision: u64,
-    /// How many of the settled nodes that decision has asked for.
-    counted: usize,
+    /// Paths that it has found.
+    trails: Trails,
 }
 
 /// A latency that is beyond its limit, or no path at all.
@@ -98,22 +89,23 @@ impl fmt::Display for Excess {
 /// Sums of latencies that are equal may differ by less than this, ms: what is nearer to a limit is not judged by sums.
 pub(crate) const ROUNDING_MS: f64 = 1e-6;
 
-/// Most searches that are kept at once: each takes memory in proportion to the nodes.
-const SEARCHES_MAX: usize = 1024;
 /// What it takes to begin a search, in settled nodes.
 const SEARCH_WORK: u64 = 16;
+/// To follow a path over so many nodes takes as long as settling one.
+const TRAIL_PER_WORK: u64 = 4;
 
 impl<'a> Latencies<'a> {
     /// Nothing searched yet.
-    pub const fn new(forecast: &'a dyn Forecast) -> Self {
-        let searches = BTreeMap::new();
-        Self { forecast, searches, asked: 0, decision: 0, work: 0, spare: Vec::new() }
+    pub fn new(forecast: &'a dyn Forecast) -> Self {
+        let (searches, trails) = Default::default();
+        Self { forecast, searches, asked: 0, decision: 0, work: 0, trails }
     }
 
     /// Begins a decision, whose work is counted from nothing.
-    pub const fn begin(&mut self) {
+    pub fn begin(&mut self) {
         self.decision += 1;
         self.work = 0;
+        self.trails.clear();
     }
 
     /// The work of the decision at hand: how many nodes are settled in all searches that it needs, [`SEARCH_WORK`] for each of these on top.
@@ -140,7 +132,7 @@ impl<'a> Latencies<'a> {
     fn ends(&self, from: NodeIx, to: NodeIx, step: Step) -> (NodeIx, NodeIx) {
         let step = self.known(step);
         let is_there = |node| {
-            let search = self.searches.get(&(step, node));
+            let search = self.searches.get((step, node));
             search.is_some_and(|search| search.decision == self.decision)
         };
         if is_there(to) && !is_there(from) { (to, from) } else { (from, to) }
@@ -204,8 +196,9 @@ impl<'a> Latencies<'a> {
         search.reach(goal, limit_ms, work)
     }
 
-    /// Whether a node meets the limits of some others at a step: what [`Self::longest_within`] says, often without a search of its own. Where both
-    /// are near a landmark they are near each other, and where only one is they are not.
+    /// Whether a node meets the limits of some others at a step: what [`Self::longest_within`] says, often without a search of its own. A path
+    /// that was found at another step tells it where it still leads there; and where both are near a landmark they are near each other, where only
+    /// one is they are not.
     pub fn all_within(
         &mut self,
         node: NodeIx,
@@ -214,13 +207,91 @@ impl<'a> Latencies<'a> {
         landmarks: &[NodeIx],
     ) -> bool {
         origins.into_iter().all(|(origin, limit_ms)| {
-            let ends = (origin, node);
             let limit_ms = limit_ms.unwrap_or(f64::INFINITY);
-            let mut verdicts = landmarks.iter();
-            let known =
-                verdicts.find_map(|landmark| self.seen_from(*landmark, ends, step, limit_ms));
-            known.unwrap_or_else(|| self.within(origin, node, step, Some(limit_ms)).is_some())
+            origin == node || self.is_within((origin, node), step, limit_ms, landmarks)
         })
+    }
+
+    /// Whether the latency of two nodes is within a limit: asked first of what is known already, then of what is quick to find.
+    fn is_within(
+        &mut self,
+        ends: (NodeIx, NodeIx),
+        step: Step,
+        limit_ms: f64,
+        landmarks: &[NodeIx],
+    ) -> bool {
+        if let Some(latency_ms) = self.told(ends, step) {
+            self.keep_trail(ends, step);
+            return latency_ms <= limit_ms;
+        }
+        let mut by_landmark = landmarks.iter();
+        by_landmark
+            .find_map(|landmark| self.told_by(*landmark, ends, step, limit_ms))
+            .or_else(|| self.leads_along(ends, step, limit_ms))
+            .or_else(|| {
+                let mut landmarks = landmarks.iter();
+                landmarks.find_map(|landmark| self.seen_from(*landmark, ends, step, limit_ms))
+            })
+            .unwrap_or_else(|| {
+                let is_within = self.within(ends.0, ends.1, step, Some(limit_ms)).is_some();
+                if is_within {
+                    self.trails.keep(ends, self.trail(ends, step));
+                }
+                is_within
+            })
+    }
+
+    /// The latency of two nodes at a step, as far as the decision at hand has searched for it already, ms.
+    fn told(&self, (from, to): (NodeIx, NodeIx), step: Step) -> Option<f64> {
+        self.asked_from(from, step)
+            .and_then(|search| search.told(to))
+            .or_else(|| self.asked_from(to, step)?.told(from))
+    }
+
+    /// The search from a node at a step, if the decision at hand has asked for it.
+    fn asked_from(&self, from: NodeIx, step: Step) -> Option<&Search> {
+        let search = self.searches.get((self.known(step), from));
+        search.filter(|search| search.decision == self.decision)
+    }
+
+    /// What [`Self::seen_from`] says, as far as that is known without searching.
+    fn told_by(
+        &self,
+        landmark: NodeIx,
+        (from, to): (NodeIx, NodeIx),
+        step: Step,
+        limit_ms: f64,
+    ) -> Option<bool> {
+        let search = self.asked_from(landmark, step)?;
+        by_detour(search.told(from)?, search.told(to)?, limit_ms)
+    }
+
+    /// Whether a path between two nodes that was found at another step leads there within a limit; `None` where it does not.
+    fn leads_along(&mut self, ends: (NodeIx, NodeIx), step: Step, limit_ms: f64) -> Option<bool> {
+        let nodes = self.trails.between(ends);
+        if nodes.is_empty() {
+            return None;
+        }
+        self.work += nodes.len() as u64 / TRAIL_PER_WORK;
+        let delay_us = trail::delay_us(&self.forecast.graph(self.known(step)), nodes)?;
+        (ms(delay_us) <= limit_ms - ROUNDING_MS).then_some(true)
+    }
+
+    /// Keeps the path between two nodes that was found at a step, if none is known.
+    fn keep_trail(&mut self, ends: (NodeIx, NodeIx), step: Step) {
+        if self.trails.between(ends).is_empty() {
+            self.trails.keep(ends, self.trail(ends, step));
+        }
+    }
+
+    /// The nodes of the path between two nodes that the decision at hand has found at a step; empty where it has found none.
+    fn trail(&self, (a, b): (NodeIx, NodeIx), step: Step) -> Vec<NodeIx> {
+        let way = |from, to| {
+            let search = self.asked_from(from, step)?;
+            search.told(to)?;
+            Some(search.way_from(to).collect())
+        };
+        way(a, b).or_else(|| way(b, a)).unwrap_or_default()
     }
 
     /// Whether the latency of two nodes is within a limit, as far as their latencies to a third one say so (triangle inequality).
@@ -239,13 +310,10 @@ impl<'a> Latencies<'a> {
             return self.between(landmark, to, step).map(|_| false);
         };
         let most_ms = one_ms + limit_ms + ROUNDING_MS;
-        let Some(other_ms) = self.within(landmark, to, step, Some(most_ms)) else {
-            return Some(false);
-        };
-        if one_ms + other_ms <= limit_ms - ROUNDING_MS {
-            return Some(true);
+        match self.within(landmark, to, step, Some(most_ms)) {
+            Some(other_ms) => by_detour(one_ms, other_ms, limit_ms),
+            None => Some(false),
         }
-        (limit_ms + ROUNDING_MS < one_ms - other_ms).then_some(false)
     }
 
     /// The nodes on a shortest path at a step, from its end to its start, each with its latency to the start in ms; empty where none leads.
@@ -254,46 +322,22 @@ impl<'a> Latencies<'a> {
         if search.reach(end, f64::INFINITY, work).is_none() {
             return Vec::new();
         }
-        let paths = &search.paths;
-        let way = std::iter::successors(Some(end), |node| paths.before(*node));
-        way.filter_map(|node| Some((node, ms(paths.delay_us(node)?)))).collect()
+        search.way_from(end).filter_map(|node| Some((node, search.latency_ms(node)?))).collect()
     }
 
     /// The `nth` nearest node to one at a step, counted from 0 (the node itself), with its latency in ms; of equally near ones the
     /// lowest first. `None` beyond the last that can be reached.
     pub fn nth_nearest(&mut self, from: NodeIx, step: Step, nth: usize) -> Option<(NodeIx, f64)> {
         let (search, work) = self.search(from, step);
-        while search.settled.len() <= nth {
-            if search.next().is_none() {
-                break;
-            }
-        }
-        search.count(search.settled.len().min(nth + 1), work);
-        search.settled.get(nth).map(|(node, delay_us)| (*node, ms(*delay_us)))
+        search.nth(nth, work)
     }
 
     /// The search from a node at a step, and where its work is counted.
     fn search(&mut self, from: NodeIx, step: Step) -> (&mut Search, &mut u64) {
         let key = (self.known(step), from);
-        if self.searches.len() == SEARCHES_MAX && !self.searches.contains_key(&key) {
-            self.forget();
-        }
         self.asked += 1;
-        let Self { forecast, searches, asked, decision, work, spare } = self;
-        let search = searches.entry(key).or_insert_with(|| {
-            let graph = forecast.graph(key.0);
-            let mut paths = spare.pop().unwrap_or_default();
-            paths.start(&graph, from, None);
-            Search {
-                graph,
-                paths,
-                settled: vec![],
-                is_done: false,
-                used: 0,
-                decision: 0,
-                counted: 0,
-            }
-        });
+        let Self { forecast, searches, asked, decision, work, .. } = self;
+        let search = searches.get_or_start(key, *decision, || forecast.graph(key.0));
         search.used = *asked;
         if search.decision != *decision {
             (search.decision, search.counted) = (*decision, 0);
@@ -301,63 +345,14 @@ impl<'a> Latencies<'a> {
         }
         (search, work)
     }
-
-    /// Forgets the searches that were not used for the longest time, half of those of earlier decisions, or of all where these are all of this one:
-    /// what many questions need stays.
-    fn forget(&mut self) {
-        let decision = self.decision;
-        let has_earlier = self.searches.values().any(|search| search.decision != decision);
-        let may_go = |search: &Search| !has_earlier || search.decision != decision;
-        let of = self.searches.values().filter(|search| may_go(search));
-        let mut used: Vec<u64> = of.map(|search| search.used).collect();
-        used.sort_unstable();
-        let median = used.get(used.len() / 2).copied().unwrap_or_default();
-        let goes = |search: &Search| may_go(search) && search.used <= median;
-        let old = self.searches.extract_if(.., |_, search| goes(search));
-        self.spare.extend(old.map(|(_, search)| search.paths));
-    }
 }
 
-impl Search {
-    /// Goes on until a node is settled, or all that are as near as a limit: its latency if that is within it, ms.
-    fn reach(&mut self, goal: NodeIx, limit_ms: f64, work: &mut u64) -> Option<f64> {
-        let is_beyond =
-            |settled: Option<&(NodeIx, f64)>| settled.is_some_and(|(_, us)| limit_ms < ms(*us));
-        while self.paths.delay_us(goal).is_none() && !is_beyond(self.settled.last()) {
-            if self.next().is_none() {
-                break;
-            }
-        }
-        let found_us = self.paths.delay_us(goal).filter(|us| ms(*us) <= limit_ms);
-        let asked_us = found_us.unwrap_or(limit_ms * 1000.0);
-        let counted = self.counted.checked_sub(1).and_then(|last| self.settled.get(last));
-        // How far it was searched for others does not count: only those nearer than it, and itself, or the first one beyond the limit.
-        if counted.is_none_or(|(_, us)| *us < asked_us) {
-            let nearer = match found_us {
-                Some(found_us) => self.settled.partition_point(|(_, us)| *us < found_us),
-                None => self.settled.partition_point(|(_, us)| ms(*us) <= limit_ms),
-            };
-            self.count(self.settled.len().min(nearer + 1), work);
-        }
-        found_us.map(ms)
+/// Whether the latency of two nodes is within a limit, as far as the latencies to a third one say so.
+fn by_detour(one_ms: f64, other_ms: f64, limit_ms: f64) -> Option<bool> {
+    if one_ms + other_ms <= limit_ms - ROUNDING_MS {
+        return Some(true);
     }
-
-    /// Counts that the decision at hand has asked for so many of the settled nodes.
-    fn count(&mut self, settled: usize, work: &mut u64) {
-        *work += settled.saturating_sub(self.counted) as u64;
-        self.counted = self.counted.max(settled);
-    }
-
-    /// Settles one more node; `None` when all that can be reached are.
-    fn next(&mut self) -> Option<()> {
-        if self.is_done {
-            return None;
-        }
-        let next = self.paths.next(&self.graph);
-        self.is_done = next.is_none();
-        self.settled.push(next?);
-        Some(())
-    }
+    (limit_ms + ROUNDING_MS < (one_ms - other_ms).abs()).then_some(false)
 }
 
 fn ms(us: f64) -> f64 {

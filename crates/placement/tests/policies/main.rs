@@ -4,5 +4,6 @@ mod against_all;
 mod exact;
 mod exhausted;
 mod explained;
+mod latencies;
 mod rules;
 mod sample;
