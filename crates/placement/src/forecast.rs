@@ -56,7 +56,7 @@ pub struct Latencies<'a> {
     decision: u64,
     /// What it took so far.
     work: u64,
-    /// Paths that it has found.
+    /// Paths that the decision at hand has found.
     trails: Trails,
 }
 
@@ -91,7 +91,7 @@ pub(crate) const ROUNDING_MS: f64 = 1e-6;
 
 /// What it takes to begin a search, in settled nodes.
 const SEARCH_WORK: u64 = 16;
-/// To follow a path over so many nodes takes as long as settling one.
+/// To follow a path over so many nodes counts as settling one, since nothing is queued and no neighbour is relaxed; estimated, not measured.
 const TRAIL_PER_WORK: u64 = 4;
 
 impl<'a> Latencies<'a> {
@@ -108,7 +108,8 @@ impl<'a> Latencies<'a> {
         self.trails.clear();
     }
 
-    /// The work of the decision at hand: how many nodes are settled in all searches that it needs, [`SEARCH_WORK`] for each of these on top.
+    /// The work of the decision at hand: how many nodes are settled in all searches that it needs, [`SEARCH_WORK`] for each of these on top, and a
+    /// [`TRAIL_PER_WORK`]th of the nodes on the paths that it follows from step to step.
     pub const fn work(&self) -> u64 {
         self.work
     }
